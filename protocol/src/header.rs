@@ -1,0 +1,154 @@
+//! The header: ten ASCII bytes that say how long the payload is.
+//!
+//! Written left-justified and padded with spaces (`"5         "`); read with spaces on either side.
+//! Whatever [`encode`] writes, [`parse`] reads back as the same number.
+
+use std::fmt;
+
+/// Size of a header on the wire.
+pub const HEADER_BYTES: usize = 10;
+
+/// The longest payload a header can announce: ten nines.
+pub const PAYLOAD_BYTES_MAX: u64 = 9_999_999_999;
+
+/// A header in its canonical form.
+///
+/// # Panics
+/// When `payload_bytes` is over [`PAYLOAD_BYTES_MAX`]: no ten digits can say it, and a caller that
+/// has such a payload in memory forgot its own limit.
+#[must_use]
+pub fn encode(payload_bytes: usize) -> [u8; HEADER_BYTES] {
+    assert!(
+        payload_bytes as u64 <= PAYLOAD_BYTES_MAX,
+        "a header has ten digits and cannot announce {payload_bytes} bytes"
+    );
+    let mut digits = [b' '; HEADER_BYTES];
+    let mut rest = payload_bytes;
+    let mut width = 0;
+    loop {
+        digits[width] = b"0123456789"[rest % 10];
+        width += 1;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    digits[..width].reverse();
+    digits
+}
+
+/// The payload length that `header` announces, in bytes.
+///
+/// # Errors
+/// Names the first thing wrong with the header: see [`HeaderError`].
+pub fn parse(header: &[u8; HEADER_BYTES]) -> Result<u64, HeaderError> {
+    let mut payload_bytes = 0;
+    let mut digits_ended = false;
+    let mut digits = 0;
+    for (position, &byte) in header.iter().enumerate() {
+        match byte {
+            b' ' => digits_ended = digits > 0,
+            b'0'..=b'9' if digits_ended => return Err(HeaderError::InnerSpace { position }),
+            b'0'..=b'9' => {
+                payload_bytes = payload_bytes * 10 + u64::from(byte - b'0');
+                digits += 1;
+            }
+            _ => return Err(HeaderError::NotADigit { byte, position }),
+        }
+    }
+    if digits == 0 {
+        return Err(HeaderError::Blank);
+    }
+    Ok(payload_bytes)
+}
+
+/// Why ten bytes are not a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderError {
+    /// Ten spaces: no length at all.
+    Blank,
+    /// A byte that is neither a digit nor a space: signs, underscores and binary end here.
+    NotADigit {
+        /// The byte as it came.
+        byte: u8,
+        /// Where it stands, 0 to 9.
+        position: usize,
+    },
+    /// A second number after a space.
+    InnerSpace {
+        /// Where the second number begins, 1 to 9.
+        position: usize,
+    },
+}
+
+impl std::error::Error for HeaderError {}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Blank => write!(f, "header of ten spaces announces no length"),
+            Self::NotADigit { byte, position } => write!(
+                f,
+                "header byte {} is '{}', not a digit or a space",
+                position + 1,
+                byte.escape_ascii()
+            ),
+            Self::InnerSpace { position } => write!(
+                f,
+                "header has a second number at byte {}, after a space",
+                position + 1
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_left_justified() {
+        assert_eq!(&encode(0), b"0         ");
+        assert_eq!(&encode(5), b"5         ");
+        assert_eq!(&encode(65_536), b"65536     ");
+        assert_eq!(&encode(9_999_999_999), b"9999999999");
+    }
+
+    #[test]
+    fn is_read_with_spaces_on_either_side() {
+        for text in [b"5         ", b"         5", b"    5     ", b"0000000005"] {
+            assert_eq!(parse(text), Ok(5));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot announce 10000000000 bytes")]
+    fn refuses_to_write_what_ten_digits_cannot_say() {
+        let _ = encode(10_000_000_000);
+    }
+
+    #[test]
+    fn errors_name_what_was_wrong() {
+        let message = |text: &[u8; 10]| parse(text).unwrap_err().to_string();
+        assert_eq!(
+            message(b"          "),
+            "header of ten spaces announces no length"
+        );
+        assert_eq!(
+            message(b"GET / HTTP"),
+            "header byte 1 is 'G', not a digit or a space"
+        );
+        assert_eq!(
+            message(b"12_3      "),
+            "header byte 3 is '_', not a digit or a space"
+        );
+        assert_eq!(
+            message(b"1\x00        "),
+            "header byte 2 is '\\x00', not a digit or a space"
+        );
+        assert_eq!(
+            message(b"1 2       "),
+            "header has a second number at byte 3, after a space"
+        );
+    }
+}

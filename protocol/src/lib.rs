@@ -1,0 +1,23 @@
+//! The wire format that the server, the load generator and the client share.
+//!
+//! A frame is a header of exactly [`HEADER_BYTES`] ASCII bytes that says how many payload bytes
+//! follow, then the payload. A client's first frame is its name, every later one a message. The
+//! server relays a message as two frames back to back: the author's name, then the message.
+//!
+//! This crate knows bytes only: no sockets, no clock, no `unsafe`.
+//!
+//! * [`header`] says and reads a payload's length.
+//! * [`frame`] builds frames once, as shared [`bytes::Bytes`].
+//! * [`Decoder`] takes a stream apart again, however it was cut.
+//! * [`text`] decides which names and messages are fit to be relayed.
+
+#![forbid(unsafe_code)]
+
+pub mod decoder;
+pub mod frame;
+pub mod header;
+pub mod text;
+
+pub use decoder::{DecodeError, Decoder};
+pub use header::{HEADER_BYTES, HeaderError};
+pub use text::{MessageError, NameError, SERVER_NAME};
