@@ -1,6 +1,8 @@
 //! Under construction.
 
 /// Runs the server with `arguments` (the program's name first); returns the exit status.
+pub mod hub;
+
 pub fn run<I, T>(arguments: I) -> std::process::ExitCode
 where
     I: IntoIterator<Item = T>,

@@ -1,0 +1,395 @@
+//! The hub: everything the server decides, without a socket or a clock.
+//!
+//! A driver tells it what happened ([`Hub::accept`], [`Hub::receive`], [`Hub::transmitted`],
+//! [`Hub::disconnected`], [`Hub::handle_timeout`]) and asks what to do ([`Hub::poll_transmit`],
+//! [`Hub::poll_close`], [`Hub::poll_resume`], [`Hub::poll_timeout`]). Time is an argument. A driver
+//! gives every transmit back through [`Hub::transmitted`] or [`Hub::disconnected`], and every
+//! [`Close::Release`] through [`Hub::closed`] once nothing of the connection is in use any more.
+//!
+//! What always holds: each subscriber is sent the messages of all others in the order of the
+//! [`Log`], from its joining to its leaving, each exactly once and whole; at every step
+//! `owed = delivered + pending + discarded`; an event for a connection that is gone does nothing.
+
+mod conveyor;
+mod counters;
+mod deadlines;
+mod departure;
+mod farewell;
+mod limits;
+mod lists;
+mod log;
+mod session;
+#[cfg(test)]
+mod simulation;
+mod span;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use protocol::{Decoder, NameError, frame, text};
+use slab::Slab;
+use tracing::{debug, info};
+
+use conveyor::Conveyor;
+use lists::Lists;
+use log::{Reader, Reservation};
+use session::{Phase, Session, Subscriber};
+use span::Spans;
+
+pub use counters::{Counters, PerReason};
+pub use departure::{Departure, Reason};
+pub use limits::Limits;
+pub use log::Log;
+pub use transmit::Transmit;
+
+/// Names a connection of one hub. Slots are used again, generations are not, so an identifier that
+/// outlived its connection names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionId {
+    /// Index of the connection in the slab.
+    pub slot: u32,
+    /// How many connections the hub had accepted before this one (modulo 2^32).
+    pub generation: u32,
+}
+
+/// What a driver does with its end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// Nothing more will be sent: close the sending side, go on reading.
+    ShutdownWrite(ConnectionId),
+    /// Give up the connection, then call [`Hub::closed`].
+    Release(ConnectionId),
+}
+
+/// How a connection ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disconnect {
+    /// The peer closed its sending side.
+    EndOfStream,
+    /// Reading or writing failed.
+    Error(String),
+}
+
+/// Whether the driver goes on reading from a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Reading {
+    /// Read on.
+    Continue,
+    /// Read nothing more from it until [`Hub::poll_resume`] names it: the log has no room.
+    Pause,
+}
+
+/// The log cannot take another message until its readers have passed some.
+struct NoRoom;
+
+/// The decisions of one server thread. See the module's text.
+#[derive(Debug)]
+pub struct Hub {
+    limits: Limits,
+    sessions: Slab<Session>,
+    next_generation: u32,
+    /// Sessions in [`Phase::Joined`].
+    subscribers: u64,
+    log: Reader,
+    spans: Spans,
+    conveyor: Conveyor,
+    /// Sessions whose reading is paused, in the order in which they will go on.
+    paused: Lists<1>,
+    resumed: VecDeque<ConnectionId>,
+    closes: VecDeque<Close>,
+    /// No later than the earliest deadline of any session; `None` when there is none.
+    next_sweep: Option<Instant>,
+    /// Set while draining: when to give up.
+    drain_until: Option<Instant>,
+    /// The hubs of other threads have something to look at.
+    others_to_wake: bool,
+    counters: Counters,
+}
+
+impl Hub {
+    /// A hub without connections, over a log that it may share with the hubs of other threads.
+    ///
+    /// # Panics
+    /// When the log's bound is below one frame of the largest size: no message could pass.
+    #[must_use]
+    pub fn new(limits: Limits, log: Arc<Log>) -> Self {
+        assert!(
+            log.bytes_max() >= limits.frame_bytes_max(),
+            "the log holds {} bytes and cannot take a frame of {}",
+            log.bytes_max(),
+            limits.frame_bytes_max()
+        );
+        Self {
+            spans: Spans::new(limits.span_bytes_max),
+            limits,
+            sessions: Slab::new(),
+            next_generation: 0,
+            subscribers: 0,
+            log: Reader::new(log),
+            conveyor: Conveyor::new(),
+            paused: Lists::new(),
+            resumed: VecDeque::new(),
+            closes: VecDeque::new(),
+            next_sweep: None,
+            drain_until: None,
+            others_to_wake: false,
+            counters: Counters::default(),
+        }
+    }
+
+    /// A peer connected.
+    ///
+    /// # Panics
+    /// With 2^32 connections at once.
+    pub fn accept(&mut self, peer: SocketAddr, now: Instant) -> ConnectionId {
+        let entry = self.sessions.vacant_entry();
+        let id = ConnectionId {
+            slot: u32::try_from(entry.key()).expect("fewer than 2^32 connections"),
+            generation: self.next_generation,
+        };
+        entry.insert(Session::new(id, peer, &self.limits, now));
+        self.next_generation = self.next_generation.wrapping_add(1);
+        self.counters.accepted += 1;
+        self.counters.connections += 1;
+        self.sweep_by(now + self.limits.handshake_timeout);
+        if self.is_draining() {
+            self.depart(id.slot, &Departure::Shutdown, now);
+        }
+        id
+    }
+
+    /// Bytes came from a peer. All of them are taken.
+    pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> Reading {
+        let draining = self.is_draining();
+        let Some(session) = self.session_mut(id) else {
+            return Reading::Continue;
+        };
+        match session.phase {
+            Phase::Naming { .. } | Phase::Joined(_) if !draining => {}
+            // Whoever is on the way out is not listened to; that its bytes are read
+            // keeps the close from destroying what it was sent.
+            _ => return Reading::Continue,
+        }
+        if let Some(held_back) = &mut session.input.held_back {
+            held_back.extend_from_slice(bytes);
+            return Reading::Pause;
+        }
+        let reading = self.ingest(id.slot, bytes, now);
+        self.use_room(now);
+        reading
+    }
+
+    /// The driver released the connection: its slot is free.
+    pub fn closed(&mut self, id: ConnectionId) {
+        if let Some(session) = self.session_mut(id) {
+            debug_assert!(matches!(session.phase, Phase::Released));
+            self.sessions.remove(id.slot as usize);
+            self.counters.connections -= 1;
+            if self.sessions.is_empty() {
+                self.sessions.shrink_to_fit();
+            }
+        }
+    }
+
+    /// The hub of another thread appended to the log or made room in it.
+    pub fn wake(&mut self, now: Instant) {
+        self.read_log();
+        self.use_room(now);
+    }
+
+    /// Whether the other threads' hubs are to be woken; asking takes the wish back.
+    pub fn takes_back_wake_of_others(&mut self) -> bool {
+        std::mem::take(&mut self.others_to_wake)
+    }
+
+    /// The next connection that may be read from again.
+    pub fn poll_resume(&mut self) -> Option<ConnectionId> {
+        self.resumed.pop_front()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The log this hub reads.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        self.log.log()
+    }
+
+    /// Takes frames out of what a peer sent, as long as the log has room for what they may be.
+    fn ingest(&mut self, slot: u32, mut bytes: &[u8], now: Instant) -> Reading {
+        let mut took_frames = false;
+        let mut departure = None;
+        let mut reading = Reading::Continue;
+        loop {
+            let took = match self.room_for_next(slot) {
+                Ok(room) => self.take_frame(slot, &mut bytes, room),
+                Err(NoRoom) if bytes.is_empty() => break,
+                Err(NoRoom) => {
+                    self.sessions[slot as usize].input.held_back = Some(bytes.to_vec());
+                    self.paused.push_back(0, slot);
+                    reading = Reading::Pause;
+                    break;
+                }
+            };
+            match took {
+                Ok(true) => took_frames = true,
+                Ok(false) => break,
+                Err(fault) => {
+                    departure = Some(fault);
+                    break;
+                }
+            }
+        }
+        self.read_log();
+        self.note_unfinished(slot, took_frames, now);
+        if let Some(departure) = departure {
+            self.depart(slot, &departure, now);
+        }
+        reading
+    }
+
+    /// What the next frame of a session needs in the log: nothing for a name, else room for the
+    /// longest message.
+    fn room_for_next(&self, slot: u32) -> Result<Option<Reservation>, NoRoom> {
+        match self.sessions[slot as usize].phase {
+            Phase::Naming { .. } => Ok(None),
+            _ => match self.log.reserve(self.limits.frame_bytes_max()) {
+                Some(room) => Ok(Some(room)),
+                None => Err(NoRoom),
+            },
+        }
+    }
+
+    /// Takes one frame; says whether there was a whole one.
+    fn take_frame(
+        &mut self,
+        slot: u32,
+        bytes: &mut &[u8],
+        room: Option<Reservation>,
+    ) -> Result<bool, Departure> {
+        let session = &mut self.sessions[slot as usize];
+        let payload = match session.input.decoder.next(bytes) {
+            Ok(Some(payload)) => payload,
+            Ok(None) => return Ok(false),
+            Err(error) if room.is_none() => return Err(name_fault(error)),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(room) = room else {
+            session.name = text::name(payload, self.limits.name_bytes_max)?.into();
+            self.join(slot);
+            return Ok(true);
+        };
+        if !self.limits.binary {
+            text::message(payload)?;
+        }
+        let frame = frame::broadcast(session.name.as_bytes(), payload);
+        debug!(name = %session.name, bytes = payload.len(), "message");
+        self.log.append(room, frame, session.id);
+        self.counters.messages += 1;
+        self.others_to_wake = true;
+        Ok(true)
+    }
+
+    /// A session that has its name becomes a subscriber: the next message is the first it is owed.
+    fn join(&mut self, slot: u32) {
+        self.read_log();
+        let session = &mut self.sessions[slot as usize];
+        session.input.decoder = Decoder::new(self.limits.message_bytes_max);
+        session.phase = Phase::Joined(Subscriber {
+            cursor: self.log.enter(),
+            own_ahead: 0,
+        });
+        info!(name = %session.name, peer = %session.peer, "joined");
+        self.conveyor.rest(slot);
+        self.subscribers += 1;
+        self.counters.joined += 1;
+    }
+
+    /// Takes over what was appended to the log, by this hub or another.
+    fn read_log(&mut self) {
+        let from = self.log.head();
+        self.log.read();
+        let new = self.log.head() - from;
+        if new == 0 || self.subscribers == 0 {
+            return;
+        }
+        self.counters.owed += new * self.subscribers;
+        for message in self.log.from(from) {
+            let author = message.author;
+            if author.reader != self.log.index() {
+                continue;
+            }
+            if let Some(session) = self.sessions.get_mut(author.connection.slot as usize)
+                && session.id == author.connection
+                && let Phase::Joined(subscriber) = &mut session.phase
+            {
+                subscriber.own_ahead += 1;
+                self.counters.owed -= 1;
+            }
+        }
+        self.conveyor.wake_all();
+    }
+
+    /// Remembers since when a frame is unfinished.
+    fn note_unfinished(&mut self, slot: u32, took_frames: bool, now: Instant) {
+        let input = &mut self.sessions[slot as usize].input;
+        if !input.decoder.is_mid_frame() {
+            input.unfinished_since = None;
+        } else if took_frames || input.unfinished_since.is_none() {
+            input.unfinished_since = Some(now);
+            self.sweep_by(now + self.limits.frame_timeout);
+        }
+    }
+
+    /// Goes on with the sessions whose reading was paused, first come first served, as far as the
+    /// log has room.
+    fn use_room(&mut self, now: Instant) {
+        if self.log.takes_back_forgot() {
+            if self.log.is_empty() {
+                self.spans.forget();
+            }
+            self.others_to_wake |= self.log.takes_back_wanted();
+        }
+        while let Some(slot) = self.paused.front(0)
+            && self.log.reserve(self.limits.frame_bytes_max()).is_some()
+        {
+            self.paused.remove(slot);
+            let session = &mut self.sessions[slot as usize];
+            let id = session.id;
+            let held_back = session.input.held_back.take().unwrap_or_default();
+            // The time that we did not read is not the peer's fault.
+            session.input.unfinished_since = None;
+            if self.ingest(slot, &held_back, now) == Reading::Continue {
+                self.resumed.push_back(id);
+            }
+        }
+    }
+
+    fn session_mut(&mut self, id: ConnectionId) -> Option<&mut Session> {
+        self.sessions
+            .get_mut(id.slot as usize)
+            .filter(|session| session.id == id)
+    }
+}
+
+/// A first frame over the limit is a name that is too long.
+fn name_fault(error: protocol::DecodeError) -> Departure {
+    match error {
+        protocol::DecodeError::TooLong {
+            payload_bytes,
+            payload_bytes_max,
+        } => Departure::Name(NameError::TooLong {
+            name_bytes: usize::try_from(payload_bytes).unwrap_or(usize::MAX),
+            name_bytes_max: payload_bytes_max,
+        }),
+        protocol::DecodeError::Header(error) => Departure::Header(error),
+    }
+}

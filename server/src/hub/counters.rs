@@ -1,0 +1,64 @@
+//! What the hub counted. At every step: owed = delivered + pending + the sum of discarded.
+
+use std::ops::{Index, IndexMut};
+
+use super::departure::Reason;
+
+/// Totals since the start, and the present number of connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections that gave a name.
+    pub joined: u64,
+    /// Connections that are there now, whatever their state.
+    pub connections: u64,
+    /// Messages accepted from this hub's connections.
+    pub messages: u64,
+    /// Deliveries that accepted messages made due to this hub's connections.
+    pub owed: u64,
+    /// Deliveries that were handed to the kernel whole.
+    pub delivered: u64,
+    /// Sends that the kernel took only in part.
+    pub short_sends: u64,
+    /// Sends that completed.
+    pub sends: u64,
+    /// Deliveries that were given up since the receiver went, by reason.
+    pub discarded: PerReason,
+    /// Connections that ended, by reason.
+    pub departed: PerReason,
+}
+
+/// One count for each [`Reason`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PerReason([u64; Reason::ALL.len()]);
+
+impl PerReason {
+    /// The sum over all reasons.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+impl Index<Reason> for PerReason {
+    type Output = u64;
+
+    fn index(&self, reason: Reason) -> &u64 {
+        &self.0[reason as usize]
+    }
+}
+
+impl IndexMut<Reason> for PerReason {
+    fn index_mut(&mut self, reason: Reason) -> &mut u64 {
+        &mut self.0[reason as usize]
+    }
+}
+
+impl Counters {
+    /// Deliveries that are owed and neither made nor given up.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.owed - self.delivered - self.discarded.total()
+    }
+}

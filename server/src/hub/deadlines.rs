@@ -1,0 +1,83 @@
+//! Deadlines: who has waited long enough.
+//!
+//! No timer is kept per connection, and a send costs no more than one comparison. Now and then a
+//! sweep looks at all sessions, acts on those that are due, and notes when the next may be. A
+//! deadline that was moved only makes a sweep come early; when nothing is due there is none.
+
+use std::time::Instant;
+
+use super::Hub;
+use super::departure::Departure;
+use super::session::{Phase, Session};
+
+impl Hub {
+    /// When [`Self::handle_timeout`] has something to do, unless something happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_sweep
+    }
+
+    /// Acts on all deadlines that are not after `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.next_sweep.is_none_or(|at| at > now) {
+            return;
+        }
+        let given_up = self.drain_until.is_some_and(|at| at <= now);
+        let due: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| {
+                given_up || session.deadline(&self.limits).is_some_and(|at| at <= now)
+            })
+            .map(|(_, session)| session.id.slot)
+            .collect();
+        for slot in due {
+            self.expire(slot, now);
+        }
+        self.use_room(now);
+        let sessions = self.sessions.iter();
+        self.next_sweep = sessions
+            .filter_map(|(_, session)| session.deadline(&self.limits))
+            .chain(self.drain_until.filter(|&at| at > now && !self.is_empty()))
+            .min();
+    }
+
+    /// Makes sure that a sweep comes at `at` or before.
+    pub(super) fn sweep_by(&mut self, at: Instant) {
+        if self.next_sweep.is_none_or(|next| at < next) {
+            self.next_sweep = Some(at);
+        }
+    }
+
+    fn expire(&mut self, slot: u32, now: Instant) {
+        let session = &self.sessions[slot as usize];
+        match session.phase {
+            Phase::Naming { .. } | Phase::Joined(_) => {
+                let departure = self.overdue(session, now);
+                self.depart(slot, &departure, now);
+            }
+            Phase::Farewell(_) | Phase::Lingering { .. } => self.release(slot),
+            Phase::Released => {}
+        }
+    }
+
+    /// What a session in use is overdue with.
+    fn overdue(&self, session: &Session, now: Instant) -> Departure {
+        if self.drain_until.is_some_and(|at| at <= now) {
+            return Departure::Shutdown;
+        }
+        if let Phase::Naming { .. } = session.phase {
+            return Departure::NoName {
+                within: self.limits.handshake_timeout,
+            };
+        }
+        match session.sending_since() {
+            Some(since) if since + self.limits.write_deadline <= now => Departure::Stalled {
+                within: self.limits.write_deadline,
+            },
+            _ => Departure::UnfinishedFrame {
+                within: self.limits.frame_timeout,
+            },
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Why a connection ends: what its peer is told, what the counters call it.
+
+use std::fmt;
+use std::time::Duration;
+
+use protocol::{HeaderError, MessageError, NameError};
+use thiserror::Error;
+
+/// Why a connection ends, with the numbers that explain it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Departure {
+    /// The peer closed its side between two frames.
+    #[error("the peer left")]
+    Left,
+    /// The peer closed its side inside a frame.
+    #[error("the peer left in the middle of a frame")]
+    LeftMidFrame,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// Ten bytes that are not a header.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// A message over the limit.
+    #[error("message of {payload_bytes} bytes is over the limit of {payload_bytes_max}")]
+    MessageTooLong {
+        /// What the header announced.
+        payload_bytes: u64,
+        /// The limit.
+        payload_bytes_max: usize,
+    },
+    /// A name that may not be taken.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A message that may not be relayed.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// No name came.
+    #[error("no name came within {}", Seconds(*within))]
+    NoName {
+        /// The time a peer has to name itself.
+        within: Duration,
+    },
+    /// A frame was begun and not ended.
+    #[error("a frame was not finished within {}", Seconds(*within))]
+    UnfinishedFrame {
+        /// The time a frame may take.
+        within: Duration,
+    },
+    /// The peer does not take what it is sent.
+    #[error("no byte was taken within {}", Seconds(*within))]
+    Stalled {
+        /// The time a send may make no progress.
+        within: Duration,
+    },
+    /// The server ends.
+    #[error("server is shutting down")]
+    Shutdown,
+}
+
+/// The kinds of [`Departure`], as counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The peer left of its own accord.
+    Left,
+    /// The connection broke.
+    Broken,
+    /// The peer sent what the protocol does not allow.
+    Malformed,
+    /// A limit on size.
+    TooLong,
+    /// The peer took too long to say something.
+    Timeout,
+    /// The peer did not take what it was sent.
+    Stalled,
+    /// The server ends.
+    Shutdown,
+}
+
+impl Reason {
+    /// All reasons, in the order of their index in counters.
+    pub const ALL: [Self; 7] = [
+        Self::Left,
+        Self::Broken,
+        Self::Malformed,
+        Self::TooLong,
+        Self::Timeout,
+        Self::Stalled,
+        Self::Shutdown,
+    ];
+
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Broken => "broken",
+            Self::Malformed => "malformed",
+            Self::TooLong => "too_long",
+            Self::Timeout => "timeout",
+            Self::Stalled => "stalled",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl Departure {
+    /// The kind, for counters.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Left => Reason::Left,
+            Self::LeftMidFrame | Self::Broken(_) => Reason::Broken,
+            Self::Header(_) | Self::Message(_) => Reason::Malformed,
+            Self::Name(NameError::TooLong { .. }) | Self::MessageTooLong { .. } => Reason::TooLong,
+            Self::Name(_) => Reason::Malformed,
+            Self::NoName { .. } | Self::UnfinishedFrame { .. } => Reason::Timeout,
+            Self::Stalled { .. } => Reason::Stalled,
+            Self::Shutdown => Reason::Shutdown,
+        }
+    }
+
+    /// What the peer is told, in the protocol itself.
+    #[must_use]
+    pub fn notice(&self) -> bytes::Bytes {
+        let text = format!("closing: {self}");
+        protocol::frame::broadcast(protocol::SERVER_NAME.as_bytes(), text.as_bytes())
+    }
+}
+
+impl From<protocol::DecodeError> for Departure {
+    fn from(error: protocol::DecodeError) -> Self {
+        match error {
+            protocol::DecodeError::Header(error) => Self::Header(error),
+            protocol::DecodeError::TooLong {
+                payload_bytes,
+                payload_bytes_max,
+            } => Self::MessageTooLong {
+                payload_bytes,
+                payload_bytes_max,
+            },
+        }
+    }
+}
+
+/// A duration as people say it: `10 s`, `0.25 s`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notice_is_a_message_of_the_server() {
+        let departure = Departure::MessageTooLong {
+            payload_bytes: 70_000,
+            payload_bytes_max: 65_536,
+        };
+        assert_eq!(
+            &departure.notice()[..],
+            b"8         *server*59        closing: message of 70000 bytes is over the limit of 65536"
+        );
+        let departure = Departure::NoName {
+            within: Duration::from_millis(250),
+        };
+        assert_eq!(departure.to_string(), "no name came within 0.25 s");
+    }
+
+    #[test]
+    fn reasons_are_indexed_in_their_order() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Goodbye, in three named steps: depart (leave the log, say why), linger (our side is closed, the
+//! peer reads the notice and hangs up), release (the driver gives the connection up).
+//!
+//! What has begun to go out is finished first, so a notice never follows a torn frame. Closing a
+//! socket with unread input would reset the connection and destroy the notice; hence the lingering.
+
+use std::time::{Duration, Instant};
+
+use tracing::{debug, info};
+
+use super::departure::Departure;
+use super::session::{Farewell, Phase};
+use super::{Close, ConnectionId, Disconnect, Hub};
+
+impl Hub {
+    /// The connection ended, or failed, at the peer's side or in the kernel.
+    pub fn disconnected(&mut self, id: ConnectionId, how: Disconnect, now: Instant) {
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        match (&mut session.phase, how) {
+            (Phase::Released, _) => {}
+            (Phase::Farewell(farewell), Disconnect::EndOfStream) => farewell.peer_has_left = true,
+            (Phase::Farewell(_) | Phase::Lingering { .. }, _) => self.release(id.slot),
+            (Phase::Naming { .. } | Phase::Joined(_), how) => {
+                let departure = match how {
+                    Disconnect::EndOfStream if session.input.decoder.is_mid_frame() => {
+                        Departure::LeftMidFrame
+                    }
+                    Disconnect::EndOfStream => Departure::Left,
+                    Disconnect::Error(error) => Departure::Broken(error),
+                };
+                self.depart(id.slot, &departure, now);
+                self.release(id.slot);
+            }
+        }
+        self.use_room(now);
+    }
+
+    /// What the driver is to close next.
+    pub fn poll_close(&mut self) -> Option<Close> {
+        self.closes.pop_front()
+    }
+
+    /// Begins the orderly end of the hub: nothing more is accepted from anyone, everyone is sent
+    /// what it is owed, told that the server shuts down, and closed. What is not done after
+    /// `timeout` is given up. The end is reached when [`Self::is_empty`].
+    pub fn drain(&mut self, timeout: Duration, now: Instant) {
+        if self.is_draining() {
+            return;
+        }
+        self.read_log();
+        self.drain_until = Some(now + timeout);
+        self.sweep_by(now + timeout);
+        while let Some(slot) = self.conveyor.next_resting() {
+            self.depart(slot, &Departure::Shutdown, now);
+        }
+        let nameless: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| matches!(session.phase, Phase::Naming { .. }))
+            .map(|(_, session)| session.id.slot)
+            .collect();
+        for slot in nameless {
+            self.depart(slot, &Departure::Shutdown, now);
+        }
+    }
+
+    /// Whether [`Self::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.drain_until.is_some()
+    }
+
+    /// Whether there is no connection left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// First step: leaves the log and is told why.
+    pub(super) fn depart(&mut self, slot: u32, departure: &Departure, now: Instant) {
+        let session = &mut self.sessions[slot as usize];
+        let reason = departure.reason();
+        let farewell = Farewell {
+            since: now,
+            reason,
+            notice: departure.notice(),
+            peer_has_left: false,
+        };
+        let pending = session.pending(self.log.head());
+        match std::mem::replace(&mut session.phase, Phase::Farewell(farewell)) {
+            Phase::Joined(subscriber) => {
+                info!(name = %session.name, peer = %session.peer, reason = %departure, "left");
+                self.subscribers -= 1;
+                self.log.leave(subscriber.cursor);
+                // What is on its way may still arrive; the rest never will.
+                let given_up = pending - session.pending(self.log.head());
+                self.counters.discarded[reason] += given_up;
+            }
+            Phase::Naming { .. } => {
+                debug!(peer = %session.peer, reason = %departure, "left before it gave a name");
+            }
+            Phase::Farewell(_) | Phase::Lingering { .. } | Phase::Released => {
+                unreachable!("a session departs once")
+            }
+        }
+        self.counters.departed[reason] += 1;
+        session.input.held_back = None;
+        let waits = session.in_flight.is_none();
+        self.paused.remove(slot);
+        self.conveyor.remove(slot);
+        if waits {
+            self.conveyor.wait(slot);
+        }
+        self.sweep_by(now + self.limits.linger);
+    }
+
+    /// Second step: all is said.
+    pub(super) fn linger(&mut self, slot: u32, now: Instant) {
+        let session = &mut self.sessions[slot as usize];
+        let Phase::Farewell(farewell) = &session.phase else {
+            unreachable!("only a farewell ends in lingering");
+        };
+        if farewell.peer_has_left {
+            self.release(slot);
+            return;
+        }
+        session.phase = Phase::Lingering {
+            since: now,
+            reason: farewell.reason,
+        };
+        self.closes.push_back(Close::ShutdownWrite(session.id));
+        self.sweep_by(now + self.limits.linger);
+    }
+
+    /// Third step: the driver gives the connection up; what it was still owed is discarded.
+    pub(super) fn release(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        let pending = session.pending(self.log.head());
+        match std::mem::replace(&mut session.phase, Phase::Released) {
+            Phase::Farewell(Farewell { reason, .. }) | Phase::Lingering { reason, .. } => {
+                self.counters.discarded[reason] += pending;
+            }
+            Phase::Naming { .. } | Phase::Joined(_) | Phase::Released => {
+                unreachable!("a session departs before it is released")
+            }
+        }
+        session.in_flight = None;
+        session.torn = bytes::Bytes::new();
+        session.input.decoder = protocol::Decoder::new(0);
+        self.conveyor.remove(slot);
+        self.closes.push_back(Close::Release(session.id));
+    }
+}

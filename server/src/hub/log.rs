@@ -1,0 +1,319 @@
+//! The log: every accepted message once, in the one order that all receivers see.
+//!
+//! [`Log`] is shared by the hubs of all threads; appending takes a short lock. Each hub reads it
+//! through a [`Reader`], which holds what its subscribers are still owed and forgets what all of
+//! them have. Invariants: sequence numbers have no gap; the bytes of the messages that any reader
+//! still holds are at most `bytes_max`; a reader holds nothing that all its cursors have passed.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::ConnectionId;
+
+/// The messages of all hubs, in their total order.
+#[derive(Debug)]
+pub struct Log {
+    order: Mutex<Order>,
+    budget: Arc<Budget>,
+}
+
+/// What the lock guards: the messages that some reader has not taken over yet.
+#[derive(Debug)]
+struct Order {
+    /// Sequence number of the first in `recent`.
+    first: u64,
+    recent: VecDeque<Arc<Message>>,
+    /// For each reader, up to where it has taken over.
+    read_to: Vec<u64>,
+}
+
+/// An accepted message.
+#[derive(Debug)]
+pub(super) struct Message {
+    /// What every receiver is sent: name frame and message frame, built once.
+    pub(super) frame: Bytes,
+    /// Who sent it.
+    pub(super) author: Author,
+    /// Gives the bytes back when the last reader forgets the message.
+    _reserved: Reservation,
+}
+
+/// A connection of any thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Author {
+    /// Index of the reader of its hub.
+    pub(super) reader: usize,
+    /// The connection there.
+    pub(super) connection: ConnectionId,
+}
+
+#[derive(Debug)]
+struct Budget {
+    bytes: AtomicUsize,
+    bytes_max: usize,
+    /// Somebody was refused a reservation and wants to know when bytes are given back.
+    wanted: AtomicBool,
+}
+
+/// Bytes of the log's budget that are spoken for.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    bytes: usize,
+    budget: Arc<Budget>,
+}
+
+impl Log {
+    /// An empty log that holds at most `bytes_max` bytes of frames.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            order: Mutex::new(Order {
+                first: 0,
+                recent: VecDeque::new(),
+                read_to: Vec::new(),
+            }),
+            budget: Arc::new(Budget {
+                bytes: AtomicUsize::new(0),
+                bytes_max,
+                wanted: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Bytes of the frames that are held, and of frames under way into the log.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.budget.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The most that [`Self::bytes`] can be.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.budget.bytes_max
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Order> {
+        // The order is only ever changed by steps that cannot panic half-way.
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Budget {
+    fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
+        let enough = |held: usize| Some(held + bytes).filter(|&sum| sum <= self.bytes_max);
+        self.bytes
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, enough)
+            .ok()
+            .map(|_| Reservation {
+                bytes,
+                budget: Arc::clone(self),
+            })
+    }
+}
+
+impl Reservation {
+    /// Keeps only `bytes` of what was reserved.
+    fn shrink_to(&mut self, bytes: usize) {
+        assert!(bytes <= self.bytes, "a frame outgrew its reservation");
+        self.budget
+            .bytes
+            .fetch_sub(self.bytes - bytes, Ordering::SeqCst);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.bytes.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+/// One hub's view of the log: the messages that one of its cursors has yet to pass.
+///
+/// A cursor is the sequence number of the next message that a subscriber is owed. The reader counts
+/// the cursors that stand at each message, so that it knows without a search what it may forget.
+#[derive(Debug)]
+pub(super) struct Reader {
+    log: Arc<Log>,
+    index: usize,
+    /// Sequence number of the first in `held`.
+    first: u64,
+    held: VecDeque<Held>,
+    /// Cursors that stand behind the last message.
+    at_head: usize,
+    /// Whether messages were forgotten since [`Reader::takes_back_forgot`].
+    forgot: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    message: Arc<Message>,
+    /// Cursors that stand at this message.
+    cursors: usize,
+}
+
+impl Reader {
+    pub(super) fn new(log: Arc<Log>) -> Self {
+        let mut order = log.lock();
+        let first = order.first + order.recent.len() as u64;
+        let index = order.read_to.len();
+        order.read_to.push(first);
+        drop(order);
+        Self {
+            log,
+            index,
+            first,
+            held: VecDeque::new(),
+            at_head: 0,
+            forgot: false,
+        }
+    }
+
+    /// The log that is read.
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether `message` was written by this hub's `connection`.
+    pub(super) fn is_own(&self, message: &Message, connection: ConnectionId) -> bool {
+        message.author
+            == Author {
+                reader: self.index,
+                connection,
+            }
+    }
+
+    /// Which reader of the log this is.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The sequence number that the next message will get (as far as this reader has read).
+    pub(super) fn head(&self) -> u64 {
+        self.first + self.held.len() as u64
+    }
+
+    /// Whether there is nothing that anyone is owed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether messages were forgotten, and so room may have been made, since the last call.
+    pub(super) fn takes_back_forgot(&mut self) -> bool {
+        std::mem::take(&mut self.forgot)
+    }
+
+    /// Room for a frame of up to `bytes`. When there is none, [`Self::takes_back_wanted`] tells
+    /// the next reader that makes room.
+    pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
+        let budget = &self.log.budget;
+        budget.reserve(bytes).or_else(|| {
+            budget.wanted.store(true, Ordering::SeqCst);
+            // Room that was made before `wanted` was seen would be missed.
+            budget.reserve(bytes)
+        })
+    }
+
+    /// Whether a refused reservation waits for room; asking takes the wish back.
+    pub(super) fn takes_back_wanted(&self) -> bool {
+        self.log.budget.wanted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Appends a message to the log. This reader sees it only by [`Self::read`].
+    pub(super) fn append(&self, mut reserved: Reservation, frame: Bytes, connection: ConnectionId) {
+        reserved.shrink_to(frame.len());
+        let message = Arc::new(Message {
+            frame,
+            author: Author {
+                reader: self.index,
+                connection,
+            },
+            _reserved: reserved,
+        });
+        self.log.lock().recent.push_back(message);
+    }
+
+    /// Takes over what was appended since the last call.
+    pub(super) fn read(&mut self) {
+        let mut order = self.log.lock();
+        let known =
+            usize::try_from(self.head() - order.first).expect("no reader is behind the log");
+        for message in order.recent.range(known..) {
+            self.held.push_back(Held {
+                message: Arc::clone(message),
+                cursors: std::mem::take(&mut self.at_head),
+            });
+        }
+        order.read_to[self.index] = self.head();
+        let read_by_all = order.read_to.iter().copied().min().unwrap_or(order.first);
+        while order.first < read_by_all {
+            order.recent.pop_front();
+            order.first += 1;
+        }
+        drop(order);
+        self.forget();
+    }
+
+    /// The messages from `cursor` on.
+    pub(super) fn from(&self, cursor: u64) -> impl Iterator<Item = &Arc<Message>> {
+        let position = self.position(cursor);
+        self.held.range(position..).map(|held| &held.message)
+    }
+
+    /// A new cursor at the head: the next message is the first it is owed.
+    pub(super) fn enter(&mut self) -> u64 {
+        self.at_head += 1;
+        self.head()
+    }
+
+    /// Moves a cursor forward.
+    pub(super) fn advance(&mut self, from: u64, to: u64) {
+        debug_assert!(from <= to);
+        *self.cursors_at(to) += 1;
+        self.leave(from);
+    }
+
+    /// Ends a cursor.
+    pub(super) fn leave(&mut self, cursor: u64) {
+        let cursors = self.cursors_at(cursor);
+        *cursors = cursors.checked_sub(1).expect("a cursor stands here");
+        if *cursors == 0 && cursor == self.first {
+            self.forget();
+        }
+    }
+
+    /// Forgets what all cursors have passed.
+    fn forget(&mut self) {
+        while self.held.front().is_some_and(|held| held.cursors == 0) {
+            self.held.pop_front();
+            self.first += 1;
+            self.forgot = true;
+        }
+        if self.held.is_empty() {
+            self.held.shrink_to(RESTING_ENTRIES);
+        }
+    }
+
+    fn cursors_at(&mut self, cursor: u64) -> &mut usize {
+        let position = self.position(cursor);
+        match self.held.get_mut(position) {
+            Some(held) => &mut held.cursors,
+            None => &mut self.at_head,
+        }
+    }
+
+    fn position(&self, cursor: u64) -> usize {
+        let position = cursor
+            .checked_sub(self.first)
+            .and_then(|position| usize::try_from(position).ok())
+            .expect("a cursor keeps its message in the log");
+        debug_assert!(position <= self.held.len());
+        position
+    }
+}
+
+/// What the queue of an empty log may keep allocated.
+const RESTING_ENTRIES: usize = 256;

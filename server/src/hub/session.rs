@@ -1,0 +1,267 @@
+//! A session: what the hub knows of one connection, and where in its life it stands.
+//!
+//! ```text
+//! Naming ──name──▶ Joined ──fault, eviction, shutdown──▶ Farewell ──notice sent──▶ Lingering
+//!    │               │                                      │                         │
+//!    └──fault──▶ Farewell      the peer is gone or took too long, from any state      │
+//!                    └──────────────────────────▶ Released ◀──────────────────────────┘
+//! ```
+//! A session holds no queue: only a cursor into the log, what one send carries, and the rest of a
+//! frame that a send tore.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use protocol::Decoder;
+
+use super::departure::Reason;
+use super::log::Reader;
+use super::{ConnectionId, Limits};
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: ConnectionId,
+    pub(super) peer: SocketAddr,
+    pub(super) phase: Phase,
+    pub(super) name: Box<str>,
+    pub(super) input: Input,
+    pub(super) in_flight: Option<InFlight>,
+    /// The rest of a frame of which the peer has the beginning; goes out before anything else.
+    pub(super) torn: Bytes,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Accepted; its first frame is its name. It is sent nothing.
+    Naming {
+        since: Instant,
+    },
+    Joined(Subscriber),
+    /// It is told why it has to go: first the rest of a torn frame, then the notice.
+    Farewell(Farewell),
+    /// Our side is closed; what the peer still says is thrown away until it hangs up.
+    Lingering {
+        since: Instant,
+        reason: Reason,
+    },
+    /// The driver is to release the connection; nothing more happens to it here.
+    Released,
+}
+
+/// A place in the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subscriber {
+    /// The next message it has not been sent.
+    pub(super) cursor: u64,
+    /// How many of its own messages stand between its cursor and the head.
+    pub(super) own_ahead: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Farewell {
+    pub(super) since: Instant,
+    pub(super) reason: Reason,
+    /// What is left to say.
+    pub(super) notice: Bytes,
+    /// The peer closed its side: there is nothing to wait for once the notice is sent.
+    pub(super) peer_has_left: bool,
+}
+
+/// What came from the peer and was not taken yet.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) decoder: Decoder,
+    /// When the first byte of a frame came whose last has not come.
+    pub(super) unfinished_since: Option<Instant>,
+    /// While the log has no room: what was read before the reading stopped.
+    pub(super) held_back: Option<Vec<u8>>,
+}
+
+/// A send that the driver was given and has not reported on.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) bytes: Bytes,
+    pub(super) since: Instant,
+    pub(super) content: Content,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Whole messages; a subscriber that has them stands at `end`.
+    Span {
+        messages: u32,
+        end: u64,
+    },
+    /// The rest of a torn message.
+    Torn,
+    Notice,
+}
+
+impl Session {
+    pub(super) fn new(id: ConnectionId, peer: SocketAddr, limits: &Limits, now: Instant) -> Self {
+        Self {
+            id,
+            peer,
+            phase: Phase::Naming { since: now },
+            name: Box::default(),
+            input: Input {
+                decoder: Decoder::new(limits.name_bytes_max),
+                unfinished_since: None,
+                held_back: None,
+            },
+            in_flight: None,
+            torn: Bytes::new(),
+        }
+    }
+
+    /// Messages that were owed to this session and are neither delivered nor given up.
+    pub(super) fn pending(&self, head: u64) -> u64 {
+        let torn = u64::from(!self.torn.is_empty());
+        match &self.phase {
+            Phase::Joined(subscriber) => torn + subscriber.owed(head),
+            Phase::Farewell(_) => torn + self.in_flight.as_ref().map_or(0, InFlight::messages),
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => 0,
+        }
+    }
+
+    /// When this session has waited long enough for what it waits for.
+    pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        match &self.phase {
+            Phase::Naming { since } => Some(*since + limits.handshake_timeout),
+            Phase::Joined(_) => {
+                let unfinished = self.unfinished_since().map(|at| at + limits.frame_timeout);
+                let stalled = self.sending_since().map(|at| at + limits.write_deadline);
+                [unfinished, stalled].into_iter().flatten().min()
+            }
+            Phase::Farewell(Farewell { since, .. }) | Phase::Lingering { since, .. } => {
+                Some(*since + limits.linger)
+            }
+            Phase::Released => None,
+        }
+    }
+
+    /// Since when the peer owes the rest of a frame. While we do not read, it owes nothing.
+    pub(super) fn unfinished_since(&self) -> Option<Instant> {
+        self.input
+            .unfinished_since
+            .filter(|_| self.input.held_back.is_none())
+    }
+
+    /// Since when the peer has taken nothing of a send.
+    pub(super) fn sending_since(&self) -> Option<Instant> {
+        self.in_flight.as_ref().map(|in_flight| in_flight.since)
+    }
+}
+
+impl Subscriber {
+    /// Messages between the cursor and the head that are not its own.
+    pub(super) fn owed(&self, head: u64) -> u64 {
+        head - self.cursor - self.own_ahead
+    }
+
+    /// Moves the cursor to `end`, past `messages` of others and whatever own ones lie between.
+    pub(super) fn advance(&mut self, log: &mut Reader, end: u64, messages: u64) {
+        self.own_ahead -= end - self.cursor - messages;
+        log.advance(self.cursor, end);
+        self.cursor = end;
+    }
+
+    /// Where the cursor stands after the next `messages` of others.
+    pub(super) fn after(&self, log: &Reader, own: ConnectionId, messages: u64) -> u64 {
+        let mut left = messages;
+        let mut end = self.cursor;
+        for message in log.from(self.cursor) {
+            if left == 0 {
+                break;
+            }
+            end += 1;
+            left -= u64::from(!log.is_own(message, own));
+        }
+        debug_assert_eq!(left, 0, "more was sent than the log holds");
+        end
+    }
+}
+
+impl InFlight {
+    /// How many messages it carries, whole or the rest of one that `Session::torn` does not count.
+    fn messages(&self) -> u64 {
+        match self.content {
+            Content::Span { messages, .. } => u64::from(messages),
+            Content::Torn | Content::Notice => 0,
+        }
+    }
+
+    /// What the peer has after it took only the first `sent` bytes of a span: so many whole
+    /// messages, and the rest of the one that was torn (empty when none was).
+    ///
+    /// A rest holds on to one message only, never to the whole span.
+    pub(super) fn tear(&self, sent: usize) -> (u64, Bytes) {
+        let mut whole = 0;
+        let mut begin = 0;
+        while begin < sent {
+            let end = begin + broadcast_bytes_at(&self.bytes[begin..]);
+            if end > sent {
+                let rest = if begin == 0 && end == self.bytes.len() {
+                    let mut rest = self.bytes.clone();
+                    rest.advance(sent);
+                    rest
+                } else {
+                    Bytes::copy_from_slice(&self.bytes[sent..end])
+                };
+                return (whole, rest);
+            }
+            whole += 1;
+            begin = end;
+        }
+        (whole, Bytes::new())
+    }
+}
+
+/// How long the broadcast (name frame and message frame) is that `wire` begins with.
+fn broadcast_bytes_at(wire: &[u8]) -> usize {
+    let name = frame_bytes_at(wire);
+    name + frame_bytes_at(&wire[name..])
+}
+
+fn frame_bytes_at(wire: &[u8]) -> usize {
+    wire.first_chunk()
+        .and_then(|header| protocol::header::parse(header).ok())
+        .and_then(|payload_bytes| usize::try_from(payload_bytes).ok())
+        .map(|payload_bytes| protocol::HEADER_BYTES + payload_bytes)
+        .expect("a span holds the whole frames that we built")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::frame;
+
+    #[test]
+    fn a_torn_span_is_cut_at_the_next_end_of_a_message() {
+        let messages = [&b"one"[..], b"", b"three"].map(|text| frame::broadcast(b"ann", text));
+        let in_flight = InFlight {
+            bytes: messages.concat().into(),
+            since: Instant::now(),
+            content: Content::Span {
+                messages: 3,
+                end: 3,
+            },
+        };
+        for sent in 0..=in_flight.bytes.len() {
+            let (whole, rest) = in_flight.tear(sent);
+            let ends: Vec<usize> = (0..=3).map(|n| messages[..n].concat().len()).collect();
+            assert_eq!(
+                whole as usize,
+                ends[1..].iter().filter(|&&end| end <= sent).count()
+            );
+            let cut = sent + rest.len();
+            assert!(
+                ends.contains(&cut),
+                "{sent} + {} ends a message",
+                rest.len()
+            );
+            assert_eq!(rest, in_flight.bytes[sent..cut]);
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! The hub under a seeded, randomized world with virtual time.
+//!
+//! A world is one to three hubs over one log, peers that behave and peers that do not, and a driver
+//! that cuts input anywhere, sends short, reports late and repeats itself. After every step the
+//! invariants are checked; in the end the faults stop, and all that is owed must arrive.
+//!
+//! `URINGCAST_SEEDS=20000 cargo test -p server simulation` runs as many seeds as wanted;
+//! `URINGCAST_SEED=7` repeats one.
+
+mod invariants;
+mod peer;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+
+use super::log::Reader;
+use super::*;
+use peer::{Manner, Peer};
+
+/// Seeds that an ordinary test run tries.
+const SEEDS: u64 = 400;
+const STEPS: u32 = 600;
+
+#[test]
+fn invariants_hold_in_every_world() {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let seeds = match number("URINGCAST_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("URINGCAST_SEEDS").unwrap_or(SEEDS),
+    };
+    let mut total = Counters::default();
+    for seed in seeds.clone() {
+        let outcome = std::panic::catch_unwind(|| World::new(seed).run());
+        let Ok(counters) = outcome else {
+            panic!("repeat with: URINGCAST_SEED={seed} cargo test -p server simulation");
+        };
+        total.accepted += counters.accepted;
+        total.delivered += counters.delivered;
+        total.short_sends += counters.short_sends;
+        for reason in Reason::ALL {
+            total.departed[reason] += counters.departed[reason];
+        }
+    }
+    println!("{} seeds: {total:?}", seeds.end - seeds.start);
+    if seeds.end - seeds.start >= SEEDS {
+        // A world in which these do not happen would prove little.
+        assert!(total.delivered > 100_000 && total.short_sends > 10_000);
+        for reason in Reason::ALL {
+            assert!(total.departed[reason] > 0, "{reason:?} never happened");
+        }
+    }
+}
+
+struct World {
+    rng: StdRng,
+    now: Instant,
+    limits: Limits,
+    hubs: Vec<Hub>,
+    /// Hubs that were to be woken and have not been.
+    sleeping: Vec<bool>,
+    /// Sees every message in the total order, like one more thread.
+    observer: Reader,
+    observed_to: u64,
+    order: Vec<Accepted>,
+    peers: Vec<Peer>,
+    /// Identifiers that outlived their connections.
+    stale: Vec<(usize, ConnectionId)>,
+    peers_made: u32,
+}
+
+/// A message as the log has it.
+struct Accepted {
+    hub: usize,
+    author: ConnectionId,
+    frame: Bytes,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let limits = Limits {
+            name_bytes_max: 12,
+            message_bytes_max: *pick(&mut rng, &[0, 1, 30, 300]),
+            span_bytes_max: *pick(&mut rng, &[1, 100, 1000, 65_536]),
+            handshake_timeout: Duration::from_secs(10),
+            frame_timeout: Duration::from_secs(15),
+            write_deadline: Duration::from_secs(20),
+            linger: Duration::from_secs(2),
+            binary: false,
+        };
+        let room = *pick(&mut rng, &[1, 2, 5, 1000]);
+        let log = Log::new(limits.frame_bytes_max() * room);
+        let hubs: Vec<Hub> = (0..rng.random_range(1..=3))
+            .map(|_| Hub::new(limits.clone(), Arc::clone(&log)))
+            .collect();
+        let mut observer = Reader::new(log);
+        let observed_to = observer.enter();
+        Self {
+            sleeping: vec![false; hubs.len()],
+            rng,
+            now: Instant::now(),
+            limits,
+            hubs,
+            observer,
+            observed_to,
+            order: Vec::new(),
+            peers: Vec::new(),
+            stale: Vec::new(),
+            peers_made: 0,
+        }
+    }
+
+    fn run(mut self) -> Counters {
+        for _ in 0..STEPS {
+            self.step();
+            self.check();
+        }
+        self.heal();
+        if self.rng.random_bool(0.5) {
+            self.drain();
+        } else {
+            self.everyone_leaves();
+        }
+        self.check_that_all_is_freed();
+        self.sum_of_counters()
+    }
+
+    fn step(&mut self) {
+        match self.rng.random_range(0..100) {
+            0..6 => self.connect(),
+            6..20 => self.someone_speaks(),
+            20..45 => self.some_bytes_arrive(),
+            45..65 => self.driver_asks_for_transmits(),
+            65..85 => self.a_send_completes(),
+            85..90 => self.driver_closes(),
+            90..93 => self.time_passes(),
+            93..95 => self.someone_leaves(),
+            95..97 => self.wake_the_sleeping(),
+            97..99 => self.stale_events_come(),
+            _ => self.someone_changes(),
+        }
+        self.observe();
+    }
+
+    fn connect(&mut self) {
+        if self.peers.len() >= 24 {
+            return;
+        }
+        let hub = self.rng.random_range(0..self.hubs.len());
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let id = self.hubs[hub].accept(address, self.now);
+        let manner = Manner::draw(&mut self.rng);
+        self.peers_made += 1;
+        self.peers
+            .push(Peer::new(hub, id, manner, self.peers_made, &self.limits));
+    }
+
+    fn someone_speaks(&mut self) {
+        let message_bytes_max = self.limits.message_bytes_max;
+        if let Some(peer) = choose(&mut self.rng, &mut self.peers) {
+            for _ in 0..self.rng.random_range(1..4) {
+                peer.speak(&mut self.rng, message_bytes_max);
+            }
+        }
+    }
+
+    fn some_bytes_arrive(&mut self) {
+        let Some(index) = self.any_peer() else { return };
+        self.bytes_arrive(index);
+    }
+
+    fn bytes_arrive(&mut self, index: usize) {
+        let peer = &mut self.peers[index];
+        if !peer.can_be_read() {
+            return;
+        }
+        let bytes = peer.cut_input(&mut self.rng);
+        let (hub, id) = (peer.hub, peer.id);
+        let reading = self.hubs[hub].receive(id, &bytes, self.now);
+        self.peers[index].paused = reading == Reading::Pause;
+        self.observe();
+    }
+
+    fn driver_asks_for_transmits(&mut self) {
+        let hub = self.rng.random_range(0..self.hubs.len());
+        let chunk = self.rng.random_range(1..16);
+        self.poll_transmits(hub, chunk);
+    }
+
+    fn poll_transmits(&mut self, hub: usize, chunk: usize) {
+        for _ in 0..chunk {
+            let Some(transmit) = self.hubs[hub].poll_transmit(self.now) else {
+                return;
+            };
+            let now = self.now;
+            let peer = self.peer_mut(hub, transmit.id);
+            assert!(!transmit.bytes.is_empty(), "a transmit carries something");
+            assert!(peer.in_flight.is_none(), "one send in flight a peer");
+            peer.in_flight = Some((transmit.bytes, now));
+        }
+    }
+
+    fn a_send_completes(&mut self) {
+        let Some(index) = self.any_peer() else { return };
+        if self.peers[index].manner == Manner::Stuck {
+            return;
+        }
+        let short = self.rng.random_bool(0.3);
+        self.complete_send(index, short);
+    }
+
+    fn complete_send(&mut self, index: usize, short: bool) {
+        let peer = &mut self.peers[index];
+        let Some((bytes, _)) = peer.in_flight.take() else {
+            return;
+        };
+        let sent = if short {
+            self.rng.random_range(1..=bytes.len())
+        } else {
+            bytes.len()
+        };
+        let (hub, id) = (peer.hub, peer.id);
+        self.peers[index].take(&bytes[..sent], &self.order);
+        self.hubs[hub].transmitted(id, sent, self.now);
+        self.observe();
+    }
+
+    fn driver_closes(&mut self) {
+        for hub in 0..self.hubs.len() {
+            while let Some(close) = self.hubs[hub].poll_close() {
+                match close {
+                    Close::ShutdownWrite(id) => self.peer_mut(hub, id).sees_end_of_stream = true,
+                    Close::Release(id) => self.release(hub, id),
+                }
+            }
+            while let Some(id) = self.hubs[hub].poll_resume() {
+                if let Some(peer) = self.find_peer(hub, id) {
+                    peer.paused = false;
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, hub: usize, id: ConnectionId) {
+        let peer = self.peer_mut(hub, id);
+        let in_flight = peer.in_flight.take();
+        peer.check_departure();
+        self.peers.retain(|peer| (peer.hub, peer.id) != (hub, id));
+        if let Some((bytes, _)) = in_flight {
+            // The kernel gives the buffer back before the descriptor may go.
+            self.hubs[hub].transmitted(id, bytes.len(), self.now);
+        }
+        self.hubs[hub].closed(id);
+        self.stale.push((hub, id));
+    }
+
+    fn time_passes(&mut self) {
+        // A peer that behaves takes what it is sent well before any deadline.
+        let patience = self.limits.write_deadline / 4;
+        for index in 0..self.peers.len() {
+            let peer = &self.peers[index];
+            let waits = peer
+                .in_flight
+                .as_ref()
+                .is_some_and(|(_, since)| *since + patience < self.now);
+            if waits && peer.manner.is_healthy() {
+                self.complete_send(index, false);
+            }
+            // And it says its name, and the rest of what it began.
+            if self.peers[index].manner.is_healthy() {
+                while self.peers[index].can_be_read() {
+                    self.bytes_arrive(index);
+                }
+            }
+        }
+        self.now += Duration::from_millis(self.rng.random_range(1..4000));
+        for hub in &mut self.hubs {
+            if hub.poll_timeout().is_some_and(|at| at <= self.now) {
+                hub.handle_timeout(self.now);
+                assert!(
+                    hub.poll_timeout().is_none_or(|at| at > self.now),
+                    "a timeout that was handled is over"
+                );
+            }
+        }
+        self.observe();
+    }
+
+    fn someone_leaves(&mut self) {
+        if let Some(index) = self.any_peer() {
+            self.leaves(index);
+        }
+    }
+
+    fn leaves(&mut self, index: usize) {
+        let how = if self.rng.random_bool(0.5) {
+            Disconnect::EndOfStream
+        } else {
+            Disconnect::Error("connection reset".into())
+        };
+        let peer = &mut self.peers[index];
+        peer.hung_up = true;
+        let (hub, id) = (peer.hub, peer.id);
+        self.hubs[hub].disconnected(id, how, self.now);
+        self.observe();
+    }
+
+    fn wake_the_sleeping(&mut self) {
+        for hub in 0..self.hubs.len() {
+            if std::mem::take(&mut self.sleeping[hub]) {
+                self.hubs[hub].wake(self.now);
+                self.observe();
+            }
+        }
+    }
+
+    fn stale_events_come(&mut self) {
+        if self.stale.is_empty() {
+            return;
+        }
+        let index = self.rng.random_range(0..self.stale.len());
+        let (hub, id) = self.stale[index];
+        let hub = &mut self.hubs[hub];
+        let before = *hub.counters();
+        assert_eq!(
+            hub.receive(id, b"3         ann", self.now),
+            Reading::Continue
+        );
+        hub.transmitted(id, 5, self.now);
+        hub.disconnected(id, Disconnect::EndOfStream, self.now);
+        hub.closed(id);
+        assert_eq!(*hub.counters(), before, "a stale event is a no-op");
+    }
+
+    fn someone_changes(&mut self) {
+        if let Some(peer) = choose(&mut self.rng, &mut self.peers) {
+            if peer.manner == Manner::Healthy && self.rng.random_bool(0.3) {
+                peer.manner = Manner::Stuck;
+            } else {
+                peer.misbehave(&mut self.rng, self.limits.message_bytes_max);
+            }
+        }
+    }
+
+    /// Takes down what the log got, and checks that it is what its author said next.
+    fn observe(&mut self) {
+        self.observer.read();
+        let from = self.observed_to;
+        let new: Vec<_> = self.observer.from(from).cloned().collect();
+        self.observer.advance(from, from + new.len() as u64);
+        self.observed_to += new.len() as u64;
+        for message in new {
+            let (hub, author) = (message.author.reader, message.author.connection);
+            let accepted = Accepted {
+                hub,
+                author,
+                frame: message.frame.clone(),
+            };
+            let peer = self
+                .find_peer(hub, author)
+                .expect("authors are there when their messages are taken");
+            peer.was_accepted(&accepted.frame);
+            self.order.push(accepted);
+        }
+        for hub in 0..self.hubs.len() {
+            if self.hubs[hub].takes_back_wake_of_others() {
+                for (other, sleeps) in self.sleeping.iter_mut().enumerate() {
+                    *sleeps |= other != hub;
+                }
+            }
+        }
+        self.note_joins();
+    }
+
+    fn note_joins(&mut self) {
+        for peer in &mut self.peers {
+            let session = &self.hubs[peer.hub].sessions[peer.id.slot as usize];
+            if peer.joined_at.is_none()
+                && let Phase::Joined(subscriber) = &session.phase
+            {
+                peer.joined_at = Some(subscriber.cursor);
+            }
+        }
+    }
+
+    /// The faults stop: whoever can be reached is served until nothing is owed.
+    fn heal(&mut self) {
+        for round in 0.. {
+            assert!(round < 2_000, "what is owed drains in bounded steps");
+            self.wake_the_sleeping();
+            self.driver_closes();
+            for hub in 0..self.hubs.len() {
+                self.poll_transmits(hub, usize::MAX);
+            }
+            for index in 0..self.peers.len() {
+                self.complete_send(index, false);
+            }
+            for index in 0..self.peers.len() {
+                self.bytes_arrive(index);
+            }
+            self.time_passes();
+            self.check();
+            let busy = self.peers.iter().any(|peer| {
+                peer.in_flight.is_some() || (!peer.to_hub.is_empty() && !peer.is_departing(self))
+            });
+            if !busy
+                && self.sleeping.iter().all(|sleeps| !sleeps)
+                && self.hubs.iter().all(|hub| !hub.has_transmits())
+            {
+                break;
+            }
+        }
+        for peer in &self.peers {
+            peer.check_that_all_arrived(self);
+        }
+    }
+
+    fn everyone_leaves(&mut self) {
+        for index in 0..self.peers.len() {
+            self.leaves(index);
+        }
+        self.close_all();
+    }
+
+    fn drain(&mut self) {
+        for hub in &mut self.hubs {
+            hub.drain(Duration::from_secs(5), self.now);
+        }
+        self.close_all();
+    }
+
+    fn close_all(&mut self) {
+        for _ in 0..200 {
+            self.wake_the_sleeping();
+            for hub in 0..self.hubs.len() {
+                self.poll_transmits(hub, usize::MAX);
+            }
+            for index in 0..self.peers.len() {
+                self.complete_send(index, false);
+            }
+            self.driver_closes();
+            self.now += Duration::from_millis(100);
+            for hub in &mut self.hubs {
+                hub.handle_timeout(self.now);
+            }
+            self.observe();
+            self.check();
+        }
+    }
+
+    fn any_peer(&mut self) -> Option<usize> {
+        (!self.peers.is_empty()).then(|| self.rng.random_range(0..self.peers.len()))
+    }
+
+    fn find_peer(&mut self, hub: usize, id: ConnectionId) -> Option<&mut Peer> {
+        self.peers
+            .iter_mut()
+            .find(|peer| (peer.hub, peer.id) == (hub, id))
+    }
+
+    fn peer_mut(&mut self, hub: usize, id: ConnectionId) -> &mut Peer {
+        self.find_peer(hub, id)
+            .expect("only released peers are gone")
+    }
+
+    fn sum_of_counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for counters in self.hubs.iter().map(Hub::counters) {
+            sum.accepted += counters.accepted;
+            sum.delivered += counters.delivered;
+            sum.short_sends += counters.short_sends;
+            for reason in Reason::ALL {
+                sum.departed[reason] += counters.departed[reason];
+            }
+        }
+        sum
+    }
+}
+
+fn pick<'a, T>(rng: &mut impl Rng, from: &'a [T]) -> &'a T {
+    &from[rng.random_range(0..from.len())]
+}
+
+fn choose<'a>(rng: &mut impl Rng, peers: &'a mut [Peer]) -> Option<&'a mut Peer> {
+    if peers.is_empty() {
+        return None;
+    }
+    let index = rng.random_range(0..peers.len());
+    peers.get_mut(index)
+}

@@ -1,0 +1,76 @@
+//! What must hold after every step of a simulated world.
+
+use super::super::Hub;
+use super::super::session::{Content, Phase};
+use super::World;
+
+impl World {
+    pub(super) fn check(&self) {
+        for hub in &self.hubs {
+            check_accounts(hub);
+            check_places(hub);
+        }
+        let log = self.hubs[0].log();
+        assert!(log.bytes() <= log.bytes_max(), "the log keeps its bound");
+    }
+
+    pub(super) fn check_that_all_is_freed(&mut self) {
+        self.observe();
+        for hub in &self.hubs {
+            assert!(hub.is_empty(), "everyone is gone: {hub:?}");
+            assert_eq!(hub.counters().connections, 0);
+            assert_eq!(hub.counters().pending(), 0);
+            let ended: u64 = hub.counters().departed.total();
+            assert_eq!(ended, hub.counters().accepted);
+            assert!(hub.log.is_empty());
+            assert_eq!(hub.subscribers, 0);
+        }
+        let frames: usize = 0;
+        assert_eq!(self.hubs[0].log().bytes(), frames, "at rest all is freed");
+    }
+}
+
+/// owed = delivered + pending + discarded, and each session counts its own messages rightly.
+fn check_accounts(hub: &Hub) {
+    let head = hub.log.head();
+    let mut pending = 0;
+    let mut subscribers = 0;
+    for (_, session) in &hub.sessions {
+        pending += session.pending(head);
+        if let Phase::Joined(subscriber) = &session.phase {
+            subscribers += 1;
+            let own = hub.log.from(subscriber.cursor);
+            let own = own.filter(|message| hub.log.is_own(message, session.id));
+            assert_eq!(subscriber.own_ahead, own.count() as u64);
+            if let Some(in_flight) = &session.in_flight
+                && let Content::Span { messages, end } = in_flight.content
+            {
+                assert!(u64::from(messages) <= end - subscriber.cursor && end <= head);
+            }
+        }
+    }
+    assert_eq!(hub.subscribers, subscribers);
+    assert_eq!(hub.counters().pending(), pending);
+}
+
+/// Whoever can be sent something waits in line or has a send on its way.
+fn check_places(hub: &Hub) {
+    let waiting = hub.conveyor.waiting();
+    let resting = hub.conveyor.resting();
+    for (_, session) in &hub.sessions {
+        let waits = waiting.contains(&session.id.slot);
+        let rests = resting.contains(&session.id.slot);
+        let flies = session.in_flight.is_some();
+        let places = u32::from(waits) + u32::from(rests) + u32::from(flies);
+        match &session.phase {
+            Phase::Joined(subscriber) => {
+                assert_eq!(places, 1, "{session:?} is in one place");
+                assert!(!rests || subscriber.cursor == hub.log.head());
+            }
+            Phase::Farewell(_) => assert!(places == 1 && !rests),
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => {
+                assert_eq!(places, 0, "{session:?} is sent nothing");
+            }
+        }
+    }
+}

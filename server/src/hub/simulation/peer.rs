@@ -1,0 +1,236 @@
+//! A peer of the simulated world: what it says, what it got, and what it must have got.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+use protocol::{SERVER_NAME, frame};
+use rand::{Rng, RngExt};
+
+use super::super::session::Phase;
+use super::{Accepted, ConnectionId, Limits, World};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Says its name, sends whole messages, takes what it is sent.
+    Healthy,
+    /// As the healthy, but takes nothing any more.
+    Stuck,
+    /// Sent something that the protocol does not allow, or keeps silent where it must speak.
+    Faulty,
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) hub: usize,
+    pub(super) id: ConnectionId,
+    pub(super) manner: Manner,
+    name: String,
+    /// Bytes on their way to the hub.
+    pub(super) to_hub: VecDeque<u8>,
+    /// Well-formed messages that were said and not accepted yet.
+    said: VecDeque<Bytes>,
+    pub(super) paused: bool,
+    pub(super) hung_up: bool,
+    pub(super) sees_end_of_stream: bool,
+    pub(super) in_flight: Option<(Bytes, Instant)>,
+    /// Sequence number of the first message it is owed.
+    pub(super) joined_at: Option<u64>,
+    /// Sequence number of the next message to arrive, and how much of it has.
+    next: u64,
+    arrived: usize,
+    notice: Vec<u8>,
+}
+
+impl Manner {
+    pub(super) fn draw(rng: &mut impl Rng) -> Self {
+        match rng.random_range(0..10) {
+            0 => Self::Stuck,
+            1 => Self::Faulty,
+            _ => Self::Healthy,
+        }
+    }
+
+    pub(super) fn is_healthy(self) -> bool {
+        self == Self::Healthy
+    }
+}
+
+impl Peer {
+    pub(super) fn new(
+        hub: usize,
+        id: ConnectionId,
+        manner: Manner,
+        number: u32,
+        limits: &Limits,
+    ) -> Self {
+        let name = format!("peer{number}");
+        assert!(name.len() <= limits.name_bytes_max);
+        let mut peer = Self {
+            hub,
+            id,
+            manner,
+            to_hub: VecDeque::new(),
+            said: VecDeque::new(),
+            paused: false,
+            hung_up: false,
+            sees_end_of_stream: false,
+            in_flight: None,
+            joined_at: None,
+            next: 0,
+            arrived: 0,
+            notice: Vec::new(),
+            name,
+        };
+        match manner {
+            // Some of the faulty never say their name, some break off in it.
+            Manner::Faulty if number.is_multiple_of(2) => {}
+            Manner::Faulty => peer.to_hub.extend(b"5         pe"),
+            _ => peer.to_hub.extend(&frame::encode(peer.name.as_bytes())),
+        }
+        peer
+    }
+
+    pub(super) fn speak(&mut self, rng: &mut impl Rng, message_bytes_max: usize) {
+        if self.manner == Manner::Faulty {
+            return;
+        }
+        let text: Vec<u8> = (0..rng.random_range(0..=message_bytes_max))
+            .map(|_| rng.random_range(b' '..=b'~'))
+            .collect();
+        self.to_hub.extend(&frame::encode(&text));
+        self.said
+            .push_back(frame::broadcast(self.name.as_bytes(), &text));
+    }
+
+    /// Says something that ends this peer's stay.
+    pub(super) fn misbehave(&mut self, rng: &mut impl Rng, message_bytes_max: usize) {
+        if self.manner == Manner::Faulty {
+            return;
+        }
+        self.manner = Manner::Faulty;
+        let too_long = frame::encode(&vec![b'x'; message_bytes_max + 1]);
+        let fault: &[u8] = match rng.random_range(0..6) {
+            0 => b"GET / HTTP/1.1\r\n\r\n",
+            1 => b"          ",
+            2 => &too_long,
+            3 => b"1         \xff",
+            4 => b"12",
+            _ => b"-5        hello",
+        };
+        self.to_hub.extend(fault);
+    }
+
+    pub(super) fn can_be_read(&self) -> bool {
+        !self.to_hub.is_empty() && !self.paused && !self.hung_up
+    }
+
+    pub(super) fn cut_input(&mut self, rng: &mut impl Rng) -> Vec<u8> {
+        let most = self.to_hub.len();
+        let bytes = if rng.random_bool(0.3) {
+            most
+        } else {
+            rng.random_range(1..=most)
+        };
+        self.to_hub.drain(..bytes).collect()
+    }
+
+    pub(super) fn was_accepted(&mut self, frame: &Bytes) {
+        assert_eq!(
+            Some(frame),
+            self.said.pop_front().as_ref(),
+            "what is accepted is what the author said next, bit for bit"
+        );
+    }
+
+    /// The kernel takes bytes for this peer: they must go on with the stream that it is owed.
+    pub(super) fn take(&mut self, mut bytes: &[u8], order: &[Accepted]) {
+        while !bytes.is_empty() && self.notice.is_empty() {
+            let joined_at = self.joined_at;
+            let expected = joined_at.and_then(|joined_at| self.next_expected(joined_at, order));
+            let rest = expected.map(|frame| &frame[self.arrived..]);
+            let common = rest.map_or(0, |rest| rest.len().min(bytes.len()));
+            match rest {
+                Some(rest) if rest[..common] == bytes[..common] => {
+                    self.arrived += common;
+                    bytes = &bytes[common..];
+                    if common == rest.len() {
+                        self.arrived = 0;
+                        self.next += 1;
+                    }
+                }
+                _ => {
+                    assert_eq!(self.arrived, 0, "a notice never follows a torn frame");
+                    break;
+                }
+            }
+        }
+        self.notice.extend_from_slice(bytes);
+        let server = frame::encode(SERVER_NAME.as_bytes());
+        let common = self.notice.len().min(server.len());
+        assert_eq!(
+            self.notice[..common],
+            server[..common],
+            "what is no message of others is a notice of the server"
+        );
+    }
+
+    fn next_expected<'o>(&mut self, joined_at: u64, order: &'o [Accepted]) -> Option<&'o Bytes> {
+        self.next = self.next.max(joined_at);
+        while let Some(accepted) = order.get(usize::try_from(self.next).unwrap()) {
+            if (accepted.hub, accepted.author) != (self.hub, self.id) {
+                return Some(&accepted.frame);
+            }
+            self.next += 1;
+        }
+        None
+    }
+
+    /// Whether the hub is done with it, or about to be.
+    pub(super) fn is_departing(&self, world: &World) -> bool {
+        let session = &world.hubs[self.hub].sessions[self.id.slot as usize];
+        !matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_))
+    }
+
+    /// Called when the hub gives the peer up.
+    pub(super) fn check_departure(&self) {
+        let gone_by_itself = self.hung_up || self.manner != Manner::Healthy;
+        let told = String::from_utf8_lossy(&self.notice);
+        assert!(
+            gone_by_itself || told.ends_with("closing: server is shutting down"),
+            "nobody healthy is sent away: {self:?}"
+        );
+        if self.sees_end_of_stream {
+            let mut decoder = protocol::Decoder::new(1000);
+            let mut notice = &self.notice[..];
+            assert_eq!(
+                decoder.next(&mut notice),
+                Ok(Some(SERVER_NAME.as_bytes())),
+                "before the orderly end comes a notice"
+            );
+            let text = decoder.next(&mut notice).unwrap().unwrap();
+            assert!(text.starts_with(b"closing: "));
+            assert!(notice.is_empty(), "nothing comes after the notice");
+        }
+    }
+
+    /// Called after the faults stopped.
+    pub(super) fn check_that_all_arrived(&self, world: &World) {
+        if self.is_departing(world) {
+            assert_ne!(self.manner, Manner::Healthy, "nobody healthy is sent away");
+            return;
+        }
+        let Some(joined_at) = self.joined_at else {
+            return;
+        };
+        let from = self.next.max(joined_at);
+        let left = world.order[usize::try_from(from).unwrap()..]
+            .iter()
+            .filter(|accepted| (accepted.hub, accepted.author) != (self.hub, self.id))
+            .count();
+        assert_eq!((left, self.arrived), (0, 0), "all that was owed arrived");
+        if self.manner == Manner::Healthy && !self.hung_up {
+            assert!(self.said.is_empty(), "all that was said was accepted");
+        }
+    }
+}

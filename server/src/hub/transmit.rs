@@ -1,0 +1,179 @@
+//! Sending: what a subscriber is given next, and what becomes of it.
+//!
+//! This is the hot path: it runs once for each send, and does no more than a few steps that do not
+//! depend on the number of connections. `benches/benches/hub.rs` guards it.
+
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+
+use super::session::{Content, InFlight, Phase};
+use super::{ConnectionId, Hub};
+
+/// Bytes for a driver to send. It has one transmit of a connection at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// To whom.
+    pub id: ConnectionId,
+    /// Never empty.
+    pub bytes: Bytes,
+}
+
+impl Hub {
+    /// The next send that is due. A driver asks for some tens to hundreds, hands them to the
+    /// kernel, sees what came in, and asks again.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        while let Some(slot) = self.conveyor.next() {
+            let Some((bytes, content)) = self.next_content(slot) else {
+                self.go_on(slot, now);
+                continue;
+            };
+            let session = &mut self.sessions[slot as usize];
+            session.in_flight = Some(InFlight {
+                bytes: bytes.clone(),
+                since: now,
+                content,
+            });
+            let id = session.id;
+            self.sweep_by(now + self.limits.write_deadline);
+            return Some(Transmit { id, bytes });
+        }
+        None
+    }
+
+    /// Whether [`Self::poll_transmit`] may have something.
+    #[must_use]
+    pub fn has_transmits(&self) -> bool {
+        self.conveyor.has_waiting()
+    }
+
+    /// The kernel took the first `sent` bytes of the connection's transmit.
+    ///
+    /// # Panics
+    /// When it took more than it was given.
+    pub fn transmitted(&mut self, id: ConnectionId, sent: usize, now: Instant) {
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        let Some(in_flight) = session.in_flight.take() else {
+            return;
+        };
+        assert!(sent <= in_flight.bytes.len(), "more sent than was given");
+        self.counters.sends += 1;
+        self.counters.short_sends += u64::from(sent < in_flight.bytes.len());
+        match in_flight.content {
+            Content::Span { messages, end } => {
+                self.sent_span(id.slot, &in_flight, sent, messages, end)
+            }
+            Content::Torn => self.sent_torn(id.slot, sent),
+            Content::Notice => self.sent_notice(id.slot, sent),
+        }
+        self.go_on(id.slot, now);
+        self.use_room(now);
+    }
+
+    /// What to send to a connection that waits; `None` when it turns out to be owed nothing.
+    fn next_content(&mut self, slot: u32) -> Option<(Bytes, Content)> {
+        let session = &mut self.sessions[slot as usize];
+        debug_assert!(session.in_flight.is_none(), "one send at a time");
+        if !session.torn.is_empty() {
+            return Some((session.torn.clone(), Content::Torn));
+        }
+        match &mut session.phase {
+            Phase::Joined(subscriber) => {
+                let cursor = subscriber.cursor;
+                let span = if subscriber.own_ahead == 0 {
+                    self.spans.shared(&self.log, cursor)
+                } else {
+                    self.spans.without_own(&self.log, cursor, session.id)
+                };
+                if span.messages == 0 {
+                    subscriber.advance(&mut self.log, span.end, 0);
+                    return None;
+                }
+                let content = Content::Span {
+                    messages: span.messages,
+                    end: span.end,
+                };
+                Some((span.bytes, content))
+            }
+            Phase::Farewell(farewell) if !farewell.notice.is_empty() => {
+                Some((farewell.notice.clone(), Content::Notice))
+            }
+            Phase::Naming { .. }
+            | Phase::Farewell(_)
+            | Phase::Lingering { .. }
+            | Phase::Released => None,
+        }
+    }
+
+    /// Accounts for a span of which `sent` bytes went out.
+    fn sent_span(&mut self, slot: u32, in_flight: &InFlight, sent: usize, messages: u32, end: u64) {
+        let session = &mut self.sessions[slot as usize];
+        let messages = u64::from(messages);
+        let whole = if sent == in_flight.bytes.len() {
+            messages
+        } else {
+            let (whole, torn) = in_flight.tear(sent);
+            session.torn = torn;
+            whole
+        };
+        let begun = whole + u64::from(!session.torn.is_empty());
+        self.counters.delivered += whole;
+        match &mut session.phase {
+            Phase::Joined(subscriber) => {
+                let end = if begun == messages {
+                    end
+                } else {
+                    subscriber.after(&self.log, session.id, begun)
+                };
+                subscriber.advance(&mut self.log, end, begun);
+            }
+            // It left the log while the span was on its way; what did not go out is given up.
+            Phase::Farewell(farewell) => {
+                self.counters.discarded[farewell.reason] += messages - begun;
+            }
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => {}
+        }
+    }
+
+    /// Accounts for the rest of a torn frame.
+    fn sent_torn(&mut self, slot: u32, sent: usize) {
+        let torn = &mut self.sessions[slot as usize].torn;
+        torn.advance(sent);
+        if torn.is_empty() {
+            *torn = Bytes::new();
+            self.counters.delivered += 1;
+        }
+    }
+
+    fn sent_notice(&mut self, slot: u32, sent: usize) {
+        if let Phase::Farewell(farewell) = &mut self.sessions[slot as usize].phase {
+            farewell.notice.advance(sent);
+        }
+    }
+
+    /// Puts a connection that has nothing on its way where it belongs.
+    fn go_on(&mut self, slot: u32, now: Instant) {
+        let session = &self.sessions[slot as usize];
+        match &session.phase {
+            Phase::Joined(subscriber) => {
+                if !session.torn.is_empty() || subscriber.cursor < self.log.head() {
+                    self.conveyor.wait(slot);
+                } else if self.is_draining() {
+                    self.depart(slot, &super::Departure::Shutdown, now);
+                } else {
+                    self.conveyor.rest(slot);
+                }
+            }
+            Phase::Farewell(farewell) => {
+                if session.torn.is_empty() && farewell.notice.is_empty() {
+                    self.linger(slot, now);
+                } else {
+                    self.conveyor.wait(slot);
+                }
+            }
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => {}
+        }
+    }
+}
