@@ -1,6 +1,6 @@
 //! What the hub counted. At every step: owed = delivered + pending + the sum of discarded.
 
-use std::ops::{Index, IndexMut};
+use std::ops::{AddAssign, Index, IndexMut};
 
 use super::departure::Reason;
 
@@ -52,6 +52,23 @@ impl Index<Reason> for PerReason {
 impl IndexMut<Reason> for PerReason {
     fn index_mut(&mut self, reason: Reason) -> &mut u64 {
         &mut self.0[reason as usize]
+    }
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.joined += other.joined;
+        self.connections += other.connections;
+        self.messages += other.messages;
+        self.owed += other.owed;
+        self.delivered += other.delivered;
+        self.short_sends += other.short_sends;
+        self.sends += other.sends;
+        for reason in Reason::ALL {
+            self.discarded[reason] += other.discarded[reason];
+            self.departed[reason] += other.departed[reason];
+        }
     }
 }
 

@@ -164,7 +164,7 @@ mod tests {
         };
         assert_eq!(
             &departure.notice()[..],
-            b"8         *server*59        closing: message of 70000 bytes is over the limit of 65536"
+            b"8         *server*58        closing: message of 70000 bytes is over the limit of 65536"
         );
         let departure = Departure::NoName {
             within: Duration::from_millis(250),

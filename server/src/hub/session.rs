@@ -252,8 +252,8 @@ mod tests {
             let (whole, rest) = in_flight.tear(sent);
             let ends: Vec<usize> = (0..=3).map(|n| messages[..n].concat().len()).collect();
             assert_eq!(
-                whole as usize,
-                ends[1..].iter().filter(|&&end| end <= sent).count()
+                whole,
+                ends[1..].iter().filter(|&&end| end <= sent).count() as u64
             );
             let cut = sent + rest.len();
             assert!(

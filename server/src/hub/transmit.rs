@@ -63,7 +63,7 @@ impl Hub {
         self.counters.short_sends += u64::from(sent < in_flight.bytes.len());
         match in_flight.content {
             Content::Span { messages, end } => {
-                self.sent_span(id.slot, &in_flight, sent, messages, end)
+                self.sent_span(id.slot, &in_flight, sent, messages, end);
             }
             Content::Torn => self.sent_torn(id.slot, sent),
             Content::Notice => self.sent_notice(id.slot, sent),

@@ -1,0 +1,134 @@
+//! The command line of the server.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::driver::Driver;
+use crate::hub::Limits;
+use crate::server::Config;
+
+/// Relays each message of a client to all other clients.
+///
+/// Prints `listening on ADDR (driver ...)` on standard error when it is ready. SIGTERM or SIGINT
+/// ends it in good order: everything accepted is delivered first. A second signal ends it at once.
+#[derive(Debug, Parser)]
+#[command(name = "server", version)]
+pub(crate) struct CommandLine {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9989", value_parser = address)]
+    listen: SocketAddr,
+
+    /// How bytes get into and out of the kernel
+    #[arg(long, value_enum, default_value_t = Driver::TokioUring)]
+    driver: Driver,
+
+    /// Threads, each with its own ring and connections; all share one order of messages
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+
+    /// Longest name of a client, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    max_name_bytes: u32,
+
+    /// Longest message, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
+    max_message_bytes: u32,
+
+    /// Messages may be any bytes, not only UTF-8
+    #[arg(long)]
+    binary: bool,
+
+    /// Most bytes of messages held for those who have not been sent them; when it is reached,
+    /// reading waits
+    #[arg(long, value_name = "BYTES", default_value_t = 67_108_864)]
+    log_bytes: u64,
+
+    /// How long a new connection may take to give its name
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    handshake_timeout: Duration,
+
+    /// How long a frame may take from its first byte to its last
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    frame_timeout: Duration,
+
+    /// How long a receiver may take nothing of what it is sent
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    write_deadline: Duration,
+
+    /// How long draining may take before what is left is given up
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    drain_timeout: Duration,
+
+    /// What to log: error, warn, info (joins and leaves), debug (messages), trace, or a filter such
+    /// as `warn,server=debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log: tracing_subscriber::EnvFilter,
+}
+
+impl CommandLine {
+    /// The server that the command line asks for.
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            listen: self.listen,
+            driver: self.driver,
+            threads: usize::from(self.threads),
+            limits: Limits {
+                name_bytes_max: self.max_name_bytes as usize,
+                message_bytes_max: self.max_message_bytes as usize,
+                handshake_timeout: self.handshake_timeout,
+                frame_timeout: self.frame_timeout,
+                write_deadline: self.write_deadline,
+                binary: self.binary,
+                ..Limits::default()
+            },
+            log_bytes_max: usize::try_from(self.log_bytes).unwrap_or(usize::MAX),
+            drain_timeout: self.drain_timeout,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map_err(|error| {
+        format!("{error}; write an address and a port, such as 127.0.0.1:9989 or [::]:9989")
+    })?;
+    found
+        .into_iter()
+        .next()
+        .ok_or_else(|| "the name has no address".into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a number and a unit, such as 250ms, 10s or 2min"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_limits() {
+        let config = CommandLine::parse_from(["server"]).config();
+        assert_eq!(config.limits, Limits::default());
+    }
+
+    #[test]
+    fn refusals_say_what_to_write() {
+        let refusal = |arguments: &[&str]| {
+            CommandLine::try_parse_from(arguments)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refusal(&["server", "--listen", "9989"]).contains("such as 127.0.0.1:9989"));
+        assert!(refusal(&["server", "--drain-timeout", "soon"]).contains("such as 250ms"));
+        assert!(refusal(&["server", "--threads", "0"]).contains("1..=1024"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Drivers: the thin shells that move bytes between a [`Hub`] and the kernel.
+
+mod connections;
+mod tokio_uring;
+
+use std::fmt;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tracing::warn;
+
+use crate::control::Control;
+use crate::hub::{Counters, Hub};
+
+/// Sends that are handed to the kernel before the loop looks at what came in. Fewer cost more turns
+/// of the loop; thousands make arriving messages wait for a whole round.
+const CHUNK: usize = 128;
+
+/// The buffer that all reads of a thread share.
+const READ_BYTES: usize = 256 * 1024;
+
+/// How long accepting pauses when the kernel has no descriptor or memory for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How bytes get into and out of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Driver {
+    /// The tokio-uring runtime
+    TokioUring,
+}
+
+/// What one thread of a server works with.
+pub(crate) struct Worker {
+    /// Which thread this is.
+    pub(crate) thread: usize,
+    pub(crate) hub: Hub,
+    pub(crate) listener: TcpListener,
+    pub(crate) control: Arc<Control>,
+}
+
+impl Driver {
+    /// Serves on this thread until the control says stop, or all is drained; returns what was
+    /// counted.
+    ///
+    /// # Errors
+    /// When the kernel refuses what the driver needs to begin.
+    pub(crate) fn run(self, worker: Worker) -> io::Result<Counters> {
+        match self {
+            Self::TokioUring => tokio_uring::run(worker),
+        }
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TokioUring => "tokio-uring",
+        })
+    }
+}
+
+/// Why `accept` gave no connection.
+#[derive(Debug)]
+enum AcceptError {
+    /// The queue is empty.
+    NobodyWaits,
+    /// The connection at the head of the queue broke; the next may be fine.
+    PeerGaveUp,
+    /// No descriptor or memory: trying again at once would spin.
+    Starved(Starved),
+}
+
+/// What the kernel said when it could give no connection.
+#[derive(Debug)]
+struct Starved(io::Error);
+
+impl From<io::Error> for AcceptError {
+    fn from(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            Some(Errno::AGAIN) => Self::NobodyWaits,
+            Some(
+                Errno::CONNABORTED
+                | Errno::INTR
+                | Errno::PROTO
+                | Errno::PERM
+                | Errno::NETDOWN
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::NETUNREACH,
+            ) => Self::PeerGaveUp,
+            _ => Self::Starved(Starved(error)),
+        }
+    }
+}
+
+impl Starved {
+    /// Tells the operator, who alone can help.
+    fn warn(&self) {
+        warn!(
+            error = %self.0,
+            "cannot accept connections for now; those that are there are served. \
+             Raise the limit on open files (ulimit -n, LimitNOFILE=) to take more"
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! The driver on the tokio-uring runtime, without `unsafe`.
+//!
+//! One task turns the conveyor; each connection has a task that reads; each send is a task while it
+//! is on its way. Reading waits for readiness through the ring and then copies into one buffer that
+//! all connections share, so an idle connection costs no buffer. What always holds: a descriptor is
+//! closed only when no task and no operation uses it any more.
+
+mod operations;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout_at};
+
+use super::connections::Connections;
+use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker};
+use crate::control::{Control, Stage};
+use crate::hub::{Close, ConnectionId, Counters, Disconnect, Hub, Reading};
+use operations::{readable, send};
+
+/// Entries of the submission queue.
+const SUBMISSIONS: u32 = 1024;
+/// Entries of the completion queue: a burst of this many completions is taken without a detour.
+const COMPLETIONS: u32 = 16_384;
+
+/// Serves on this thread until the control says stop, or all is drained.
+///
+/// # Errors
+/// When the kernel refuses the ring.
+pub(super) fn run(worker: Worker) -> io::Result<Counters> {
+    let mut ring = tokio_uring::uring_builder();
+    ring.setup_coop_taskrun().setup_cqsize(COMPLETIONS);
+    let mut builder = tokio_uring::builder();
+    builder.entries(SUBMISSIONS).uring_builder(&ring);
+    let runtime = tokio_uring::Runtime::new(&builder)?;
+    Ok(runtime.block_on(serve(worker)))
+}
+
+/// What the tasks of one thread share. Nothing is borrowed across an `await`.
+struct Shell {
+    thread: usize,
+    control: Arc<Control>,
+    hub: RefCell<Hub>,
+    connections: RefCell<Connections<Rc<Connection>>>,
+    read_buffer: RefCell<Vec<u8>>,
+    /// The hub may have something to do.
+    work: Notify,
+}
+
+/// The driver's side of a connection, owned by all tasks and operations that use it.
+struct Connection {
+    id: ConnectionId,
+    stream: TcpStream,
+    /// Wakes the reading task from a pause.
+    resume: Notify,
+    /// The hub gave the connection up.
+    released: Cell<bool>,
+}
+
+async fn serve(worker: Worker) -> Counters {
+    let shell = Rc::new(Shell {
+        thread: worker.thread,
+        control: worker.control,
+        hub: RefCell::new(worker.hub),
+        connections: RefCell::new(Connections::new()),
+        read_buffer: RefCell::new(vec![0; READ_BYTES]),
+        work: Notify::new(),
+    });
+    let listener = Rc::new(worker.listener);
+    tokio_uring::spawn(Rc::clone(&shell).accept(Rc::clone(&listener)));
+    tokio_uring::spawn(Rc::clone(&shell).hear_bell());
+    loop {
+        match shell.control.stage() {
+            Stage::Serving => {}
+            Stage::Draining => {
+                // Ends the accepting task, and refuses whoever comes now.
+                let _ = shutdown(&listener, Shutdown::Both);
+                let mut hub = shell.hub.borrow_mut();
+                hub.drain(shell.control.drain_timeout(), Instant::now());
+                if hub.is_empty() {
+                    break;
+                }
+            }
+            Stage::Stopped => break,
+        }
+        if shell.turn() {
+            // Completes once the kernel has taken the sends before it, so that what completed with
+            // them, and what arrived meanwhile, is seen before the next chunk.
+            let _ = tokio_uring::no_op().await;
+        } else {
+            shell.wait().await;
+        }
+    }
+    *shell.hub.borrow().counters()
+}
+
+impl Shell {
+    /// One turn of the conveyor; says whether there is more to send at once.
+    fn turn(self: &Rc<Self>) -> bool {
+        let mut hub = self.hub.borrow_mut();
+        let now = Instant::now();
+        hub.handle_timeout(now);
+        for _ in 0..CHUNK {
+            let Some(transmit) = hub.poll_transmit(now) else {
+                break;
+            };
+            if let Some(connection) = self.find(transmit.id) {
+                tokio_uring::spawn(Rc::clone(self).send(connection, transmit.bytes));
+            }
+        }
+        let mut released = Vec::new();
+        while let Some(close) = hub.poll_close() {
+            match close {
+                Close::ShutdownWrite(id) => {
+                    if let Some(connection) = self.find(id) {
+                        let _ = shutdown(&connection.stream, Shutdown::Write);
+                    }
+                }
+                Close::Release(id) => released.extend(self.find(id)),
+            }
+        }
+        while let Some(id) = hub.poll_resume() {
+            if let Some(connection) = self.find(id) {
+                connection.resume.notify_one();
+            }
+        }
+        if hub.takes_back_wake_of_others() {
+            self.control.ring_others(self.thread);
+        }
+        let more = hub.has_transmits();
+        drop(hub);
+        for connection in released {
+            self.release(connection);
+        }
+        more
+    }
+
+    /// Sleeps until there may be something to do.
+    async fn wait(&self) {
+        let deadline = self.hub.borrow().poll_timeout();
+        match deadline {
+            Some(at) => {
+                let _ = timeout_at(at.into(), self.work.notified()).await;
+            }
+            None => self.work.notified().await,
+        }
+    }
+
+    /// Looks around when another thread, or the control, rings.
+    async fn hear_bell(self: Rc<Self>) {
+        let bell = self.control.bell(self.thread).as_raw_fd();
+        while readable(bell, Arc::clone(&self.control)).await.is_ok() {
+            self.control.hush(self.thread);
+            self.hub.borrow_mut().wake(Instant::now());
+            self.work.notify_one();
+        }
+    }
+
+    async fn accept(self: Rc<Self>, listener: Rc<TcpListener>) {
+        let mut starving = false;
+        while self.control.stage() == Stage::Serving {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    starving = false;
+                    // Fails only on a connection that is broken, which reading will tell.
+                    let _ = stream.set_nodelay(true);
+                    let id = self.hub.borrow_mut().accept(peer, Instant::now());
+                    self.connect(id, stream);
+                    self.work.notify_one();
+                }
+                Err(error) => match AcceptError::from(error) {
+                    AcceptError::NobodyWaits => {
+                        let _ = readable(listener.as_raw_fd(), Rc::clone(&listener)).await;
+                    }
+                    AcceptError::PeerGaveUp => {}
+                    AcceptError::Starved(error) => {
+                        if !std::mem::replace(&mut starving, true) {
+                            error.warn();
+                        }
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn connect(self: &Rc<Self>, id: ConnectionId, stream: TcpStream) {
+        let connection = Rc::new(Connection {
+            id,
+            stream,
+            resume: Notify::new(),
+            released: Cell::new(false),
+        });
+        self.connections
+            .borrow_mut()
+            .insert(id, Rc::clone(&connection));
+        tokio_uring::spawn(Rc::clone(self).read(connection));
+    }
+
+    /// Reads from one connection until it ends or is released.
+    async fn read(self: Rc<Self>, connection: Rc<Connection>) {
+        let fd = connection.stream.as_raw_fd();
+        loop {
+            let watched = readable(fd, Rc::clone(&connection)).await;
+            if connection.released.get() {
+                break;
+            }
+            let reading = match watched {
+                Ok(()) => self.read_once(&connection),
+                Err(error) => Err(Disconnect::Error(error.to_string())),
+            };
+            self.work.notify_one();
+            match reading {
+                Ok(Reading::Continue) => {}
+                Ok(Reading::Pause) => connection.resume.notified().await,
+                Err(how) => {
+                    let mut hub = self.hub.borrow_mut();
+                    hub.disconnected(connection.id, how, Instant::now());
+                    break;
+                }
+            }
+        }
+        self.let_go(connection);
+    }
+
+    /// Takes what there is.
+    fn read_once(&self, connection: &Connection) -> Result<Reading, Disconnect> {
+        let mut buffer = self.read_buffer.borrow_mut();
+        match recv(&connection.stream, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Err(Disconnect::EndOfStream),
+            Ok((bytes, _)) => {
+                let mut hub = self.hub.borrow_mut();
+                Ok(hub.receive(connection.id, &buffer[..bytes], Instant::now()))
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Reading::Continue),
+            Err(error) => Err(Disconnect::Error(error.to_string())),
+        }
+    }
+
+    async fn send(self: Rc<Self>, connection: Rc<Connection>, bytes: Bytes) {
+        let fd = connection.stream.as_raw_fd();
+        let sent = send(fd, Rc::clone(&connection), bytes).await;
+        let mut hub = self.hub.borrow_mut();
+        match sent {
+            Ok(bytes) => hub.transmitted(connection.id, bytes, Instant::now()),
+            Err(error) => {
+                let how = Disconnect::Error(error.to_string());
+                hub.disconnected(connection.id, how, Instant::now());
+            }
+        }
+        drop(hub);
+        self.work.notify_one();
+        self.let_go(connection);
+    }
+
+    /// Ends what the tasks of a connection wait for; the last of them closes it.
+    fn release(&self, connection: Rc<Connection>) {
+        connection.released.set(true);
+        // Completes whatever is in flight; fails only when the connection is broken already.
+        let _ = shutdown(&connection.stream, Shutdown::Both);
+        connection.resume.notify_one();
+        self.let_go(connection);
+    }
+
+    /// A task is done with a connection. The last one to be done with a released connection closes
+    /// it.
+    fn let_go(&self, connection: Rc<Connection>) {
+        let id = connection.id;
+        let mine_and_the_tables = 2;
+        if connection.released.get() && Rc::strong_count(&connection) == mine_and_the_tables {
+            self.connections.borrow_mut().remove(id);
+            drop(connection);
+            self.hub.borrow_mut().closed(id);
+            self.work.notify_one();
+        }
+    }
+
+    fn find(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+        self.connections.borrow().get(id).cloned()
+    }
+}

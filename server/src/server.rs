@@ -1,0 +1,201 @@
+//! A server: listeners, one hub and one driver a thread, one log.
+
+use std::io;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::control::{Control, Stage};
+use crate::descriptors;
+use crate::driver::{Driver, Worker};
+use crate::hub::{Counters, Hub, Limits, Log, Reason};
+use crate::listener::listen_for;
+
+/// What a server is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen; port 0 lets the kernel pick one.
+    pub listen: SocketAddr,
+    /// How bytes get into and out of the kernel.
+    pub driver: Driver,
+    /// Threads, each with its own connections. At least one.
+    pub threads: usize,
+    /// What connections may do.
+    pub limits: Limits,
+    /// Most bytes of messages that are held for those who have not been sent them.
+    pub log_bytes_max: usize,
+    /// How long draining may take before what is left is given up.
+    pub drain_timeout: Duration,
+}
+
+/// Why a server does not start, or had to end.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The log could not take a single message.
+    #[error(
+        "a log of {log_bytes_max} bytes cannot hold a message of the largest size \
+         ({frame_bytes_max} bytes with its headers); raise --log-bytes or lower --max-message-bytes"
+    )]
+    LogTooSmall {
+        /// The bound that was asked for.
+        log_bytes_max: usize,
+        /// The least that would do.
+        frame_bytes_max: usize,
+    },
+    /// The kernel refused what the driver needs.
+    #[error("the {driver} driver cannot run: {error}")]
+    Driver {
+        /// The driver.
+        driver: Driver,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The kernel refused something that every server needs.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A server that listens and does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    listeners: Vec<TcpListener>,
+    address: SocketAddr,
+    descriptors: u64,
+    control: Arc<Control>,
+}
+
+/// Ends a running server from any thread.
+#[derive(Debug, Clone)]
+pub struct Handle(Arc<Control>);
+
+/// What a server did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The sums over all threads.
+    pub counters: Counters,
+}
+
+impl Server {
+    /// Raises the limit on open files, and listens.
+    ///
+    /// # Errors
+    /// See [`ServerError`].
+    pub fn bind(config: Config) -> Result<Self, ServerError> {
+        let frame_bytes_max = config.limits.frame_bytes_max();
+        if config.log_bytes_max < frame_bytes_max {
+            return Err(ServerError::LogTooSmall {
+                log_bytes_max: config.log_bytes_max,
+                frame_bytes_max,
+            });
+        }
+        let descriptors = descriptors::raise_limit();
+        let address = config.listen;
+        let listeners = listen_for(address, config.threads)
+            .map_err(|error| ServerError::Listen { address, error })?;
+        Ok(Self {
+            address: listeners[0].local_addr()?,
+            listeners,
+            descriptors,
+            control: Arc::new(Control::new(config.threads, config.drain_timeout)?),
+            config,
+        })
+    }
+
+    /// Where the server listens; the port is never 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many descriptors the process may have open.
+    #[must_use]
+    pub fn descriptors(&self) -> u64 {
+        self.descriptors
+    }
+
+    /// Ends this server while another thread is in [`Self::run`].
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.control))
+    }
+
+    /// Serves until the handle says that it is over.
+    ///
+    /// # Errors
+    /// When a driver cannot begin; then all threads end.
+    pub fn run(self) -> Result<Summary, ServerError> {
+        let log = Log::new(self.config.log_bytes_max);
+        let driver = self.config.driver;
+        let mut threads = Vec::new();
+        for (thread, listener) in self.listeners.into_iter().enumerate() {
+            let worker = Worker {
+                thread,
+                hub: Hub::new(self.config.limits.clone(), Arc::clone(&log)),
+                listener,
+                control: Arc::clone(&self.control),
+            };
+            let control = Arc::clone(&self.control);
+            let run = move || {
+                let _all_or_none = StopsAll(control);
+                driver.run(worker)
+            };
+            let name = format!("serve-{thread}");
+            threads.push(thread::Builder::new().name(name).spawn(run)?);
+        }
+        let mut summary = Summary::default();
+        let mut failed = None;
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(counters)) => summary.counters += counters,
+                Ok(Err(error)) => failed = Some(ServerError::Driver { driver, error }),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        failed.map_or(Ok(summary), Err)
+    }
+}
+
+impl Handle {
+    /// Begins the orderly end: nothing more is accepted, everyone is sent what it is owed.
+    pub fn drain(&self) {
+        self.0.advance(Stage::Draining);
+    }
+
+    /// Ends at once.
+    pub fn stop(&self) {
+        self.0.advance(Stage::Stopped);
+    }
+}
+
+impl Summary {
+    /// Deliveries that were owed when the server ended and were not made.
+    #[must_use]
+    pub fn undelivered(&self) -> u64 {
+        self.counters.discarded[Reason::Shutdown] + self.counters.pending()
+    }
+}
+
+/// A thread that ends by an error or a panic takes the others with it; one that is drained leaves
+/// them their time.
+struct StopsAll(Arc<Control>);
+
+impl Drop for StopsAll {
+    fn drop(&mut self) {
+        if self.0.stage() == Stage::Serving || thread::panicking() {
+            self.0.advance(Stage::Stopped);
+        }
+    }
+}
