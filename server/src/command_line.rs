@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::driver::Driver;
+use crate::driver::{Driver, RingSizes};
 use crate::hub::Limits;
 use crate::server::Config;
 
@@ -85,6 +85,7 @@ impl CommandLine {
             },
             log_bytes_max: usize::try_from(self.log_bytes).unwrap_or(usize::MAX),
             drain_timeout: self.drain_timeout,
+            ring: RingSizes::default(),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 mod connections;
 mod tokio_uring;
+mod uring;
 
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -14,6 +16,8 @@ use tracing::warn;
 
 use crate::control::Control;
 use crate::hub::{Counters, Hub};
+
+pub use uring::RingSizes;
 
 /// Sends that are handed to the kernel before the loop looks at what came in. Fewer cost more turns
 /// of the loop; thousands make arriving messages wait for a whole round.
@@ -28,6 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How bytes get into and out of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Driver {
+    /// A raw io_uring a thread: the fastest
+    Uring,
     /// The tokio-uring runtime
     TokioUring,
 }
@@ -39,6 +45,18 @@ pub(crate) struct Worker {
     pub(crate) hub: Hub,
     pub(crate) listener: TcpListener,
     pub(crate) control: Arc<Control>,
+    /// For drivers with a ring of their own.
+    pub(crate) ring: RingSizes,
+    /// Told once the driver has all it needs to serve.
+    pub(crate) begun: Sender<()>,
+}
+
+impl Worker {
+    /// The driver has all it needs.
+    fn tell_begun(&self) {
+        // Nobody listens any more when another thread has failed.
+        let _ = self.begun.send(());
+    }
 }
 
 impl Driver {
@@ -49,6 +67,7 @@ impl Driver {
     /// When the kernel refuses what the driver needs to begin.
     pub(crate) fn run(self, worker: Worker) -> io::Result<Counters> {
         match self {
+            Self::Uring => uring::run(worker),
             Self::TokioUring => tokio_uring::run(worker),
         }
     }
@@ -57,6 +76,7 @@ impl Driver {
 impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Uring => "uring",
             Self::TokioUring => "tokio-uring",
         })
     }

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use command_line::CommandLine;
 
-pub use driver::Driver;
+pub use driver::{Driver, RingSizes};
 pub use server::{Config, Handle, Server, ServerError, Summary};
 
 /// Runs the server's program with `arguments`, the program's name first.
@@ -60,19 +60,19 @@ fn serve(command_line: CommandLine) -> Result<Summary, ServerError> {
         .init();
     let server = Server::bind(config.clone())?;
     end_on_signals(server.handle())?;
-    eprintln!(
-        "listening on {} (driver {}, {} {}, {} descriptors)",
-        server.address(),
-        config.driver,
-        config.threads,
-        if config.threads == 1 {
-            "thread"
-        } else {
-            "threads"
-        },
-        server.descriptors(),
-    );
-    server.run()
+    let descriptors = server.descriptors();
+    server.run_and_tell(|address| {
+        eprintln!(
+            "listening on {address} (driver {}, {} {}, {descriptors} descriptors)",
+            config.driver,
+            config.threads,
+            if config.threads == 1 {
+                "thread"
+            } else {
+                "threads"
+            },
+        );
+    })
 }
 
 /// The first signal drains, the second ends at once.

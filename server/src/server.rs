@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::control::{Control, Stage};
 use crate::descriptors;
-use crate::driver::{Driver, Worker};
+use crate::driver::{Driver, RingSizes, Worker};
 use crate::hub::{Counters, Hub, Limits, Log, Reason};
 use crate::listener::listen_for;
 
@@ -30,6 +30,8 @@ pub struct Config {
     pub log_bytes_max: usize,
     /// How long draining may take before what is left is given up.
     pub drain_timeout: Duration,
+    /// Sizes for the `uring` driver.
+    pub ring: RingSizes,
 }
 
 /// Why a server does not start, or had to end.
@@ -137,6 +139,15 @@ impl Server {
     /// # Errors
     /// When a driver cannot begin; then all threads end.
     pub fn run(self) -> Result<Summary, ServerError> {
+        self.run_and_tell(|_| {})
+    }
+
+    /// Serves as [`Self::run`] does, and calls `ready` once every thread does.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; then `ready` may not have been called.
+    pub fn run_and_tell(self, ready: impl FnOnce(SocketAddr)) -> Result<Summary, ServerError> {
+        let (begun, begins) = mpsc::channel();
         let log = Log::new(self.config.log_bytes_max);
         let driver = self.config.driver;
         let mut threads = Vec::new();
@@ -146,6 +157,8 @@ impl Server {
                 hub: Hub::new(self.config.limits.clone(), Arc::clone(&log)),
                 listener,
                 control: Arc::clone(&self.control),
+                ring: self.config.ring,
+                begun: begun.clone(),
             };
             let control = Arc::clone(&self.control);
             let run = move || {
@@ -154,6 +167,11 @@ impl Server {
             };
             let name = format!("serve-{thread}");
             threads.push(thread::Builder::new().name(name).spawn(run)?);
+        }
+        // A thread that ends before it begins drops its end of the channel.
+        drop(begun);
+        if begins.iter().take(threads.len()).count() == threads.len() {
+            ready(self.address);
         }
         let mut summary = Summary::default();
         let mut failed = None;

@@ -31,6 +31,22 @@ impl<C> Connections<C> {
         }
     }
 
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut C> {
+        match self.slots.get_mut(id.slot as usize) {
+            Some(Some((found, connection))) if *found == id => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The identifiers of all connections.
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.slots.iter().flatten().map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.iter().all(Option::is_none)
+    }
+
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<C> {
         self.get(id)?;
         let (_, connection) = self.slots[id.slot as usize].take()?;

@@ -42,6 +42,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
     let mut builder = tokio_uring::builder();
     builder.entries(SUBMISSIONS).uring_builder(&ring);
     let runtime = tokio_uring::Runtime::new(&builder)?;
+    worker.tell_begun();
     Ok(runtime.block_on(serve(worker)))
 }
 

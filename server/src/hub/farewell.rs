@@ -66,6 +66,22 @@ impl Hub {
         }
     }
 
+    /// Ends the hub at once: all connections are released, and what they are owed is given up.
+    pub fn abandon(&mut self, now: Instant) {
+        self.drain(Duration::ZERO, now);
+        let slots: Vec<u32> = self.sessions.iter().map(|(_, it)| it.id.slot).collect();
+        for slot in slots {
+            match self.sessions[slot as usize].phase {
+                Phase::Naming { .. } | Phase::Joined(_) => {
+                    self.depart(slot, &Departure::Shutdown, now);
+                    self.release(slot);
+                }
+                Phase::Farewell(_) | Phase::Lingering { .. } => self.release(slot),
+                Phase::Released => {}
+            }
+        }
+    }
+
     /// Whether [`Self::drain`] was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {

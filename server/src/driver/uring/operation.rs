@@ -1,0 +1,198 @@
+//! Ring operations, and the 64 bits by which a completion is told from all others.
+//!
+//! The bits carry the kind of the operation and the whole [`ConnectionId`], generation included, so
+//! a completion of a connection that is gone can never be taken for one of its successor.
+
+use io_uring::types::{Fd, Fixed};
+use io_uring::{cqueue, opcode, squeue};
+use rustix::event::PollFlags;
+use rustix::net::SendFlags;
+
+use crate::hub::ConnectionId;
+
+/// Most connections of one thread: what the slot has room for.
+pub(super) const SLOTS_MAX: u32 = 1 << SLOT_BITS;
+
+const SLOT_BITS: u32 = 24;
+
+/// What a completion is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    /// A connection was accepted, or accepting ended.
+    Accept,
+    /// The bell rang.
+    Bell,
+    /// An operation was cancelled, or was over before that; the operation itself tells.
+    Cancel,
+    /// Bytes came, or receiving ended.
+    Receive(ConnectionId),
+    /// The one send of a connection is done.
+    Send(ConnectionId),
+}
+
+/// An operation that is ready to be submitted. Whatever memory it names outlives it: that is a
+/// condition of [`Operation::send`], and no other operation names any.
+#[derive(Debug, Clone)]
+pub(super) struct Operation(squeue::Entry);
+
+/// How the kernel is told which socket is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// An index into the ring's table of files, which saves the look-up in the process's.
+    Fixed(u32),
+    /// A descriptor of the process.
+    Descriptor(i32),
+}
+
+impl Token {
+    pub(super) fn to_bits(self) -> u64 {
+        let (kind, id) = match self {
+            Self::Accept => (0, None),
+            Self::Bell => (1, None),
+            Self::Cancel => (2, None),
+            Self::Receive(id) => (3, Some(id)),
+            Self::Send(id) => (4, Some(id)),
+        };
+        let id = id.map_or(0, |id| {
+            debug_assert!(id.slot < SLOTS_MAX);
+            u64::from(id.generation) << SLOT_BITS | u64::from(id.slot)
+        });
+        id << 8 | kind
+    }
+
+    /// # Panics
+    /// When no token has these bits: the kernel only ever returns those that were submitted.
+    pub(super) fn from_bits(bits: u64) -> Self {
+        let id = ConnectionId {
+            slot: u32::try_from(bits >> 8 & u64::from(SLOTS_MAX - 1)).expect("24 bits"),
+            generation: u32::try_from(bits >> (8 + SLOT_BITS)).expect("32 bits"),
+        };
+        match bits & 0xff {
+            0 => Self::Accept,
+            1 => Self::Bell,
+            2 => Self::Cancel,
+            3 => Self::Receive(id),
+            4 => Self::Send(id),
+            kind => unreachable!("no operation is of kind {kind}"),
+        }
+    }
+}
+
+impl Operation {
+    /// Accepts one connection after another until it fails.
+    pub(super) fn accept(listener: i32) -> Self {
+        let entry = opcode::AcceptMulti::new(Fd(listener))
+            .flags(rustix::net::SocketFlags::CLOEXEC.bits().cast_signed())
+            .build();
+        Self::new(entry, Token::Accept)
+    }
+
+    /// Says each time that the bell becomes readable.
+    pub(super) fn watch_bell(bell: i32) -> Self {
+        let entry = opcode::PollAdd::new(Fd(bell), u32::from(PollFlags::IN.bits()))
+            .multi(true)
+            .build();
+        Self::new(entry, Token::Bell)
+    }
+
+    /// Receives one buffer after another, as they come, until the stream or the buffers end.
+    pub(super) fn receive_on(id: ConnectionId, target: Target, group: u16) -> Self {
+        let entry = match target {
+            Target::Fixed(index) => opcode::RecvMulti::new(Fixed(index), group).build(),
+            Target::Descriptor(fd) => opcode::RecvMulti::new(Fd(fd), group).build(),
+        };
+        Self::new(entry, Token::Receive(id))
+    }
+
+    /// Receives one buffer, for kernels (before 6.0) that cannot go on by themselves.
+    pub(super) fn receive_once(id: ConnectionId, target: Target, group: u16) -> Self {
+        let (nowhere, no_bytes) = (std::ptr::null_mut(), 0);
+        let entry = match target {
+            Target::Fixed(index) => opcode::Recv::new(Fixed(index), nowhere, no_bytes)
+                .buf_group(group)
+                .build(),
+            Target::Descriptor(fd) => opcode::Recv::new(Fd(fd), nowhere, no_bytes)
+                .buf_group(group)
+                .build(),
+        };
+        Self::new(
+            entry.flags(squeue::Flags::BUFFER_SELECT),
+            Token::Receive(id),
+        )
+    }
+
+    /// Sends the beginning of `bytes`.
+    ///
+    /// # Safety
+    /// `bytes` must stay where they are, unchanged, until the completion of this operation was
+    /// taken from the ring.
+    pub(super) unsafe fn send(id: ConnectionId, target: Target, bytes: &[u8]) -> Self {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let flags = SendFlags::NOSIGNAL.bits().cast_signed();
+        let entry = match target {
+            Target::Fixed(index) => opcode::Send::new(Fixed(index), bytes.as_ptr(), length)
+                .flags(flags)
+                .build(),
+            Target::Descriptor(fd) => opcode::Send::new(Fd(fd), bytes.as_ptr(), length)
+                .flags(flags)
+                .build(),
+        };
+        Self::new(entry, Token::Send(id))
+    }
+
+    /// Asks for the end of the operation that `token` names.
+    pub(super) fn cancel(token: Token) -> Self {
+        let entry = opcode::AsyncCancel::new(token.to_bits()).build();
+        Self::new(entry, Token::Cancel)
+    }
+
+    pub(super) fn entry(&self) -> &squeue::Entry {
+        &self.0
+    }
+
+    fn new(entry: squeue::Entry, token: Token) -> Self {
+        Self(entry.user_data(token.to_bits()))
+    }
+}
+
+/// What the kernel says of an operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Completion {
+    pub(super) token: Token,
+    /// What the system call would have returned, or its error.
+    pub(super) result: Result<u32, rustix::io::Errno>,
+    /// The buffer of the ring that was filled.
+    pub(super) buffer: Option<u16>,
+    /// The operation goes on: more completions of it will come.
+    pub(super) goes_on: bool,
+}
+
+impl From<cqueue::Entry> for Completion {
+    fn from(entry: cqueue::Entry) -> Self {
+        let result = entry.result();
+        Self {
+            token: Token::from_bits(entry.user_data()),
+            result: u32::try_from(result)
+                .map_err(|_| rustix::io::Errno::from_raw_os_error(-result)),
+            buffer: cqueue::buffer_select(entry.flags()),
+            goes_on: cqueue::more(entry.flags()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_the_kernel() {
+        let ids = [(0, 0), (1, u32::MAX), (SLOTS_MAX - 1, 7)];
+        let ids = ids.map(|(slot, generation)| ConnectionId { slot, generation });
+        let mut tokens = vec![Token::Accept, Token::Bell, Token::Cancel];
+        tokens.extend(ids.map(Token::Receive));
+        tokens.extend(ids.map(Token::Send));
+        for token in tokens {
+            assert_eq!(Token::from_bits(token.to_bits()), token);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The ring itself: set up with what the kernel has, filled, entered, reaped.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter};
+use rustix::io::Errno;
+
+use super::operation::{Completion, Operation};
+
+/// What of the kernel's offers a ring was set up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Features {
+    /// Since 6.6: no indirection between the queue and its entries.
+    pub(crate) no_sqarray: bool,
+    /// Since 6.1 (with SINGLE_ISSUER, 6.0): completions are worked off when we ask, all at once.
+    pub(crate) defer_taskrun: bool,
+    /// Since 5.18/5.19: no interrupt for a completion; a bad entry does not end a submission.
+    pub(crate) coop_taskrun: bool,
+}
+
+impl Features {
+    /// From the most that any kernel offers to the least that every kernel does.
+    const STEPS: [Self; 4] = [
+        Self::new(true, true, true),
+        Self::new(false, true, true),
+        Self::new(false, false, true),
+        Self::new(false, false, false),
+    ];
+
+    const fn new(no_sqarray: bool, defer_taskrun: bool, coop_taskrun: bool) -> Self {
+        Self {
+            no_sqarray,
+            defer_taskrun,
+            coop_taskrun,
+        }
+    }
+
+    fn build(self, submissions: u32, completions: u32) -> io::Result<IoUring> {
+        let mut builder = IoUring::builder();
+        builder.setup_clamp().setup_cqsize(completions).dontfork();
+        if self.coop_taskrun {
+            builder
+                .setup_submit_all()
+                .setup_coop_taskrun()
+                .setup_taskrun_flag();
+        }
+        if self.defer_taskrun {
+            builder.setup_single_issuer().setup_defer_taskrun();
+        }
+        if self.no_sqarray {
+            builder.setup_no_sqarray();
+        }
+        builder.build(submissions)
+    }
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (self.defer_taskrun, "SINGLE_ISSUER DEFER_TASKRUN"),
+            (self.coop_taskrun, "COOP_TASKRUN SUBMIT_ALL"),
+            (self.no_sqarray, "NO_SQARRAY"),
+        ];
+        let taken: Vec<&str> = names
+            .iter()
+            .filter(|(taken, _)| *taken)
+            .map(|(_, name)| *name)
+            .collect();
+        f.write_str(&taken.join(" "))
+    }
+}
+
+/// A ring with as many features as the kernel has, stepping down as long as it answers EINVAL.
+///
+/// The ring belongs to the calling thread.
+///
+/// # Errors
+/// Any other answer, or EINVAL to the plainest ring.
+pub(crate) fn set_up(submissions: u32, completions: u32) -> io::Result<(IoUring, Features)> {
+    let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
+    for features in Features::STEPS {
+        match features.build(submissions, completions) {
+            Ok(ring) => return Ok((ring, features)),
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => refusal = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refusal)
+}
+
+/// How long [`Queue::enter`] waits for a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Not at all.
+    No,
+    /// Until one is there, but no longer than this if it says so.
+    UpTo(Option<Duration>),
+}
+
+/// Both queues of a ring, in use by its thread.
+pub(super) struct Queue<'ring> {
+    submitter: Submitter<'ring>,
+    submissions: SubmissionQueue<'ring>,
+    completions: CompletionQueue<'ring>,
+    /// Operations that found the submission queue full while the kernel would take none.
+    backlog: VecDeque<Operation>,
+}
+
+impl<'ring> Queue<'ring> {
+    pub(super) fn new(ring: &'ring mut IoUring) -> Self {
+        let (mut submitter, submissions, completions) = ring.split();
+        // Saves a look-up for each entry into the kernel; older kernels do without.
+        let _ = submitter.register_ring_fd();
+        Self {
+            submitter,
+            submissions,
+            completions,
+            backlog: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn submitter(&self) -> &Submitter<'ring> {
+        &self.submitter
+    }
+
+    /// Puts an operation into the queue; it is submitted at the latest by the next
+    /// [`Self::enter`].
+    pub(super) fn push(&mut self, operation: Operation) {
+        if !self.backlog.is_empty() || !self.try_push(&operation) {
+            // Room is made by submitting what is there.
+            let _ = self.submit(Wait::No);
+            if !self.backlog.is_empty() || !self.try_push(&operation) {
+                self.backlog.push_back(operation);
+            }
+        }
+    }
+
+    /// Submits all that was pushed, and waits for a completion as `wait` says.
+    ///
+    /// # Errors
+    /// When the kernel takes no submission for a reason that waiting does not cure.
+    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        loop {
+            self.push_backlog();
+            // With more to submit, waiting now could wait for something not yet asked for.
+            let last = self.backlog.is_empty();
+            self.submit(if last { wait } else { Wait::No })?;
+            if last || !self.completions.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next completion.
+    pub(super) fn reap(&mut self) -> Option<Completion> {
+        if self.completions.is_empty() {
+            self.completions.sync();
+        }
+        self.completions.next().map(Completion::from)
+    }
+
+    fn submit(&mut self, wait: Wait) -> io::Result<()> {
+        self.submissions.sync();
+        let submitted = match wait {
+            Wait::No => self.submitter.submit_and_wait(0),
+            Wait::UpTo(None) => self.submitter.submit_and_wait(1),
+            Wait::UpTo(Some(time)) => {
+                let time = Timespec::from(time);
+                let limit = SubmitArgs::new().timespec(&time);
+                self.submitter.submit_with_args(1, &limit)
+            }
+        };
+        self.submissions.sync();
+        self.completions.sync();
+        match submitted {
+            Ok(_) => Ok(()),
+            Err(error) => match Errno::from_io_error(&error) {
+                // Time is up, a signal came, or completions have to be taken first.
+                Some(Errno::TIME | Errno::INTR | Errno::BUSY | Errno::AGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn push_backlog(&mut self) {
+        while let Some(operation) = self.backlog.front() {
+            // SAFETY: as in `try_push`.
+            if unsafe { self.submissions.push(operation.entry()) }.is_err() {
+                break;
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    fn try_push(&mut self, operation: &Operation) -> bool {
+        // SAFETY: an `Operation` names no memory but that of a send, which stays valid until its
+        // completion as its constructor demands; descriptors are checked by the kernel.
+        unsafe { self.submissions.push(operation.entry()) }.is_ok()
+    }
+}
