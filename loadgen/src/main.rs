@@ -1,2 +1,5 @@
-//! Under construction.
-fn main() {}
+//! The load generator's program.
+
+fn main() -> std::process::ExitCode {
+    loadgen::run(std::env::args_os())
+}

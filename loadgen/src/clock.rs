@@ -1,0 +1,134 @@
+//! Time: nanoseconds since the run began, on the monotonic clock, and an alarm that keeps to them.
+//!
+//! epoll's own timeout counts in milliseconds, which would decide the accuracy of the schedule; so
+//! the schedule hangs on a timer of the kernel (`timerfd_create(2)`) that epoll watches.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+/// Nanoseconds in a second.
+pub(crate) const SECOND_NS: u64 = 1_000_000_000;
+
+/// Nanoseconds in a millisecond.
+pub(crate) const MILLISECOND_NS: u64 = 1_000_000;
+
+/// Reads the time of one run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock that reads zero now.
+    pub(crate) fn start() -> Self {
+        Self {
+            origin: Instant::now(),
+        }
+    }
+
+    /// Nanoseconds since the run began.
+    pub(crate) fn now_ns(&self) -> u64 {
+        nanoseconds(self.origin.elapsed())
+    }
+}
+
+/// `duration` in nanoseconds, which 64 bits hold for 584 years.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A descriptor that becomes readable at a time set to the nanosecond.
+///
+/// Nothing reads it: arming it anew clears it, and an edge-triggered poll reports each expiry once.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    timer: OwnedFd,
+    armed_for_ns: Option<u64>,
+}
+
+impl Alarm {
+    /// An alarm that is not set.
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        Ok(Self {
+            timer: timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            armed_for_ns: None,
+        })
+    }
+
+    /// Sets the alarm to go off at `due_ns`; at once if that has passed.
+    pub(crate) fn arm(&mut self, due_ns: u64, now_ns: u64) -> io::Result<()> {
+        if self.armed_for_ns == Some(due_ns) {
+            return Ok(());
+        }
+        // A value of zero would switch the timer off.
+        let wait = Duration::from_nanos(due_ns.saturating_sub(now_ns).max(1));
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec::try_from(wait).map_err(|_| io::ErrorKind::InvalidInput)?,
+        };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        self.armed_for_ns = Some(due_ns);
+        Ok(())
+    }
+}
+
+impl AsRawFd for Alarm {
+    fn as_raw_fd(&self) -> RawFd {
+        self.timer.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::unix::SourceFd;
+    use mio::{Events, Interest, Poll, Token};
+
+    use super::*;
+
+    #[test]
+    fn the_alarm_never_goes_off_early_and_goes_off_again_when_armed_again() {
+        let clock = Clock::start();
+        let mut alarm = Alarm::new().unwrap();
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        poll.registry()
+            .register(
+                &mut SourceFd(&alarm.as_raw_fd()),
+                Token(7),
+                Interest::READABLE,
+            )
+            .unwrap();
+        for _ in 0..3 {
+            let now_ns = clock.now_ns();
+            alarm.arm(now_ns + 300_000, now_ns).unwrap();
+            poll.poll(&mut events, None).unwrap();
+            assert_eq!(events.iter().next().unwrap().token(), Token(7));
+            assert!(clock.now_ns() >= now_ns + 300_000);
+        }
+    }
+
+    #[test]
+    fn a_time_that_has_passed_goes_off_at_once() {
+        let clock = Clock::start();
+        let mut alarm = Alarm::new().unwrap();
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        poll.registry()
+            .register(
+                &mut SourceFd(&alarm.as_raw_fd()),
+                Token(7),
+                Interest::READABLE,
+            )
+            .unwrap();
+        alarm.arm(0, clock.now_ns()).unwrap();
+        poll.poll(&mut events, None).unwrap();
+        assert!(!events.is_empty());
+    }
+}

@@ -1,0 +1,159 @@
+//! Connecting: sockets are opened at a pace that the server sets.
+//!
+//! A connection waits in the server's listen backlog until it is accepted, and one that finds the
+//! backlog full is delayed by a second or more. So only a window of clients is ever on its way; the
+//! window moves on as clients are known to have joined, which is only after they were accepted.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::clock::SECOND_NS;
+
+/// Clients on their way at once: the usual backlog of servers that do not think about it.
+const WINDOW: u32 = 128;
+
+/// Opens the clients' sockets, one after the other.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    target: SocketAddr,
+    /// Taken in turn; empty leaves the choice to the kernel.
+    sources: Vec<IpAddr>,
+    clients: u32,
+    started: u32,
+    /// Clients a second, if limited.
+    rate: Option<f64>,
+}
+
+impl Connector {
+    pub(crate) fn new(
+        target: SocketAddr,
+        sources: Vec<IpAddr>,
+        clients: u32,
+        rate: Option<f64>,
+    ) -> Self {
+        Self {
+            target,
+            sources,
+            clients,
+            started: 0,
+            rate,
+        }
+    }
+
+    pub(crate) fn target(&self) -> SocketAddr {
+        self.target
+    }
+
+    /// How many clients have been started.
+    pub(crate) fn started(&self) -> u32 {
+        self.started
+    }
+
+    /// Whether every client has been started.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.started == self.clients
+    }
+
+    /// Whether the window is full, so that nobody starts before somebody has joined.
+    pub(crate) fn is_full(&self, joined: u32) -> bool {
+        self.started - joined >= WINDOW
+    }
+
+    /// When the next client may start: `None` if it is not a matter of time.
+    pub(crate) fn next_start_ns(&self, joined: u32) -> Option<u64> {
+        if self.is_complete() || self.is_full(joined) {
+            return None;
+        }
+        let Some(rate) = self.rate else {
+            return Some(0);
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count divided by a positive rate; an hour too long is as good as never"
+        )]
+        let due_ns = (f64::from(self.started) / rate * SECOND_NS as f64) as u64;
+        Some(due_ns)
+    }
+
+    /// Starts the next client's connection, which is complete when its socket becomes writable.
+    ///
+    /// # Errors
+    /// Whatever the system says, except that the connection is under way.
+    pub(crate) fn start(&mut self) -> io::Result<(u32, TcpStream)> {
+        let client = self.started;
+        self.started += 1;
+        let socket = Socket::new(
+            Domain::for_address(self.target),
+            Type::STREAM.nonblocking(),
+            Some(Protocol::TCP),
+        )?;
+        // A message must not wait for the acknowledgement of the one before it.
+        socket.set_tcp_nodelay(true)?;
+        if let Some(&source) = self.source_of(client) {
+            socket.set_reuse_address(true)?;
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        match socket.connect(&self.target.into()) {
+            Err(error)
+                if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+            {
+                Err(error)
+            }
+            _ => Ok((client, TcpStream::from_std(socket.into()))),
+        }
+    }
+
+    fn source_of(&self, client: u32) -> Option<&IpAddr> {
+        self.sources
+            .get(client as usize % self.sources.len().max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn connector(clients: u32, rate: Option<f64>) -> Connector {
+        Connector::new(([127, 0, 0, 1], 1).into(), Vec::new(), clients, rate)
+    }
+
+    #[test]
+    fn no_more_than_a_window_is_on_its_way() {
+        let mut connector = connector(WINDOW + 10, None);
+        connector.started = WINDOW;
+        assert_eq!(connector.next_start_ns(0), None);
+        assert_eq!(connector.next_start_ns(1), Some(0));
+        connector.started = WINDOW + 10;
+        assert!(connector.is_complete());
+        assert_eq!(connector.next_start_ns(WINDOW + 10), None);
+    }
+
+    #[test]
+    fn a_rate_spaces_the_starts() {
+        let mut connector = connector(100, Some(50.0));
+        assert_eq!(connector.next_start_ns(0), Some(0));
+        connector.started = 10;
+        assert_eq!(connector.next_start_ns(0), Some(SECOND_NS / 5));
+    }
+
+    #[test]
+    fn sources_are_taken_in_turn() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sources = ["127.0.0.2", "127.0.0.3"].map(|ip| ip.parse().unwrap());
+        let target = listener.local_addr().unwrap();
+        let mut connector = Connector::new(target, sources.to_vec(), 4, None);
+        let mut sockets = Vec::new();
+        let mut from = Vec::new();
+        for _ in 0..4 {
+            sockets.push(connector.start().unwrap());
+            from.push(listener.accept().unwrap().1.ip());
+        }
+        assert_eq!(from, [sources[0], sources[1], sources[0], sources[1]]);
+    }
+}

@@ -1,0 +1,112 @@
+//! How the engine lets clients join: it starts them as the connector allows, and sends the rounds of
+//! probes that the barrier asks for, before the load and once more behind it.
+
+use mio::{Interest, Token};
+
+use super::Engine;
+use crate::clock::nanoseconds;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::outbox::Item;
+use crate::phases::Phase;
+
+impl Engine<'_> {
+    pub(super) fn next_connect_ns(&self) -> Option<u64> {
+        let now_in = self.phases.now_in();
+        (now_in == Phase::Connect).then(|| self.connector.next_start_ns(self.joined))?
+    }
+
+    /// Starts the clients whose time has come, and gives up when none joins any more.
+    pub(super) fn connect_more(&mut self, now_ns: u64) -> Result<(), Error> {
+        if self.phases.now_in() != Phase::Connect {
+            return Ok(());
+        }
+        let reached = self.observation.barrier.reached();
+        if reached > self.joined {
+            self.joined = reached;
+            self.joined_ns = now_ns;
+        }
+        while self
+            .next_connect_ns()
+            .is_some_and(|start_ns| start_ns <= now_ns)
+        {
+            self.start_client()?;
+        }
+        let paced = self.next_connect_ns().is_some();
+        if !paced && now_ns - self.joined_ns > nanoseconds(self.plan.connect_timeout) {
+            return Err(Error::JoinTimeout {
+                joined: self.joined,
+                clients: self.plan.clients,
+                waited: self.plan.connect_timeout,
+                target: self.connector.target(),
+            });
+        }
+        Ok(())
+    }
+
+    fn start_client(&mut self) -> Result<(), Error> {
+        let client = self.connector.started();
+        let started = self.connector.start();
+        let (client, mut socket) = started.map_err(|error| self.connect_error(client, error))?;
+        self.poll
+            .registry()
+            .register(
+                &mut socket,
+                Token(client as usize),
+                Interest::READABLE | Interest::WRITABLE,
+            )
+            .map_err(Error::system("watch a socket"))?;
+        self.connections[client as usize] = Some(Connection::new(client, socket));
+        Ok(())
+    }
+
+    pub(super) fn connect_error(&self, client: u32, error: std::io::Error) -> Error {
+        let target = self.connector.target();
+        match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => Error::ConnectionRefused { target },
+            std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::AddrInUse => {
+                Error::NoSource { target, error }
+            }
+            _ => Error::Connect {
+                client,
+                target,
+                error,
+            },
+        }
+    }
+
+    /// Whether no further client is about to send its name.
+    fn is_settled(&self) -> bool {
+        let all_named = self.connector.started() == self.observation.barrier.named_so_far();
+        let nobody_starts = self.connector.is_complete() || self.connector.is_full(self.joined);
+        all_named && nobody_starts
+    }
+
+    pub(super) fn next_probe_ns(&self) -> Option<u64> {
+        match self.phases.now_in() {
+            Phase::Connect => self.observation.barrier.next_round_ns(self.is_settled()),
+            Phase::Mark => self.observation.barrier.next_round_ns(true),
+            _ => None,
+        }
+    }
+
+    /// Sends the next round of the barrier if it is time for one.
+    pub(super) fn probe(&mut self, now_ns: u64) -> Result<(), Error> {
+        if self.next_probe_ns().is_none_or(|next_ns| next_ns > now_ns) {
+            return Ok(());
+        }
+        let settled = self.phases.now_in() == Phase::Mark || self.is_settled();
+        let barrier = &mut self.observation.barrier;
+        let probers: Vec<u32> = barrier.probers().collect();
+        let Some(round) = barrier.begin_round(now_ns, settled) else {
+            return Ok(());
+        };
+        for prober in probers {
+            if let Some(connection) = self.connections[prober as usize].as_mut() {
+                connection.outbox.push(Item::Probe { round });
+                self.flush(prober)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The monitor: watches a run from outside. It shows progress, reads what the server and the
+//! generator use, notices when the server is gone, and ends the run when the user wants.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::clock::SECOND_NS;
+use crate::engine::{Status, Watch};
+use crate::error::Error;
+use crate::phases::Phase;
+use crate::procfs::{Consumption, Process, Usage};
+use crate::progress::Progress;
+
+/// Watches one run.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    progress: Progress,
+    interrupted: Arc<AtomicBool>,
+    server: Option<Process>,
+    generator: Option<Process>,
+    server_ended: bool,
+    /// At the beginning of the measured time, and at its end.
+    readings: [Option<Reading>; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    at_ns: u64,
+    server: Option<Usage>,
+    generator: Option<Usage>,
+}
+
+impl Monitor {
+    /// A monitor of a run against `server`, if that is a process on this host.
+    pub(crate) fn new(
+        progress: Progress,
+        server: Option<Process>,
+        interrupted: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            progress,
+            interrupted,
+            server,
+            generator: Process::this(),
+            server_ended: false,
+            readings: [None; 2],
+        }
+    }
+
+    /// Whether the server's process ended during the run.
+    pub(crate) fn server_ended(&self) -> bool {
+        self.server_ended
+    }
+
+    /// What the server and the generator used in the measured time.
+    pub(crate) fn consumption(&self) -> (Consumption, Consumption) {
+        let [Some(before), Some(after)] = self.readings else {
+            return Default::default();
+        };
+        let seconds = (after.at_ns - before.at_ns) as f64 / SECOND_NS as f64;
+        (
+            Consumption::between(before.server, after.server, seconds),
+            Consumption::between(before.generator, after.generator, seconds),
+        )
+    }
+
+    /// Takes the progress off the terminal.
+    pub(crate) fn finish(&self) {
+        self.progress.finish();
+    }
+
+    fn read(&self, at_ns: u64) -> Option<Reading> {
+        let usage = |process: &Process| process.usage();
+        Some(Reading {
+            at_ns,
+            server: self.server.as_ref().and_then(usage),
+            generator: self.generator.as_ref().and_then(usage),
+        })
+    }
+}
+
+impl Watch for Monitor {
+    fn entered(&mut self, phase: Phase, now_ns: u64) {
+        match phase {
+            Phase::Measure => self.readings[0] = self.read(now_ns),
+            Phase::Drain => self.readings[1] = self.read(now_ns),
+            Phase::Connect | Phase::WarmUp | Phase::Mark | Phase::Done => {}
+        }
+    }
+
+    fn tick(&mut self, status: &Status<'_>) -> Result<(), Error> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let is_gone = |server: &Process| server.usage().is_none();
+        self.server_ended |= self.server.as_ref().is_some_and(is_gone);
+        if self.server_ended && status.phase == Phase::Connect {
+            return Err(Error::ServerEnded);
+        }
+        self.progress.update(status);
+        Ok(())
+    }
+}
+
+/// A flag that Ctrl-C and SIGTERM raise. A second one ends the program on the spot.
+pub(crate) fn watch_signals() -> io::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 1, Arc::clone(&interrupted))?;
+        flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    Ok(interrupted)
+}

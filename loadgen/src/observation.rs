@@ -1,0 +1,121 @@
+//! The observation: all that a run has seen, booked as it happens.
+//!
+//! It joins the ledger, the latencies, the barrier and the departures, so that the event loop only
+//! says what came and when.
+
+use crate::barrier::Barrier;
+use crate::departures::{Cause, Departures};
+use crate::inbox::Arrival;
+use crate::latency::Latencies;
+use crate::ledger::{Ledger, Receipt};
+use crate::outbox::{Item, Outgoing};
+use crate::plan::Plan;
+use crate::schedule::Due;
+use crate::verdict::SEND_LAG_MAX_NS;
+
+/// What one run has seen so far.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    pub(crate) ledger: Ledger,
+    pub(crate) latencies: Latencies,
+    pub(crate) barrier: Barrier,
+    pub(crate) departures: Departures,
+    /// Deliveries, of whatever phase, that are not as they were sent.
+    pub(crate) corrupt: u64,
+    /// Messages of others who use the same server.
+    pub(crate) foreign: u64,
+    /// Measured messages that were sent on time: no later than [`SEND_LAG_MAX_NS`] after it.
+    pub(crate) sent_on_time: u64,
+    /// Messages that are due and not yet with the kernel.
+    waiting: u64,
+    warmup_messages: u32,
+}
+
+impl Observation {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            ledger: Ledger::new(plan.clients, plan.messages(), plan.warmup.messages),
+            latencies: Latencies::new(),
+            barrier: Barrier::new(plan.clients),
+            departures: Departures::default(),
+            corrupt: 0,
+            foreign: 0,
+            sent_on_time: 0,
+            waiting: 0,
+            warmup_messages: plan.warmup.messages,
+        }
+    }
+
+    /// Numbers a message that is due. Load times count from `load_ns`.
+    pub(crate) fn due(&mut self, due: &Due, load_ns: u64) -> Outgoing {
+        let (number, previous) = self.ledger.enter(due.author);
+        Outgoing {
+            number,
+            previous,
+            intended_ns: load_ns + due.due_ns,
+            payload_bytes: due.payload_bytes,
+        }
+    }
+
+    /// A message was put into an outbox.
+    pub(crate) fn queued(&mut self) {
+        self.waiting += 1;
+    }
+
+    /// `client` has handed an item to the kernel.
+    pub(crate) fn sent(&mut self, client: u32, item: Item, now_ns: u64) {
+        match item {
+            Item::Name => self.barrier.named(client),
+            Item::Probe { .. } => {}
+            Item::Message(message) => {
+                self.waiting -= 1;
+                self.ledger.sent(message.number);
+                if message.number >= self.warmup_messages {
+                    let send_lag = &mut self.latencies.send_lag;
+                    send_lag.record(message.intended_ns, now_ns);
+                    let latest_ns = message.intended_ns + SEND_LAG_MAX_NS;
+                    self.sent_on_time += u64::from(now_ns <= latest_ns);
+                }
+            }
+        }
+    }
+
+    /// Something came to `receiver`. Hot: once per delivery.
+    pub(crate) fn arrived(&mut self, receiver: u32, arrival: &Arrival<'_>, now_ns: u64) {
+        match arrival {
+            Arrival::Message(stamp) => match self.ledger.receive(receiver, stamp, now_ns) {
+                Receipt::Fresh {
+                    measured: true,
+                    completion,
+                } => {
+                    self.latencies.delivered(stamp, now_ns);
+                    if let Some(completion) = completion {
+                        self.latencies.completed(stamp.intended_ns, completion);
+                    }
+                }
+                Receipt::Fresh { .. } | Receipt::Duplicate | Receipt::Echo => {}
+                Receipt::NeverSent => self.corrupt += 1,
+            },
+            Arrival::Probe { round } => self.barrier.received(receiver, *round),
+            Arrival::Notice(text) => self.departures.noticed(text),
+            Arrival::Foreign => self.foreign += 1,
+            Arrival::Corrupt => self.corrupt += 1,
+        }
+    }
+
+    /// `client` has gone, and with it the messages that were still in its outbox.
+    pub(crate) fn departed(&mut self, client: u32, cause: &Cause, unsent: u64) {
+        self.waiting -= unsent;
+        self.ledger.departed(client);
+        self.barrier.departed(client);
+        self.departures.departed(cause);
+        if matches!(cause, Cause::Undecodable(_)) {
+            self.corrupt += 1;
+        }
+    }
+
+    /// What is still owed: deliveries to those present, and messages on their way to the kernel.
+    pub(crate) fn owed(&self) -> u64 {
+        self.ledger.outstanding() + self.waiting
+    }
+}

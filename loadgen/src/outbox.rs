@@ -1,0 +1,171 @@
+//! The outbox: what one client still has to send.
+//!
+//! An item becomes bytes only when all before it are with the kernel, so that the stamp of a message
+//! says when it really left. A full socket keeps items waiting; it never drops or tears one.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+
+/// One thing to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// The client's name.
+    Name,
+    /// A probe of the barrier.
+    Probe { round: u32 },
+    /// A message of the schedule.
+    Message(Outgoing),
+}
+
+/// A message of the schedule, as the ledger numbered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) number: u32,
+    pub(crate) previous: Option<u32>,
+    pub(crate) intended_ns: u64,
+    pub(crate) payload_bytes: usize,
+}
+
+/// Items that wait for the socket, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    waiting: VecDeque<Item>,
+    /// The frame of the first item, if the socket took only a part of it.
+    begun: Option<Begun>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    frame: Vec<u8>,
+    written_bytes: usize,
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, item: Item) {
+        self.waiting.push_back(item);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many messages of the schedule wait.
+    pub(crate) fn messages(&self) -> u64 {
+        let is_message = |item: &&Item| matches!(item, Item::Message(_));
+        self.waiting.iter().filter(is_message).count() as u64
+    }
+
+    /// Writes to `socket` what it takes. `frame_of` makes an item's bytes when its turn comes;
+    /// `sent` is told of each item that the socket has taken whole.
+    ///
+    /// # Errors
+    /// Whatever the socket says, except that it is full.
+    pub(crate) fn flush(
+        &mut self,
+        socket: &mut impl Write,
+        mut frame_of: impl FnMut(Item) -> Vec<u8>,
+        mut sent: impl FnMut(Item),
+    ) -> io::Result<()> {
+        while let Some(&item) = self.waiting.front() {
+            let begun = self.begun.get_or_insert_with(|| Begun {
+                frame: frame_of(item),
+                written_bytes: 0,
+            });
+            while begun.written_bytes < begun.frame.len() {
+                match socket.write(&begun.frame[begun.written_bytes..]) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(bytes) => begun.written_bytes += bytes,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.begun = None;
+            self.waiting.pop_front();
+            sent(item);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that takes as many bytes at a time as the list says, and is full in between.
+    struct Trickle {
+        takes: Vec<usize>,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Trickle {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.takes.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = self.takes.remove(0).min(bytes.len());
+            self.taken.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn frame_of(item: Item) -> Vec<u8> {
+        format!("<{item:?}>").into_bytes()
+    }
+
+    #[test]
+    fn items_leave_whole_and_in_order_however_the_socket_takes_them() {
+        let items = [Item::Name, Item::Probe { round: 1 }, Item::Name];
+        let whole: Vec<u8> = items.iter().copied().flat_map(frame_of).collect();
+        let mut outbox = Outbox::default();
+        for item in items {
+            outbox.push(item);
+        }
+        let mut socket = Trickle {
+            takes: Vec::new(),
+            taken: Vec::new(),
+        };
+        let mut sent = Vec::new();
+        while !outbox.is_empty() {
+            socket.takes = vec![3];
+            outbox
+                .flush(&mut socket, frame_of, |item| sent.push(item))
+                .unwrap();
+        }
+        assert_eq!(socket.taken, whole);
+        assert_eq!(sent, items);
+    }
+
+    #[test]
+    fn an_item_becomes_bytes_only_when_its_turn_comes() {
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Name);
+        outbox.push(Item::Probe { round: 1 });
+        let mut socket = Trickle {
+            takes: vec![2],
+            taken: Vec::new(),
+        };
+        let mut made = Vec::new();
+        let make = |item| {
+            made.push(item);
+            frame_of(item)
+        };
+        outbox.flush(&mut socket, make, |_| ()).unwrap();
+        assert_eq!(made, [Item::Name]);
+    }
+
+    #[test]
+    fn a_socket_that_is_closed_is_an_error() {
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Name);
+        let mut socket = Trickle {
+            takes: vec![0],
+            taken: Vec::new(),
+        };
+        assert!(outbox.flush(&mut socket, frame_of, |_| ()).is_err());
+    }
+}

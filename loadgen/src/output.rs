@@ -1,0 +1,122 @@
+//! Where results go. Every place is tried before the run, so that no result is lost after it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::report::Report;
+use crate::summary;
+
+const STDOUT: &str = "-";
+
+/// The places that were asked for.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: Option<Json>,
+    folder: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+enum Json {
+    Stdout,
+    File { path: PathBuf, file: File },
+}
+
+impl Output {
+    /// Opens what `--json` and `--out` name.
+    ///
+    /// # Errors
+    /// Names the place that cannot be written.
+    pub(crate) fn open(json: Option<&Path>, folder: Option<&Path>) -> Result<Self, Error> {
+        if let Some(folder) = folder {
+            fs::create_dir_all(folder).map_err(unwritable(folder))?;
+            // Creating the file now is the only sure way to know that it can be created.
+            let path = folder.join("run.json");
+            File::create(&path).map_err(unwritable(&path))?;
+        }
+        let json = match json {
+            None => None,
+            Some(path) if path.as_os_str() == STDOUT => Some(Json::Stdout),
+            Some(path) => Some(Json::File {
+                path: path.to_owned(),
+                file: File::create(path).map_err(unwritable(path))?,
+            }),
+        };
+        Ok(Self {
+            json,
+            folder: folder.map(Path::to_owned),
+        })
+    }
+
+    /// Says `text` to a person: on standard output, unless that is taken by JSON.
+    pub(crate) fn say(&self, text: &str) {
+        // A reader that has gone away is no reason to lose the files.
+        let _ = match self.json {
+            Some(Json::Stdout) => writeln!(io::stderr(), "{text}"),
+            _ => writeln!(io::stdout(), "{text}"),
+        };
+    }
+
+    /// Writes the report to every place.
+    ///
+    /// # Errors
+    /// Names the place that cannot be written.
+    pub(crate) fn write(mut self, report: &Report) -> Result<(), Error> {
+        let text = summary::render(report);
+        self.say(&text);
+        let mut json = serde_json::to_string_pretty(report)
+            .map_err(io::Error::from)
+            .map_err(unwritable(Path::new("JSON")))?;
+        json.push('\n');
+        match &mut self.json {
+            None => {}
+            Some(Json::Stdout) => io::stdout()
+                .write_all(json.as_bytes())
+                .map_err(unwritable(Path::new("standard output")))?,
+            Some(Json::File { path, file }) => {
+                file.write_all(json.as_bytes()).map_err(unwritable(path))?;
+            }
+        }
+        if let Some(folder) = &self.folder {
+            for (name, content) in [("run.json", &json), ("summary.txt", &text)] {
+                let path = folder.join(name);
+                fs::write(&path, content).map_err(unwritable(&path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |error| Error::Output { path, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named_before_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        for (json, out) in [
+            (Some(file.join("x.json")), None),
+            (None, Some(file.join("x"))),
+        ] {
+            let error = Output::open(json.as_deref(), out.as_deref()).unwrap_err();
+            let line = error.to_string();
+            assert!(line.contains(file.to_str().unwrap()), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_made_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("a/b");
+        Output::open(None, Some(&out)).unwrap();
+        assert!(out.join("run.json").exists());
+    }
+}

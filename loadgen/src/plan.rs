@@ -1,0 +1,346 @@
+//! The plan: what one run is to do, in numbers that have been checked against each other.
+//!
+//! A plan that exists can be carried out: it has at least two clients, at least one message in the
+//! measured time, messages long enough for a stamp, and a ledger that fits in memory.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::command_line::CommandLine;
+use crate::ledger;
+use crate::stamp::{NUMBER_MAX, STAMP_BYTES};
+
+/// What the ledger may take of the memory.
+const LEDGER_BYTES_MAX: u64 = 1 << 30;
+
+/// More than any machine of today delivers: beyond this, somebody mistook a rate per client for a
+/// total.
+const DELIVERIES_PER_SECOND_MAX: f64 = 20e6;
+
+/// The longest message a plan may ask for, in bytes.
+const SIZE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How the messages are spaced in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Arrival {
+    /// At equal intervals.
+    Fixed,
+    /// At random, independently of each other, as many in all as with equal intervals.
+    Poisson,
+}
+
+/// Which clients send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Senders {
+    /// Every client.
+    All,
+    /// This many, spread evenly over the clients.
+    Some(u32),
+}
+
+/// Lengths of messages, in bytes, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Sizes {
+    /// The shortest.
+    pub(crate) min: usize,
+    /// The longest.
+    pub(crate) max: usize,
+}
+
+/// A stretch of the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// How many messages fall into it.
+    pub(crate) messages: u32,
+    /// How long it lasts.
+    pub(crate) duration: Duration,
+}
+
+/// What one run is to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) clients: u32,
+    pub(crate) senders: u32,
+    /// Messages a second, over all senders.
+    pub(crate) rate: f64,
+    pub(crate) arrival: Arrival,
+    pub(crate) sizes: Sizes,
+    pub(crate) seed: u64,
+    pub(crate) warmup: Span,
+    pub(crate) measure: Span,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    /// Clients a second, if limited.
+    pub(crate) connect_rate: Option<f64>,
+}
+
+/// Why a demand cannot be a plan.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub(crate) enum Refusal {
+    #[error(
+        "--clients {0} is too few: a broadcast has a sender and a receiver, so give at least 2"
+    )]
+    TooFewClients(u32),
+    #[error("--{flag} {value} is not a rate: give a number above 0")]
+    BadRate { flag: &'static str, value: f64 },
+    #[error("--senders {senders} is not between 1 and --clients {clients}")]
+    BadSenders { senders: u32, clients: u32 },
+    #[error(
+        "--size {0} is too short: the stamp that proves each delivery takes {STAMP_BYTES} bytes, so give --size {STAMP_BYTES} or more"
+    )]
+    TooShort(usize),
+    #[error("--size {0} is too long: the limit is {SIZE_BYTES_MAX} bytes")]
+    TooLong(usize),
+    #[error(
+        "not one message falls into --duration {0:?} at this rate: measure longer or send faster"
+    )]
+    NoMessages(Duration),
+    #[error(
+        "{messages:.0} messages to {clients} clients need a ledger of {} MiB, over the limit of {} MiB: shorten --duration or lower --rate or --clients",
+        ledger_bytes >> 20, LEDGER_BYTES_MAX >> 20
+    )]
+    LedgerTooLarge {
+        messages: f64,
+        clients: u32,
+        ledger_bytes: u64,
+    },
+    #[error(
+        "{rate} messages a second to {clients} clients are {deliveries:.0} deliveries a second, which looks like a mistake (--rate is the total over all clients): lower it, or insist with --force"
+    )]
+    Absurd {
+        rate: f64,
+        clients: u32,
+        deliveries: f64,
+    },
+}
+
+impl Plan {
+    /// The plan that `demand` asks for.
+    ///
+    /// # Errors
+    /// Names the flag, its value and the limit.
+    pub(crate) fn new(demand: &CommandLine) -> Result<Self, Refusal> {
+        let clients = demand.clients;
+        if clients < 2 {
+            return Err(Refusal::TooFewClients(clients));
+        }
+        let senders = senders(demand)?;
+        let rate = rate(demand, senders)?;
+        check_sizes(demand.size)?;
+        check_sanity(clients, rate, demand.force)?;
+        let plan = Self {
+            clients,
+            senders,
+            rate,
+            arrival: demand.arrival,
+            sizes: demand.size,
+            seed: demand.seed,
+            warmup: span(demand.warmup, rate, clients)?,
+            measure: span(demand.duration, rate, clients)?,
+            drain_timeout: demand.drain_timeout,
+            connect_timeout: demand.connect_timeout,
+            connect_rate: demand.connect_rate,
+        };
+        if plan.measure.messages == 0 {
+            return Err(Refusal::NoMessages(demand.duration));
+        }
+        check_ledger(
+            clients,
+            f64::from(plan.warmup.messages) + f64::from(plan.measure.messages),
+        )?;
+        Ok(plan)
+    }
+
+    /// How many messages the run sends, warm-up included.
+    pub(crate) fn messages(&self) -> u32 {
+        self.warmup.messages + self.measure.messages
+    }
+
+    /// Everybody but the author receives a message.
+    pub(crate) fn receivers(&self) -> u32 {
+        self.clients - 1
+    }
+
+    /// What the rate comes to, in deliveries a second.
+    pub(crate) fn deliveries_per_second(&self) -> f64 {
+        self.rate * f64::from(self.receivers())
+    }
+}
+
+fn senders(demand: &CommandLine) -> Result<u32, Refusal> {
+    let clients = demand.clients;
+    match demand.senders {
+        Senders::All => Ok(clients),
+        Senders::Some(senders) if (1..=clients).contains(&senders) => Ok(senders),
+        Senders::Some(senders) => Err(Refusal::BadSenders { senders, clients }),
+    }
+}
+
+fn rate(demand: &CommandLine, senders: u32) -> Result<f64, Refusal> {
+    let (flag, value, factor) = match demand.rate_per_client {
+        Some(each) => ("rate-per-client", each, f64::from(senders)),
+        None => ("rate", demand.rate, 1.0),
+    };
+    for (flag, value) in [(flag, Some(value)), ("connect-rate", demand.connect_rate)] {
+        if let Some(value) = value
+            && !(value.is_finite() && value > 0.0)
+        {
+            return Err(Refusal::BadRate { flag, value });
+        }
+    }
+    Ok(value * factor)
+}
+
+fn check_sanity(clients: u32, rate: f64, force: bool) -> Result<(), Refusal> {
+    let deliveries = rate * f64::from(clients - 1);
+    if deliveries <= DELIVERIES_PER_SECOND_MAX || force {
+        return Ok(());
+    }
+    Err(Refusal::Absurd {
+        rate,
+        clients,
+        deliveries,
+    })
+}
+
+fn check_sizes(sizes: Sizes) -> Result<(), Refusal> {
+    if sizes.min < STAMP_BYTES {
+        return Err(Refusal::TooShort(sizes.min));
+    }
+    if sizes.max > SIZE_BYTES_MAX {
+        return Err(Refusal::TooLong(sizes.max));
+    }
+    Ok(())
+}
+
+fn span(duration: Duration, rate: f64, clients: u32) -> Result<Span, Refusal> {
+    let messages = (duration.as_secs_f64() * rate).round();
+    check_ledger(clients, messages)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "neither negative nor, as the ledger takes it, over 32 bits"
+    )]
+    let messages = messages as u32;
+    Ok(Span { messages, duration })
+}
+
+fn check_ledger(clients: u32, messages: f64) -> Result<(), Refusal> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float beyond 64 bits becomes the largest number, which is refused"
+    )]
+    let ledger_bytes = ledger::bytes_needed(clients, messages as u64);
+    if ledger_bytes > LEDGER_BYTES_MAX || messages >= f64::from(NUMBER_MAX) {
+        return Err(Refusal::LedgerTooLarge {
+            messages,
+            clients,
+            ledger_bytes,
+        });
+    }
+    Ok(())
+}
+
+impl FromStr for Senders {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            number => number
+                .parse()
+                .map(Self::Some)
+                .map_err(|_| "give a number of clients or 'all'".into()),
+        }
+    }
+}
+
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (min, max) = text.split_once("..").unwrap_or((text, text));
+        match (min.parse(), max.parse()) {
+            (Ok(min), Ok(max)) if min <= max => Ok(Self { min, max }),
+            _ => Err("give a number of bytes such as 64, or a range such as 64..1024".into()),
+        }
+    }
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.min == self.max {
+            write!(f, "{}", self.min)
+        } else {
+            write!(f, "{}..{}", self.min, self.max)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn plan(flags: &str) -> Result<Plan, Refusal> {
+        let words = ["loadgen"].into_iter().chain(flags.split_whitespace());
+        Plan::new(&CommandLine::try_parse_from(words).unwrap())
+    }
+
+    fn refusal(flags: &str) -> String {
+        plan(flags).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_main_job_is_five_hundred_thousand_deliveries_a_second() {
+        let plan = plan("--clients 5000 --rate 100").unwrap();
+        assert_eq!(plan.measure.messages, 1000);
+        assert_eq!(plan.warmup.messages, 200);
+        assert!((plan.deliveries_per_second() - 499_900.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_rate_per_client_is_multiplied_by_the_senders() {
+        let plan = plan("--clients 50 --rate-per-client 2 --senders 10").unwrap();
+        assert!((plan.rate - 20.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn refusals_name_the_flag_and_the_limit() {
+        assert!(refusal("--clients 1").contains("--clients 1 is too few"));
+        assert!(refusal("--rate 0").contains("--rate 0 is not a rate"));
+        assert!(refusal("--rate NaN").contains("--rate NaN is not a rate"));
+        assert!(refusal("--connect-rate 0").contains("--connect-rate 0"));
+        assert!(refusal("--senders 0").contains("--senders 0"));
+        assert!(refusal("--clients 5 --senders 6").contains("--senders 6"));
+        assert!(refusal("--size 55").contains("takes 56 bytes"));
+        assert!(refusal("--size 56..99999999").contains("too long"));
+        assert!(refusal("--rate 0.01 --duration 1s").contains("not one message"));
+        assert!(refusal("--clients 5000 --rate 100 --duration 24h").contains("limit of 1024 MiB"));
+        assert!(refusal("--clients 9 --rate 1e300 --force").contains("ledger"));
+    }
+
+    #[test]
+    fn a_likely_mistake_needs_force() {
+        let flags = "--clients 5000 --rate 5000 --duration 1s --warmup 0s";
+        assert!(refusal(flags).contains("--force"));
+        assert!(plan(&format!("{flags} --force")).is_ok());
+    }
+
+    #[test]
+    fn sizes_are_read_as_a_number_or_a_range() {
+        assert_eq!("64".parse(), Ok(Sizes { min: 64, max: 64 }));
+        assert_eq!("64..128".parse(), Ok(Sizes { min: 64, max: 128 }));
+        for text in ["", "..", "64..", "128..64", "x"] {
+            assert!(text.parse::<Sizes>().is_err(), "{text}");
+        }
+    }
+}

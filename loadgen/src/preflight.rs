@@ -1,0 +1,181 @@
+//! Preflight: what would make a run fail half-way is found, and where possible mended, before it.
+//!
+//! Descriptors are raised to what the clients need. Source ports are counted; towards a loopback
+//! server as many source addresses as it takes are chosen (all of 127.0.0.0/8 is this host).
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::error::Error;
+
+/// Descriptors beside the clients': standard streams, epoll, timer, pipes, files, with room.
+const DESCRIPTORS_OTHER: u64 = 64;
+
+/// Ports of each source address that are left to everybody else.
+const PORTS_MARGIN: u32 = 500;
+
+const PORT_RANGE_FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+const PORT_RANGE_USUAL: (u32, u32) = (32_768, 60_999);
+
+/// How long an address may take to answer when a name has several.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The address that `addr` names, as HOST:PORT. Of several (`localhost` is often both `::1` and
+/// `127.0.0.1`) it is the first at which somebody listens.
+pub(crate) fn resolve(addr: &str) -> Result<SocketAddr, Error> {
+    let unresolved = |error| Error::Resolve {
+        addr: addr.to_owned(),
+        error,
+    };
+    let found: Vec<_> = addr.to_socket_addrs().map_err(unresolved)?.collect();
+    let answers = |addr: &&SocketAddr| TcpStream::connect_timeout(addr, ANSWER_TIMEOUT).is_ok();
+    let chosen = match &found[..] {
+        [] => return Err(unresolved(io::ErrorKind::NotFound.into())),
+        [only] => only,
+        [first, ..] => found.iter().find(answers).unwrap_or(first),
+    };
+    Ok(*chosen)
+}
+
+/// Makes sure that `clients` sockets can be open at once.
+pub(crate) fn raise_descriptors(clients: u32) -> Result<(), Error> {
+    let needed = u64::from(clients) + DESCRIPTORS_OTHER;
+    let limit = getrlimit(Resource::Nofile);
+    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
+    if enough(limit.current) {
+        return Ok(());
+    }
+    let maximum = if enough(limit.maximum) {
+        limit.maximum
+    } else {
+        Some(needed)
+    };
+    let raised = Rlimit {
+        current: Some(needed),
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).map_err(|_| {
+        let limit = limit.maximum.unwrap_or(u64::MAX);
+        Error::Descriptors {
+            clients,
+            needed,
+            limit,
+            possible: limit.saturating_sub(DESCRIPTORS_OTHER),
+        }
+    })
+}
+
+/// The addresses to connect from; an empty list leaves the choice to the kernel.
+pub(crate) fn sources(
+    target: SocketAddr,
+    given: &[IpAddr],
+    clients: u32,
+) -> Result<Vec<IpAddr>, Error> {
+    let range = fs::read_to_string(PORT_RANGE_FILE).unwrap_or_default();
+    let (first, last) = port_range(&range).unwrap_or(PORT_RANGE_USUAL);
+    let ports = (last + 1).saturating_sub(first + PORTS_MARGIN).max(1);
+    choose_sources(target, given, clients, ports)
+}
+
+fn choose_sources(
+    target: SocketAddr,
+    given: &[IpAddr],
+    clients: u32,
+    ports: u32,
+) -> Result<Vec<IpAddr>, Error> {
+    let foreign = given.iter().find(|ip| ip.is_ipv4() != target.is_ipv4());
+    if let Some(&source_ip) = foreign {
+        return Err(Error::Family { source_ip, target });
+    }
+    let needed = clients.div_ceil(ports) as usize;
+    if !given.is_empty() && given.len() >= needed {
+        return Ok(given.to_vec());
+    }
+    match target.ip() {
+        _ if given.is_empty() && needed == 1 => Ok(Vec::new()),
+        IpAddr::V4(ip) if given.is_empty() && ip.is_loopback() => Ok(loopbacks(needed)),
+        _ => Err(Error::Ports {
+            clients,
+            ports,
+            sources: given.len().max(1),
+            needed,
+        }),
+    }
+}
+
+/// 127.0.0.1 and as many of its neighbours as are needed.
+fn loopbacks(needed: usize) -> Vec<IpAddr> {
+    (Ipv4Addr::LOCALHOST.to_bits()..)
+        .take(needed)
+        .map(|bits| Ipv4Addr::from_bits(bits).into())
+        .collect()
+}
+
+fn port_range(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(target: &str, given: &[&str], clients: u32) -> Result<Vec<IpAddr>, Error> {
+        let given: Vec<_> = given.iter().map(|ip| ip.parse().unwrap()).collect();
+        choose_sources(target.parse().unwrap(), &given, clients, 1000)
+    }
+
+    fn ips(list: &[&str]) -> Vec<IpAddr> {
+        list.iter().map(|ip| ip.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn one_address_is_left_to_the_kernel() {
+        assert_eq!(choose("127.0.0.1:1", &[], 1000).unwrap(), ips(&[]));
+        assert_eq!(choose("10.0.0.1:1", &[], 1000).unwrap(), ips(&[]));
+    }
+
+    #[test]
+    fn on_loopback_further_addresses_are_chosen() {
+        let wanted = ips(&["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+        assert_eq!(choose("127.0.0.1:1", &[], 2001).unwrap(), wanted);
+    }
+
+    #[test]
+    fn elsewhere_the_remedy_is_named() {
+        let error = choose("10.0.0.1:1", &[], 2001).unwrap_err().to_string();
+        assert!(error.contains("give 3 with --source-ip"), "{error}");
+        let error = choose("127.0.0.1:1", &["127.0.0.9"], 2001).unwrap_err();
+        assert!(error.to_string().contains("1000 of each of 1 source"));
+    }
+
+    #[test]
+    fn given_addresses_are_taken_if_they_suffice_and_fit() {
+        let given = ["10.0.0.2", "10.0.0.3"];
+        assert_eq!(choose("10.0.0.1:1", &given, 2000).unwrap(), ips(&given));
+        let error = choose("10.0.0.1:1", &["::1"], 1).unwrap_err();
+        assert!(matches!(error, Error::Family { .. }));
+    }
+
+    #[test]
+    fn the_port_range_is_read_as_the_kernel_writes_it() {
+        assert_eq!(port_range("32768\t60999\n"), Some((32_768, 60_999)));
+        assert_eq!(port_range("x"), None);
+    }
+
+    #[test]
+    fn descriptors_that_no_host_has_are_refused_with_the_remedy() {
+        let error = raise_descriptors(u32::MAX).unwrap_err().to_string();
+        assert!(error.contains("`ulimit -n 4294967359`"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_host_is_one_line() {
+        let error = resolve("no-port").unwrap_err().to_string();
+        assert!(error.contains("as in 127.0.0.1:9989") && !error.contains('\n'));
+    }
+}

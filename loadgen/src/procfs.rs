@@ -1,0 +1,175 @@
+//! What a process has used, as the kernel tells it under /proc (see proc(5)).
+
+use std::fs;
+
+use rustix::param::clock_ticks_per_second;
+use serde::Serialize;
+
+/// A process, told apart from a later one that got the same id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process {
+    pid: u32,
+    /// When it started, in the kernel's own count.
+    started_ticks: u64,
+}
+
+/// What a process has used since it started.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Usage {
+    pub(crate) user_seconds: f64,
+    pub(crate) system_seconds: f64,
+    /// The most memory it ever had resident; `None` where the kernel does not say.
+    pub(crate) rss_peak_bytes: Option<u64>,
+}
+
+/// What a process used over a stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub(crate) struct Consumption {
+    pub(crate) cpu_seconds: Option<f64>,
+    /// CPU seconds a second: 1 is one core, all the time.
+    pub(crate) cpu_cores: Option<f64>,
+    pub(crate) cpu_user_seconds: Option<f64>,
+    pub(crate) cpu_system_seconds: Option<f64>,
+    /// The peak since the process started.
+    pub(crate) rss_peak_bytes: Option<u64>,
+}
+
+impl Process {
+    /// The process with this id; `None` if there is none.
+    pub(crate) fn find(pid: u32) -> Option<Self> {
+        let stat = Stat::read(pid)?;
+        Some(Self {
+            pid,
+            started_ticks: stat.started_ticks,
+        })
+    }
+
+    /// This process.
+    pub(crate) fn this() -> Option<Self> {
+        Self::find(std::process::id())
+    }
+
+    /// What it has used; `None` if it has ended.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let stat = Stat::read(self.pid).filter(|stat| stat.started_ticks == self.started_ticks)?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let ticks_per_second = clock_ticks_per_second() as f64;
+        Some(Usage {
+            user_seconds: stat.user_ticks as f64 / ticks_per_second,
+            system_seconds: stat.system_ticks as f64 / ticks_per_second,
+            rss_peak_bytes: rss_peak_bytes(&status),
+        })
+    }
+}
+
+impl Consumption {
+    /// What was used between two readings that lie `seconds` apart.
+    pub(crate) fn between(before: Option<Usage>, after: Option<Usage>, seconds: f64) -> Self {
+        let rss_peak_bytes = after.or(before).and_then(|usage| usage.rss_peak_bytes);
+        let (Some(before), Some(after)) = (before, after) else {
+            return Self {
+                rss_peak_bytes,
+                ..Self::default()
+            };
+        };
+        let user = after.user_seconds - before.user_seconds;
+        let system = after.system_seconds - before.system_seconds;
+        Self {
+            cpu_seconds: Some(user + system),
+            cpu_cores: (seconds > 0.0).then(|| (user + system) / seconds),
+            cpu_user_seconds: Some(user),
+            cpu_system_seconds: Some(system),
+            rss_peak_bytes,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    user_ticks: u64,
+    system_ticks: u64,
+    started_ticks: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Fields are counted from behind the name, which may hold anything but ends at the last `)`.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, fields) = text.rsplit_once(')')?;
+        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
+        let ended = matches!(*fields.first()?, "Z" | "X" | "x");
+        let number = |at: usize| fields.get(at)?.parse().ok();
+        (!ended).then_some(Self {
+            user_ticks: number(11)?,
+            system_ticks: number(12)?,
+            started_ticks: number(19)?,
+        })
+    }
+}
+
+fn rss_peak_bytes(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = "77 (a) b (c) R 1 77 77 0 -1 4194560 90 0 0 0 250 125 0 0 20 0 1 0 4242 9 9";
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_confuses_nobody() {
+        assert_eq!(
+            Stat::parse(STAT),
+            Some(Stat {
+                user_ticks: 250,
+                system_ticks: 125,
+                started_ticks: 4242
+            })
+        );
+    }
+
+    #[test]
+    fn a_process_that_has_ended_has_no_usage_even_before_it_is_reaped() {
+        assert_eq!(Stat::parse(&STAT.replace(" R ", " Z ")), None);
+        assert_eq!(Stat::parse(""), None);
+    }
+
+    #[test]
+    fn the_peak_of_resident_memory_is_in_bytes() {
+        let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n";
+        assert_eq!(rss_peak_bytes(status), Some(2048 * 1024));
+        assert_eq!(rss_peak_bytes("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn this_process_is_found_and_another_with_its_id_is_not_taken_for_it() {
+        let this = Process::this().unwrap();
+        assert!(this.usage().unwrap().rss_peak_bytes > Some(0));
+        let other = Process {
+            started_ticks: this.started_ticks + 1,
+            ..this
+        };
+        assert_eq!(other.usage(), None);
+    }
+
+    #[test]
+    fn what_is_unknown_stays_unknown() {
+        let usage = |user_seconds| Usage {
+            user_seconds,
+            system_seconds: 1.0,
+            rss_peak_bytes: Some(5),
+        };
+        let known = Consumption::between(Some(usage(1.0)), Some(usage(3.0)), 4.0);
+        assert_eq!(known.cpu_cores, Some(0.5));
+        let ended = Consumption::between(Some(usage(1.0)), None, 4.0);
+        assert_eq!((ended.cpu_seconds, ended.rss_peak_bytes), (None, Some(5)));
+    }
+}

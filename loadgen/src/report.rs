@@ -1,0 +1,229 @@
+//! The report: all figures of one run, as `--json` and run.json hold them.
+//!
+//! The names of the fields are a contract: scripts read them. A field may be added; one that changes
+//! its meaning raises [`SCHEMA_VERSION`].
+
+use serde::Serialize;
+
+use crate::departures::Departures;
+use crate::engine::Outcome;
+use crate::latency::{Percentiles, Unrecorded};
+use crate::ledger::Account;
+use crate::plan::{Arrival, Plan, Sizes};
+use crate::procfs::Consumption;
+use crate::verdict::{self, Evidence};
+
+/// Which meaning the fields have.
+const SCHEMA_VERSION: u32 = 1;
+
+/// All figures of one run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    pub(crate) schema_version: u32,
+    /// Whether the figures may be believed.
+    pub(crate) valid: bool,
+    /// Why not.
+    pub(crate) problems: Vec<String>,
+    /// What to know when reading the figures.
+    pub(crate) notes: Vec<String>,
+    pub(crate) addr: String,
+    /// The command that was run.
+    pub(crate) command: Vec<String>,
+    pub(crate) version: &'static str,
+
+    pub(crate) clients: u32,
+    pub(crate) senders: u32,
+    /// Messages a second over all senders.
+    pub(crate) rate_requested: f64,
+    /// Those that were sent on time, by the length of the measured time.
+    pub(crate) rate_achieved: f64,
+    pub(crate) arrival: Arrival,
+    pub(crate) size_bytes: Sizes,
+    pub(crate) seed: u64,
+    pub(crate) warmup_seconds: f64,
+    pub(crate) duration_seconds: f64,
+    pub(crate) connect_seconds: f64,
+    pub(crate) drain_seconds: f64,
+
+    /// What was asked for: the requested rate times the receivers of each message.
+    pub(crate) deliveries_per_second_requested: f64,
+    /// Measured messages' deliveries, by the length of the measured time.
+    pub(crate) deliveries_per_second: f64,
+    /// Messages that were sent in the measured time.
+    pub(crate) messages: u64,
+    pub(crate) expected: u64,
+    pub(crate) delivered: u64,
+    /// Expected and not delivered: the sum of the next two.
+    pub(crate) lost: u64,
+    pub(crate) lost_while_connected: u64,
+    pub(crate) lost_to_disconnects: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
+    /// Of the warm-up too, since what is corrupt cannot say to which it belongs.
+    pub(crate) corrupt: u64,
+    /// Deliveries to the author of the message.
+    pub(crate) echoed: u64,
+    /// Messages that were due and could not be sent.
+    pub(crate) unsent: u64,
+    /// Messages of others who use the same server.
+    pub(crate) foreign: u64,
+    /// Deliveries owed when the measured time was over.
+    pub(crate) backlog_at_end: u64,
+    pub(crate) warmup: Account,
+
+    pub(crate) latency_ms: LatencyTable,
+    /// Latencies that no histogram could take.
+    pub(crate) unrecorded: Unrecorded,
+    /// Clients that were disconnected, and what the server said.
+    pub(crate) departures: Departures,
+    pub(crate) server: Consumption,
+    pub(crate) generator: Generator,
+}
+
+/// All latencies, in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LatencyTable {
+    /// Each delivery, from the intended time.
+    pub(crate) delivery: Percentiles,
+    /// Each delivery, from the time of sending.
+    pub(crate) delivery_from_send: Percentiles,
+    /// Each message, from the intended time until its last receiver had it.
+    pub(crate) completion: Percentiles,
+    /// The same for the receiver in the middle.
+    pub(crate) completion_median: Percentiles,
+    /// The same for the first receiver.
+    pub(crate) completion_first: Percentiles,
+    /// Each message, from the intended time until the kernel had it.
+    pub(crate) send_lag: Percentiles,
+}
+
+/// What the load generator itself used.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Generator {
+    #[serde(flatten)]
+    pub(crate) consumption: Consumption,
+    /// User CPU of the measured time, by its deliveries.
+    pub(crate) user_ns_per_delivery: Option<f64>,
+    /// Share of the measured time in which the event loop worked.
+    pub(crate) busy_share: f64,
+    /// How long the turns of the event loop took.
+    pub(crate) turn_ms: Percentiles,
+}
+
+/// What the run's surroundings add to its outcome.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) addr: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) server: Consumption,
+    pub(crate) generator: Consumption,
+    pub(crate) server_ended: bool,
+}
+
+impl Report {
+    /// Draws up the report of a run, its verdict included.
+    pub(crate) fn new(plan: &Plan, outcome: &Outcome, surroundings: Surroundings) -> Self {
+        let observation = &outcome.observation;
+        let audit = observation.ledger.audit();
+        let measured = audit.measured;
+        let seconds = plan.measure.duration.as_secs_f64();
+        let latencies = LatencyTable::new(outcome);
+        let departures = observation.departures.clone();
+        let generator = Generator::new(outcome, surroundings.generator, measured, seconds);
+        let rate_achieved = observation.sent_on_time as f64 / seconds;
+        let evidence = Evidence {
+            audit,
+            corrupt: observation.corrupt,
+            foreign: observation.foreign,
+            departed: departures.count(),
+            departures_in_words: &departures.in_words(),
+            completed: outcome.completed,
+            server_ended: surroundings.server_ended,
+            rate_requested: plan.rate,
+            rate_achieved,
+            messages: plan.measure.messages.into(),
+            delivery: latencies.delivery,
+            completion: latencies.completion,
+            send_lag: latencies.send_lag,
+            unrecorded: observation.latencies.unrecorded(),
+            busy_share: generator.busy_share,
+            turn: generator.turn_ms,
+            backlog_at_end: outcome.backlog_at_end,
+        };
+        let problems = in_words(&verdict::problems(&evidence));
+        Self {
+            schema_version: SCHEMA_VERSION,
+            valid: problems.is_empty(),
+            problems,
+            notes: in_words(&verdict::notes(&evidence)),
+            addr: surroundings.addr,
+            command: surroundings.command,
+            version: env!("CARGO_PKG_VERSION"),
+            clients: plan.clients,
+            senders: plan.senders,
+            rate_requested: plan.rate,
+            rate_achieved,
+            arrival: plan.arrival,
+            size_bytes: plan.sizes,
+            seed: plan.seed,
+            warmup_seconds: plan.warmup.duration.as_secs_f64(),
+            duration_seconds: seconds,
+            connect_seconds: outcome.connect_seconds,
+            drain_seconds: outcome.drain_seconds,
+            deliveries_per_second_requested: plan.deliveries_per_second(),
+            deliveries_per_second: measured.delivered as f64 / seconds,
+            messages: measured.sent,
+            expected: measured.expected,
+            delivered: measured.delivered,
+            lost: measured.lost(),
+            lost_while_connected: measured.lost_while_connected,
+            lost_to_disconnects: measured.lost_to_disconnects,
+            duplicated: measured.duplicated,
+            reordered: measured.reordered,
+            corrupt: observation.corrupt,
+            echoed: measured.echoed,
+            unsent: measured.unsent,
+            foreign: observation.foreign,
+            backlog_at_end: outcome.backlog_at_end,
+            warmup: audit.warmup,
+            latency_ms: latencies,
+            unrecorded: observation.latencies.unrecorded(),
+            departures,
+            server: surroundings.server,
+            generator,
+        }
+    }
+}
+
+impl LatencyTable {
+    fn new(outcome: &Outcome) -> Self {
+        let latencies = &outcome.observation.latencies;
+        Self {
+            delivery: latencies.delivery.percentiles(),
+            delivery_from_send: latencies.delivery_from_send.percentiles(),
+            completion: latencies.completion.percentiles(),
+            completion_median: latencies.completion_median.percentiles(),
+            completion_first: latencies.completion_first.percentiles(),
+            send_lag: latencies.send_lag.percentiles(),
+        }
+    }
+}
+
+impl Generator {
+    fn new(outcome: &Outcome, consumption: Consumption, measured: Account, seconds: f64) -> Self {
+        let user_ns_per_delivery = consumption
+            .cpu_user_seconds
+            .filter(|_| measured.delivered > 0)
+            .map(|user_seconds| user_seconds * 1e9 / measured.delivered as f64);
+        Self {
+            consumption,
+            user_ns_per_delivery,
+            busy_share: outcome.turns.busy_share(seconds),
+            turn_ms: outcome.turns.lengths(),
+        }
+    }
+}
+
+fn in_words(findings: &[impl ToString]) -> Vec<String> {
+    findings.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,159 @@
+//! The command line: every refusal is one line that says what to do, with its exit status, and the
+//! JSON has the names that scripts rely on.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread;
+
+use serde_json::Value;
+use support::{Faults, RelayServer, loadgen, measure, only_line};
+
+fn run(flags: &str) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    command.args(flags.split_whitespace()).output().unwrap()
+}
+
+fn refusal(flags: &str, code: i32) -> String {
+    let output = run(&format!("{flags} --quiet"));
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    only_line(&output)
+}
+
+#[test]
+fn an_impossible_demand_is_wrong_usage() {
+    assert!(refusal("--clients 1", 2).contains("give at least 2"));
+    assert!(refusal("--size 10", 2).contains("--size 56"));
+    assert!(refusal("--rate 1000000", 2).contains("--force"));
+    let unknown_flag = run("--frobnicate");
+    assert_eq!(unknown_flag.status.code(), Some(2));
+}
+
+#[test]
+fn a_port_where_nobody_listens_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    drop(listener);
+    let line = refusal(&format!("--addr {addr} --clients 2"), 1);
+    assert!(line.contains("refused the connection: start the server there"));
+}
+
+#[test]
+fn an_address_that_is_none_says_how_to_write_one() {
+    assert!(refusal("--addr nonsense", 1).contains("as in 127.0.0.1:9989"));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_refused_before_the_run() {
+    let line = refusal("--addr 127.0.0.1:1 --json /proc/nowhere.json", 1);
+    assert!(line.contains("cannot write /proc/nowhere.json"), "{line}");
+}
+
+#[test]
+fn a_process_that_is_not_there_is_refused() {
+    let line = refusal("--addr 127.0.0.1:1 --server-pid 2147483647", 1);
+    assert!(line.contains("--server-pid"), "{line}");
+}
+
+#[test]
+fn a_server_that_relays_nothing_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let silent: Vec<_> = listener.incoming().collect();
+        drop(silent);
+    });
+    let line = refusal(
+        &format!("--addr {addr} --clients 3 --connect-timeout 300ms"),
+        1,
+    );
+    assert!(line.contains("0 of 3 clients have joined"), "{line}");
+}
+
+#[test]
+fn a_server_that_hangs_up_at_once_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let line = refusal(&format!("--addr {addr} --clients 3"), 1);
+    assert!(line.contains("let go of a client"), "{line}");
+}
+
+#[test]
+fn the_json_has_the_names_that_scripts_rely_on() {
+    let server = RelayServer::start(Faults::default());
+    let pid = std::process::id();
+    let flags = format!("--clients 5 --rate 100 --duration 300ms --warmup 0s --server-pid {pid}");
+    let (code, report) = measure(&server, &flags);
+    assert_eq!(code, 0, "{report:#}");
+    assert!(report["valid"].is_boolean() && report["problems"].is_array());
+    let numbers = [
+        "clients",
+        "rate_requested",
+        "rate_achieved",
+        "deliveries_per_second",
+        "expected",
+        "delivered",
+        "lost",
+        "duplicated",
+        "reordered",
+        "corrupt",
+    ];
+    for name in numbers {
+        assert!(report[name].is_number(), "{name}");
+    }
+    for latency in ["delivery", "delivery_from_send", "completion", "send_lag"] {
+        for percentile in ["p50", "p90", "p99", "p999", "max"] {
+            let value = &report["latency_ms"][latency][percentile];
+            assert!(value.is_number(), "{latency} {percentile}");
+        }
+    }
+    for process in ["server", "generator"] {
+        for name in ["cpu_seconds", "cpu_cores", "rss_peak_bytes"] {
+            assert!(report[process][name].is_number(), "{process} {name}");
+        }
+    }
+}
+
+#[test]
+fn the_folder_holds_the_report_and_the_summary() {
+    let server = RelayServer::start(Faults::default());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let flags = format!(
+        "--clients 5 --rate 100 --duration 300ms --warmup 0s --out {}",
+        out.display()
+    );
+    let (_, printed) = measure(&server, &flags);
+    let stored = std::fs::read(out.join("run.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&stored).unwrap(), printed);
+    let summary = std::fs::read_to_string(out.join("summary.txt")).unwrap();
+    assert!(summary.starts_with("VALID\n"), "{summary}");
+}
+
+#[test]
+fn the_expected_deliveries_are_said_first() {
+    let server = RelayServer::start(Faults::default());
+    let flags = "--clients 5 --rate 100 --duration 300ms --warmup 0s";
+    let output = loadgen(server.addr, flags).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let first = stderr.lines().next().unwrap();
+    assert!(first.contains("400 deliveries/s expected"), "{stderr}");
+}
+
+#[test]
+fn messages_of_others_are_noticed_and_harm_nothing() {
+    let server = RelayServer::start(Faults::default());
+    let first = loadgen(
+        server.addr,
+        "--clients 4 --rate 100 --duration 1s --warmup 0s",
+    )
+    .spawn();
+    let (code, report) = measure(&server, "--clients 5 --rate 100 --duration 1s --warmup 0s");
+    assert!(first.unwrap().wait().unwrap().success());
+    assert_eq!(code, 0, "{report:#}");
+    assert!(report["foreign"].as_u64().unwrap() > 0);
+}
