@@ -45,6 +45,10 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "BYTES", default_value_t = 67_108_864)]
     log_bytes: u64,
 
+    /// Least time between two sends of messages to the same client: trades latency for CPU
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    coalesce: Duration,
+
     /// How long a new connection may take to give its name
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     handshake_timeout: Duration,
@@ -77,6 +81,7 @@ impl CommandLine {
             limits: Limits {
                 name_bytes_max: self.max_name_bytes as usize,
                 message_bytes_max: self.max_message_bytes as usize,
+                coalesce: self.coalesce,
                 handshake_timeout: self.handshake_timeout,
                 frame_timeout: self.frame_timeout,
                 write_deadline: self.write_deadline,

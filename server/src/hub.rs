@@ -22,6 +22,8 @@ mod session;
 #[cfg(test)]
 mod simulation;
 mod span;
+#[cfg(test)]
+mod tests;
 mod transmit;
 
 use std::collections::VecDeque;
@@ -306,6 +308,7 @@ impl Hub {
         session.phase = Phase::Joined(Subscriber {
             cursor: self.log.enter(),
             own_ahead: 0,
+            put_off_until: None,
         });
         info!(name = %session.name, peer = %session.peer, "joined");
         self.conveyor.rest(slot);

@@ -5,12 +5,20 @@
 //! whose send completed goes to the end of the line if more came meanwhile, else to rest. So
 //! everyone is served in turn, each gets all it is owed by then, and a message costs O(1) whatever
 //! the number of subscribers.
+//!
+//! With coalescing, one that was served a moment ago is put off first: it waits for its time outside
+//! the line, so that more may gather for its next send.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::lists::Lists;
 
 #[derive(Debug)]
 pub(super) struct Conveyor {
     lists: Lists<2>,
+    /// Who is put off, by the time at which it joins the line.
+    put_off: BTreeSet<(Instant, u32)>,
 }
 
 const WAITING: usize = 0;
@@ -20,6 +28,7 @@ impl Conveyor {
     pub(super) fn new() -> Self {
         Self {
             lists: Lists::new(),
+            put_off: BTreeSet::new(),
         }
     }
 
@@ -38,6 +47,33 @@ impl Conveyor {
         self.lists.append(WAITING, RESTING);
     }
 
+    /// `slot` is owed something, but is not served before `until`.
+    pub(super) fn put_off(&mut self, slot: u32, until: Instant) {
+        self.put_off.insert((until, slot));
+    }
+
+    /// Those whose time has come join the line.
+    pub(super) fn line_up(&mut self, now: Instant) {
+        while let Some(&(until, slot)) = self.put_off.first()
+            && until <= now
+        {
+            self.put_off.pop_first();
+            self.wait(slot);
+        }
+    }
+
+    /// When the next who is put off joins the line.
+    pub(super) fn next_line_up(&self) -> Option<Instant> {
+        self.put_off.first().map(|&(until, _)| until)
+    }
+
+    /// Nobody is put off any longer.
+    pub(super) fn line_up_all(&mut self) {
+        for (_, slot) in std::mem::take(&mut self.put_off) {
+            self.wait(slot);
+        }
+    }
+
     /// Takes the next to be served out of the line.
     pub(super) fn next(&mut self) -> Option<u32> {
         self.lists.pop_front(WAITING)
@@ -53,14 +89,22 @@ impl Conveyor {
         self.lists.front(WAITING).is_some()
     }
 
-    /// `slot` is not served any more.
-    pub(super) fn remove(&mut self, slot: u32) {
+    /// `slot`, which may be put off until `until`, is not served any more.
+    pub(super) fn remove(&mut self, slot: u32, until: Option<Instant>) {
         self.lists.remove(slot);
+        if let Some(until) = until {
+            self.put_off.remove(&(until, slot));
+        }
     }
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> Vec<u32> {
         self.lists.iter(WAITING).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn are_put_off(&self) -> Vec<u32> {
+        self.put_off.iter().map(|&(_, slot)| slot).collect()
     }
 
     #[cfg(test)]

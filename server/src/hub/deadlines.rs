@@ -11,10 +11,12 @@ use super::departure::Departure;
 use super::session::{Phase, Session};
 
 impl Hub {
-    /// When [`Self::handle_timeout`] has something to do, unless something happens before.
+    /// When [`Self::handle_timeout`] or [`Self::poll_transmit`] has something to do, unless something
+    /// happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_sweep
+        let times = [self.next_sweep, self.conveyor.next_line_up()];
+        times.into_iter().flatten().min()
     }
 
     /// Acts on all deadlines that are not after `now`.

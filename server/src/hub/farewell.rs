@@ -52,15 +52,21 @@ impl Hub {
         self.read_log();
         self.drain_until = Some(now + timeout);
         self.sweep_by(now + timeout);
+        self.conveyor.line_up_all();
         while let Some(slot) = self.conveyor.next_resting() {
             self.depart(slot, &Departure::Shutdown, now);
         }
-        let nameless: Vec<u32> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| matches!(session.phase, Phase::Naming { .. }))
-            .map(|(_, session)| session.id.slot)
-            .collect();
+        let mut nameless = Vec::new();
+        for (_, session) in &mut self.sessions {
+            // Nobody is listened to any more: what was not accepted by now is not, and nobody has
+            // to finish what they began to say.
+            session.input.held_back = None;
+            session.input.unfinished_since = None;
+            self.paused.remove(session.id.slot);
+            if let Phase::Naming { .. } = session.phase {
+                nameless.push(session.id.slot);
+            }
+        }
         for slot in nameless {
             self.depart(slot, &Departure::Shutdown, now);
         }
@@ -105,6 +111,7 @@ impl Hub {
             peer_has_left: false,
         };
         let pending = session.pending(self.log.head());
+        self.conveyor.remove(slot, session.put_off_until());
         match std::mem::replace(&mut session.phase, Phase::Farewell(farewell)) {
             Phase::Joined(subscriber) => {
                 info!(name = %session.name, peer = %session.peer, reason = %departure, "left");
@@ -125,7 +132,6 @@ impl Hub {
         session.input.held_back = None;
         let waits = session.in_flight.is_none();
         self.paused.remove(slot);
-        self.conveyor.remove(slot);
         if waits {
             self.conveyor.wait(slot);
         }
@@ -165,7 +171,7 @@ impl Hub {
         session.in_flight = None;
         session.torn = bytes::Bytes::new();
         session.input.decoder = protocol::Decoder::new(0);
-        self.conveyor.remove(slot);
+        self.conveyor.remove(slot, None);
         self.closes.push_back(Close::Release(session.id));
     }
 }

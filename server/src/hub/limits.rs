@@ -11,6 +11,9 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Most that one send carries, unless a single message is longer.
     pub span_bytes_max: usize,
+    /// Least time between two sends of messages to the same receiver; 0: none. What gathers in it
+    /// goes out as one, which costs latency and saves sends.
+    pub coalesce: Duration,
     /// How long a new connection has to give its name.
     pub handshake_timeout: Duration,
     /// How long a frame may take from its first byte to its last.
@@ -29,6 +32,7 @@ impl Default for Limits {
             name_bytes_max: 64,
             message_bytes_max: 64 * 1024,
             span_bytes_max: 64 * 1024,
+            coalesce: Duration::ZERO,
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(30),
             write_deadline: Duration::from_secs(30),

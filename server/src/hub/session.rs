@@ -56,6 +56,8 @@ pub(super) struct Subscriber {
     pub(super) cursor: u64,
     /// How many of its own messages stand between its cursor and the head.
     pub(super) own_ahead: u64,
+    /// Before this time it is not sent to again: see [`Limits::coalesce`].
+    pub(super) put_off_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -122,6 +124,14 @@ impl Session {
             Phase::Joined(subscriber) => torn + subscriber.owed(head),
             Phase::Farewell(_) => torn + self.in_flight.as_ref().map_or(0, InFlight::messages),
             Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => 0,
+        }
+    }
+
+    /// Before which time it is not sent to again.
+    pub(super) fn put_off_until(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Joined(subscriber) => subscriber.put_off_until,
+            _ => None,
         }
     }
 

@@ -80,6 +80,7 @@ impl World {
             name_bytes_max: 12,
             message_bytes_max: *pick(&mut rng, &[0, 1, 30, 300]),
             span_bytes_max: *pick(&mut rng, &[1, 100, 1000, 65_536]),
+            coalesce: *pick(&mut rng, &[0, 0, 10, 3000].map(Duration::from_millis)),
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(15),
             write_deadline: Duration::from_secs(20),
@@ -113,11 +114,16 @@ impl World {
             self.step();
             self.check();
         }
-        self.heal();
-        if self.rng.random_bool(0.5) {
-            self.drain();
-        } else {
-            self.everyone_leaves();
+        match self.rng.random_range(0..3) {
+            0 => self.drain(),
+            1 => {
+                self.heal();
+                self.drain();
+            }
+            _ => {
+                self.heal();
+                self.everyone_leaves();
+            }
         }
         self.check_that_all_is_freed();
         self.sum_of_counters()
@@ -188,14 +194,25 @@ impl World {
     fn poll_transmits(&mut self, hub: usize, chunk: usize) {
         for _ in 0..chunk {
             let Some(transmit) = self.hubs[hub].poll_transmit(self.now) else {
-                return;
+                break;
             };
-            let now = self.now;
+            let (now, coalesce) = (self.now, self.limits.coalesce);
+            let draining = self.hubs[hub].is_draining();
+            let session = &self.hubs[hub].sessions[transmit.id.slot as usize];
+            let is_span = session.in_flight.as_ref().is_some_and(|in_flight| {
+                matches!(in_flight.content, session::Content::Span { .. })
+            });
             let peer = self.peer_mut(hub, transmit.id);
+            if is_span && !draining {
+                let before = peer.sent_to_at.replace(now);
+                assert!(before.is_none_or(|before| before + coalesce <= now));
+            }
             assert!(!transmit.bytes.is_empty(), "a transmit carries something");
             assert!(peer.in_flight.is_none(), "one send in flight a peer");
             peer.in_flight = Some((transmit.bytes, now));
+            self.observe();
         }
+        self.observe();
     }
 
     fn a_send_completes(&mut self) {
@@ -253,6 +270,8 @@ impl World {
     }
 
     fn time_passes(&mut self) {
+        // Drivers do at once what they are told.
+        self.driver_closes();
         // A peer that behaves takes what it is sent well before any deadline.
         let patience = self.limits.write_deadline / 4;
         for index in 0..self.peers.len() {
@@ -276,7 +295,7 @@ impl World {
             if hub.poll_timeout().is_some_and(|at| at <= self.now) {
                 hub.handle_timeout(self.now);
                 assert!(
-                    hub.poll_timeout().is_none_or(|at| at > self.now),
+                    hub.next_sweep.is_none_or(|at| at > self.now),
                     "a timeout that was handled is over"
                 );
             }
@@ -347,6 +366,10 @@ impl World {
         let new: Vec<_> = self.observer.from(from).cloned().collect();
         self.observer.advance(from, from + new.len() as u64);
         self.observed_to += new.len() as u64;
+        // Whoever makes room while others wait for it has them woken, as a hub does.
+        if self.observer.takes_back_forgot() && self.observer.takes_back_wanted() {
+            self.sleeping.fill(true);
+        }
         for message in new {
             let (hub, author) = (message.author.reader, message.author.connection);
             let accepted = Accepted {
@@ -404,6 +427,10 @@ impl World {
             if !busy
                 && self.sleeping.iter().all(|sleeps| !sleeps)
                 && self.hubs.iter().all(|hub| !hub.has_transmits())
+                && self
+                    .hubs
+                    .iter()
+                    .all(|hub| hub.conveyor.next_line_up().is_none())
             {
                 break;
             }
@@ -422,13 +449,16 @@ impl World {
 
     fn drain(&mut self) {
         for hub in &mut self.hubs {
-            hub.drain(Duration::from_secs(5), self.now);
+            hub.drain(Duration::from_secs(90), self.now);
         }
         self.close_all();
     }
 
     fn close_all(&mut self) {
-        for _ in 0..200 {
+        for _ in 0..1_000 {
+            if self.hubs.iter().all(Hub::is_empty) {
+                break;
+            }
             self.wake_the_sleeping();
             for hub in 0..self.hubs.len() {
                 self.poll_transmits(hub, usize::MAX);

@@ -23,9 +23,15 @@ impl Hub {
     /// The next send that is due. A driver asks for some tens to hundreds, hands them to the
     /// kernel, sees what came in, and asks again.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        self.conveyor.line_up(now);
         while let Some(slot) = self.conveyor.next() {
+            if self.is_put_off(slot, now) {
+                continue;
+            }
             let Some((bytes, content)) = self.next_content(slot) else {
                 self.go_on(slot, now);
+                // It passed its own messages, and may have been the last to.
+                self.use_room(now);
                 continue;
             };
             let session = &mut self.sessions[slot as usize];
@@ -35,6 +41,11 @@ impl Hub {
                 content,
             });
             let id = session.id;
+            if let Phase::Joined(subscriber) = &mut session.phase
+                && !self.limits.coalesce.is_zero()
+            {
+                subscriber.put_off_until = Some(now + self.limits.coalesce);
+            }
             self.sweep_by(now + self.limits.write_deadline);
             return Some(Transmit { id, bytes });
         }
@@ -70,6 +81,19 @@ impl Hub {
         }
         self.go_on(id.slot, now);
         self.use_room(now);
+    }
+
+    /// With coalescing: whether a subscriber that is next in line was sent to too short a while ago.
+    /// The rest of a torn message is not held up.
+    fn is_put_off(&mut self, slot: u32, now: Instant) -> bool {
+        let session = &self.sessions[slot as usize];
+        match session.put_off_until() {
+            Some(until) if until > now && session.torn.is_empty() && !self.is_draining() => {
+                self.conveyor.put_off(slot, until);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// What to send to a connection that waits; `None` when it turns out to be owed nothing.

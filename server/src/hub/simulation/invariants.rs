@@ -25,8 +25,7 @@ impl World {
             assert!(hub.log.is_empty());
             assert_eq!(hub.subscribers, 0);
         }
-        let frames: usize = 0;
-        assert_eq!(self.hubs[0].log().bytes(), frames, "at rest all is freed");
+        assert_eq!(self.hubs[0].log().bytes(), 0, "at rest all is freed");
     }
 }
 
@@ -57,17 +56,20 @@ fn check_accounts(hub: &Hub) {
 fn check_places(hub: &Hub) {
     let waiting = hub.conveyor.waiting();
     let resting = hub.conveyor.resting();
+    let put_off = hub.conveyor.are_put_off();
     for (_, session) in &hub.sessions {
         let waits = waiting.contains(&session.id.slot);
         let rests = resting.contains(&session.id.slot);
         let flies = session.in_flight.is_some();
-        let places = u32::from(waits) + u32::from(rests) + u32::from(flies);
+        let is_put_off = put_off.contains(&session.id.slot);
+        let places = [waits, rests, flies, is_put_off];
+        let places = places.into_iter().filter(|place| *place).count();
         match &session.phase {
             Phase::Joined(subscriber) => {
                 assert_eq!(places, 1, "{session:?} is in one place");
                 assert!(!rests || subscriber.cursor == hub.log.head());
             }
-            Phase::Farewell(_) => assert!(places == 1 && !rests),
+            Phase::Farewell(_) => assert!(places == 1 && !rests && !is_put_off),
             Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => {
                 assert_eq!(places, 0, "{session:?} is sent nothing");
             }

@@ -34,6 +34,8 @@ pub(super) struct Peer {
     pub(super) hung_up: bool,
     pub(super) sees_end_of_stream: bool,
     pub(super) in_flight: Option<(Bytes, Instant)>,
+    /// When it was last given messages.
+    pub(super) sent_to_at: Option<Instant>,
     /// Sequence number of the first message it is owed.
     pub(super) joined_at: Option<u64>,
     /// Sequence number of the next message to arrive, and how much of it has.
@@ -76,6 +78,7 @@ impl Peer {
             hung_up: false,
             sees_end_of_stream: false,
             in_flight: None,
+            sent_to_at: None,
             joined_at: None,
             next: 0,
             arrived: 0,

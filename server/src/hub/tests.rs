@@ -1,0 +1,69 @@
+//! Single cases that the simulation once found, kept as the shortest story that tells them.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use protocol::frame;
+
+use super::*;
+
+fn join(hub: &mut Hub, name: &str, now: Instant) -> ConnectionId {
+    let id = hub.accept(SocketAddr::from(([127, 0, 0, 1], 1)), now);
+    assert_eq!(
+        hub.receive(id, &frame::encode(name.as_bytes()), now),
+        Reading::Continue
+    );
+    id
+}
+
+fn hub_with_room_for_one_message() -> Hub {
+    let limits = Limits {
+        message_bytes_max: 10,
+        ..Limits::default()
+    };
+    let log = Log::new(limits.frame_bytes_max());
+    Hub::new(limits, log)
+}
+
+#[test]
+fn an_author_who_passes_its_own_message_last_makes_room_for_its_next() {
+    let now = Instant::now();
+    let mut hub = hub_with_room_for_one_message();
+    let listener = join(&mut hub, "listener", now);
+    let author = join(&mut hub, "author", now);
+    let two = [frame::encode(b"one"), frame::encode(b"two")].concat();
+    assert_eq!(hub.receive(author, &two, now), Reading::Pause);
+
+    let transmit = hub.poll_transmit(now).unwrap();
+    assert_eq!(transmit.id, listener);
+    hub.transmitted(listener, transmit.bytes.len(), now);
+    assert_eq!(hub.poll_resume(), None, "the author has yet to pass it");
+
+    let transmit = hub.poll_transmit(now).unwrap();
+    assert_eq!(transmit.bytes, frame::broadcast(b"author", b"two"));
+    assert_eq!(hub.poll_resume(), Some(author));
+}
+
+#[test]
+fn what_was_held_back_is_not_accepted_once_the_hub_drains() {
+    let now = Instant::now();
+    let mut hub = hub_with_room_for_one_message();
+    let listener = join(&mut hub, "listener", now);
+    let author = join(&mut hub, "author", now);
+    let two = [frame::encode(b"one"), frame::encode(b"two")].concat();
+    assert_eq!(hub.receive(author, &two, now), Reading::Pause);
+    hub.drain(Duration::from_secs(1), now);
+
+    let mut received = Vec::new();
+    while let Some(transmit) = hub.poll_transmit(now) {
+        hub.transmitted(transmit.id, transmit.bytes.len(), now);
+        if transmit.id == listener {
+            received.extend_from_slice(&transmit.bytes);
+        }
+    }
+    let expected = [
+        frame::broadcast(b"author", b"one"),
+        Departure::Shutdown.notice(),
+    ];
+    assert_eq!(received, expected.concat());
+}
