@@ -1,0 +1,44 @@
+//! What a session shows itself through: a screen with a person before it, or a pipe.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// Where messages and notices go. Nothing here may block for long, except a pipe's standard output,
+/// whose reader sets the pace.
+pub trait Face {
+    /// Shows a message of somebody.
+    ///
+    /// # Errors
+    /// When nobody can see it any more.
+    fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()>;
+
+    /// Shows what the server itself says.
+    fn server_notice(&mut self, text: &[u8]);
+
+    /// Shows what is good to know.
+    fn aside(&mut self, text: &str);
+
+    /// Shows what went wrong.
+    fn trouble(&mut self, text: &str);
+
+    /// Makes everything visible that was shown so far.
+    ///
+    /// # Errors
+    /// When nobody can see it any more.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What was typed last has been dealt with: the next line may be typed.
+    fn ready(&mut self) {}
+
+    /// How many messages did not reach the screen because it could not keep up.
+    fn skipped(&self) -> u64 {
+        0
+    }
+
+    /// Reports an error in `poll` when nobody reads any more.
+    fn reader(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}

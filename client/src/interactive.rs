@@ -1,0 +1,177 @@
+//! A person at a terminal: the line editor below, messages and notices above it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustyline::ExternalPrinter as _;
+use signal_hook::consts::SIGINT;
+
+use crate::clock;
+use crate::colours::Colours;
+use crate::command_line::Settings;
+use crate::display::{self, Tabs};
+use crate::editor::LineEditor;
+use crate::face::Face;
+use crate::inbox::{Event, Inbox, Sender, Typed};
+use crate::screen::Screen;
+use crate::session::{Outcome, Session, notice_text};
+use crate::terminal;
+use protocol::SERVER_NAME;
+
+/// A longer name would push the text off the screen.
+const NAME_COLUMNS_MAX: usize = 32;
+/// The last words are given so long to be drawn in order.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(200);
+
+/// Runs a session on the terminal, and restores it.
+///
+/// # Errors
+/// When the terminal cannot be used.
+pub fn run(settings: &Settings, inbox: Inbox, sender: Sender) -> io::Result<Outcome> {
+    let screen = Arc::new(Screen::default());
+    let (ready, readied) = mpsc::channel();
+    let colours = settings.colours;
+    let face = OnScreen {
+        screen: Arc::clone(&screen),
+        ready,
+        colours,
+        timestamps: settings.timestamps,
+    };
+    terminal::enter()?;
+    let editor = LineEditor::new(screen, sender.clone(), readied, colours);
+    let started = editor.and_then(|editor| start(editor, settings, &face));
+    let outcome = match started {
+        Ok(()) => converse(settings, inbox, sender, face),
+        Err(error) => {
+            terminal::restore();
+            return Err(io::Error::other(error));
+        }
+    };
+    Ok(outcome)
+}
+
+/// Starts the printing thread and the editor's.
+fn start(mut editor: LineEditor, settings: &Settings, face: &OnScreen) -> rustyline::Result<()> {
+    let mut printer = editor.printer()?;
+    let (screen, colours) = (Arc::clone(&face.screen), face.colours);
+    thread::spawn(move || {
+        screen.feed(
+            |count| skipped_text(colours, count),
+            |text| printer.print(text),
+        );
+    });
+    let mut history = settings.history.clone();
+    if let Some(file) = &history
+        && let Err(problem) = editor.load_history(file)
+    {
+        face.screen.push(colours.trouble(&problem));
+        history = None;
+    }
+    let name = settings.name.clone();
+    thread::spawn(move || editor.run(name, history.as_deref()));
+    Ok(())
+}
+
+fn converse(settings: &Settings, inbox: Inbox, sender: Sender, face: OnScreen) -> Outcome {
+    let mut inbox = inbox;
+    let Some(name) = await_name(&mut inbox) else {
+        face.close();
+        return Outcome::Done;
+    };
+    let mut face = face;
+    face.ready();
+    let (outcome, face) = Session::new(settings, name, inbox, sender, face).run();
+    face.close();
+    outcome
+}
+
+/// The name, or `None` if the person or a signal wants to leave before there is one.
+fn await_name(inbox: &mut Inbox) -> Option<String> {
+    loop {
+        inbox.wait();
+        inbox.acknowledge();
+        while let Some(event) = inbox.event() {
+            if !matches!(event, Event::Signal(SIGINT)) {
+                return None;
+            }
+        }
+        match inbox.typed() {
+            Some(Typed::Name(name)) => return Some(name),
+            Some(_) => return None,
+            None => {}
+        }
+    }
+}
+
+/// The screen as the session's face.
+#[derive(Debug)]
+struct OnScreen {
+    screen: Arc<Screen>,
+    ready: mpsc::Sender<()>,
+    colours: Colours,
+    timestamps: bool,
+}
+
+impl OnScreen {
+    fn push(&self, line: &str) {
+        let stamp = if self.timestamps {
+            self.colours.aside(&clock::of_day()) + " "
+        } else {
+            String::new()
+        };
+        self.screen.push(format!("{stamp}{line}"));
+    }
+
+    /// Restores the terminal and shows what was not shown yet.
+    fn close(self) {
+        let colours = self.colours;
+        let rest = self
+            .screen
+            .close(LAST_WORDS_MAX, |count| skipped_text(colours, count));
+        terminal::restore();
+        terminal::write_out(&rest);
+    }
+}
+
+impl Face for OnScreen {
+    fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()> {
+        let shown = display::name(name, NAME_COLUMNS_MAX);
+        let shown = self.colours.name(name, &shown);
+        let text = display::safe(text, Tabs::Spaces);
+        self.push(&format!("{shown} > {text}"));
+        Ok(())
+    }
+
+    fn server_notice(&mut self, text: &[u8]) {
+        let notice = format!("{SERVER_NAME} > {}", notice_text(text));
+        self.push(&self.colours.server(&notice));
+    }
+
+    fn aside(&mut self, text: &str) {
+        self.push(&self.colours.aside(&format!("-- {text}")));
+    }
+
+    fn trouble(&mut self, text: &str) {
+        self.push(&self.colours.trouble(&format!("-- {text}")));
+    }
+
+    fn ready(&mut self) {
+        self.screen.begin_line();
+        // The editor is gone only when it has said so.
+        let _ = self.ready.send(());
+    }
+
+    fn skipped(&self) -> u64 {
+        self.screen.skipped()
+    }
+}
+
+fn skipped_text(colours: Colours, count: u64) -> String {
+    let messages = if count == 1 { "message" } else { "messages" };
+    colours.trouble(&format!(
+        "-- {count} {messages} skipped: the screen could not keep up"
+    ))
+}

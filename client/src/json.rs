@@ -1,0 +1,97 @@
+//! A message as one line of JSON, for `jq` and its like.
+//!
+//! `{"name":"ann","text":"hello"}`, with `"time"` in front when timestamps are asked for. What is
+//! not UTF-8 is replaced in the text and kept in full, as hexadecimal, in `name_hex`/`text_hex`.
+//! Characters that a terminal may act on are escaped, so the line is harmless on a screen as well.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::display;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'a str>,
+    name: &'a str,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_hex: Option<String>,
+}
+
+/// The line for one message, without its newline.
+#[must_use]
+pub fn line(time: Option<&str>, name: &[u8], text: &[u8]) -> String {
+    let json = serde_json::to_string(&Line {
+        time,
+        name: &String::from_utf8_lossy(name),
+        text: &String::from_utf8_lossy(text),
+        name_hex: hex_unless_utf8(name),
+        text_hex: hex_unless_utf8(text),
+    })
+    .unwrap_or_else(|error| unreachable!("strings always become JSON: {error}"));
+    escape_harmful(json)
+}
+
+fn hex_unless_utf8(bytes: &[u8]) -> Option<String> {
+    str::from_utf8(bytes).is_err().then(|| {
+        bytes.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    })
+}
+
+/// JSON must escape C0 only. The rest of what is harmful stands inside of strings here, where
+/// `\uXXXX` says the same (all of it lies in the basic plane).
+fn escape_harmful(json: String) -> String {
+    if !json.chars().any(display::is_harmful) {
+        return json;
+    }
+    json.chars().fold(String::new(), |mut out, character| {
+        if display::is_harmful(character) {
+            let _ = write!(out, "\\u{:04x}", character as u32);
+        } else {
+            out.push(character);
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_as_documented() {
+        assert_eq!(line(None, b"ann", b"hi"), r#"{"name":"ann","text":"hi"}"#);
+        assert_eq!(
+            line(Some("2026-01-02T03:04:05Z"), b"a\"b", b"tab\there\n"),
+            r#"{"time":"2026-01-02T03:04:05Z","name":"a\"b","text":"tab\there\n"}"#
+        );
+        assert_eq!(
+            line(None, b"x", b"ok\xff"),
+            "{\"name\":\"x\",\"text\":\"ok\u{fffd}\",\"text_hex\":\"6f6bff\"}"
+        );
+        assert_eq!(
+            line(None, b"x", "\u{9b}2J\u{7f}\u{202e}".as_bytes()),
+            r#"{"name":"x","text":"\u009b2J\u007f\u202e"}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_as_it_was(name in ".*", text in "\\PC*|.*") {
+            let json = line(None, name.as_bytes(), text.as_bytes());
+            let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(&back["name"], &name);
+            prop_assert_eq!(&back["text"], &text);
+            prop_assert!(!json.chars().any(display::is_harmful));
+        }
+    }
+}

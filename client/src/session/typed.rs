@@ -1,0 +1,107 @@
+//! What was typed, or read from standard input: messages to be sent, and commands.
+
+use super::{Goal, HAND_OVER_MAX, Link, Outcome, Session, lines_text};
+use crate::commands::{self, Command};
+use crate::display;
+use crate::face::Face;
+use crate::inbox::Typed;
+
+/// In a pipe, lines are taken only while less than this is unsent, in bytes.
+const UNSENT_BYTES_MAX: usize = 256 * 1024;
+/// What a person typed while the server was away is kept up to this, in bytes.
+const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+impl<F: Face> Session<'_, F> {
+    /// Takes what there is and there is room for; says whether that was anything.
+    pub(super) fn take_typed(&mut self) -> bool {
+        let mut taken = false;
+        while matches!(self.goal, Goal::Chat) && self.has_room() && self.take_one() {
+            taken = true;
+        }
+        taken
+    }
+
+    /// Takes one thing that was typed; says whether there was one.
+    pub(super) fn take_one(&mut self) -> bool {
+        let typed = self.inbox.typed();
+        let taken = typed.is_some();
+        if let Some(typed) = typed {
+            self.typed(typed);
+        }
+        taken
+    }
+
+    /// A pipe waits for the socket; a person does not.
+    fn has_room(&self) -> bool {
+        self.settings.interactive || self.outgoing.bytes() < UNSENT_BYTES_MAX
+    }
+
+    fn typed(&mut self, typed: Typed) {
+        match typed {
+            Typed::Line(line) if self.settings.interactive => self.typed_by_person(&line),
+            Typed::Line(line) => self.say(&line),
+            Typed::Refused(reason) => self.refuse(&reason),
+            Typed::Name(_) => unreachable!("the name is asked for before the session begins"),
+            Typed::Ended(reason) => {
+                self.input_ended = true;
+                if let Some(reason) = reason {
+                    self.face.trouble(&reason);
+                    self.refused = true;
+                }
+                if self.settings.interactive {
+                    self.leave(Outcome::Done, HAND_OVER_MAX);
+                }
+            }
+        }
+    }
+
+    fn typed_by_person(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        match commands::parse(&line) {
+            Command::Say(lines) => {
+                let said = !lines.is_empty();
+                for line in lines {
+                    self.say(line.as_bytes());
+                }
+                if said && !matches!(self.link, Link::Up(_)) {
+                    let waiting = lines_text(self.outgoing.messages());
+                    self.face
+                        .trouble(&format!("no connection: {waiting} not sent yet, kept"));
+                }
+            }
+            Command::Quit => return self.leave(Outcome::Done, HAND_OVER_MAX),
+            Command::Help => commands::HELP.iter().for_each(|line| self.face.aside(line)),
+            Command::Stats => {
+                let (waiting, skipped) = (self.outgoing.messages(), self.face.skipped());
+                for line in self.stats.lines(&self.settings.address, waiting, skipped) {
+                    self.face.aside(&line);
+                }
+            }
+            Command::Unknown(line) => self.face.trouble(&format!(
+                "unknown command {}; /help lists all, //text says /text",
+                display::name(line.as_bytes(), 40)
+            )),
+        }
+        self.face.ready();
+    }
+
+    fn say(&mut self, text: &[u8]) {
+        let limit = self.settings.message_bytes_max;
+        if text.len() > limit {
+            return self.refuse(&format!(
+                "not sent: message of {} bytes is over the limit of {limit} (--max-message-bytes)",
+                text.len()
+            ));
+        }
+        if self.settings.interactive && self.outgoing.bytes() > KEPT_BYTES_MAX {
+            return self
+                .refuse("not sent and not kept: too much is waiting for the server already");
+        }
+        self.outgoing.push(text);
+    }
+
+    fn refuse(&mut self, reason: &str) {
+        self.refused = true;
+        self.face.trouble(reason);
+    }
+}
