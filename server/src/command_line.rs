@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::driver::{Driver, RingSizes};
+use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
 use crate::hub::Limits;
 use crate::server::Config;
 
@@ -21,12 +21,16 @@ pub(crate) struct CommandLine {
     listen: SocketAddr,
 
     /// How bytes get into and out of the kernel
-    #[arg(long, value_enum, default_value_t = Driver::TokioUring)]
-    driver: Driver,
+    #[arg(long, value_enum, default_value_t = DriverChoice::Auto)]
+    driver: DriverChoice,
 
     /// Threads, each with its own ring and connections; all share one order of messages
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
+
+    /// Keep each thread on a processor of its own
+    #[arg(long)]
+    pin: bool,
 
     /// Longest name of a client, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
@@ -73,11 +77,16 @@ pub(crate) struct CommandLine {
 
 impl CommandLine {
     /// The server that the command line asks for.
-    pub(crate) fn config(&self) -> Config {
-        Config {
+    ///
+    /// # Errors
+    /// When the choice of the driver is left to us, and a limit is in the way of the right one.
+    pub(crate) fn config(&self) -> Result<Config, NoRing> {
+        let ring = RingSizes::default();
+        Ok(Config {
             listen: self.listen,
-            driver: self.driver,
+            driver: choose(self.driver, ring)?,
             threads: usize::from(self.threads),
+            pin: self.pin,
             limits: Limits {
                 name_bytes_max: self.max_name_bytes as usize,
                 message_bytes_max: self.max_message_bytes as usize,
@@ -90,8 +99,8 @@ impl CommandLine {
             },
             log_bytes_max: usize::try_from(self.log_bytes).unwrap_or(usize::MAX),
             drain_timeout: self.drain_timeout,
-            ring: RingSizes::default(),
-        }
+            ring,
+        })
     }
 }
 
@@ -122,7 +131,8 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_limits() {
-        let config = CommandLine::parse_from(["server"]).config();
+        let config = CommandLine::parse_from(["server", "--driver", "epoll"]).config();
+        let config = config.unwrap();
         assert_eq!(config.limits, Limits::default());
     }
 

@@ -1,6 +1,8 @@
 //! Drivers: the thin shells that move bytes between a [`Hub`] and the kernel.
 
+mod choice;
 mod connections;
+mod epoll;
 mod tokio_uring;
 mod uring;
 
@@ -17,6 +19,8 @@ use tracing::warn;
 use crate::control::Control;
 use crate::hub::{Counters, Hub};
 
+pub use choice::NoRing;
+pub(crate) use choice::{DriverChoice, choose};
 pub use uring::RingSizes;
 
 /// Sends that are handed to the kernel before the loop looks at what came in. Fewer cost more turns
@@ -30,12 +34,14 @@ const READ_BYTES: usize = 256 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How bytes get into and out of the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Driver {
     /// A raw io_uring a thread: the fastest
     Uring,
     /// The tokio-uring runtime
     TokioUring,
+    /// epoll: needs no io_uring
+    Epoll,
 }
 
 /// What one thread of a server works with.
@@ -69,6 +75,7 @@ impl Driver {
         match self {
             Self::Uring => uring::run(worker),
             Self::TokioUring => tokio_uring::run(worker),
+            Self::Epoll => epoll::run(worker),
         }
     }
 }
@@ -78,6 +85,7 @@ impl fmt::Display for Driver {
         f.write_str(match self {
             Self::Uring => "uring",
             Self::TokioUring => "tokio-uring",
+            Self::Epoll => "epoll",
         })
     }
 }

@@ -10,6 +10,7 @@ mod descriptors;
 mod driver;
 pub mod hub;
 mod listener;
+mod pin;
 mod server;
 
 use std::ffi::OsString;
@@ -23,7 +24,7 @@ use tracing::{info, warn};
 
 use command_line::CommandLine;
 
-pub use driver::{Driver, RingSizes};
+pub use driver::{Driver, NoRing, RingSizes};
 pub use server::{Config, Handle, Server, ServerError, Summary};
 
 /// Runs the server's program with `arguments`, the program's name first.
@@ -42,7 +43,7 @@ where
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match serve(command_line) {
+    match serve(&command_line) {
         Ok(summary) => report(&summary),
         Err(error) => {
             eprintln!("error: {error}");
@@ -51,13 +52,13 @@ where
     }
 }
 
-fn serve(command_line: CommandLine) -> Result<Summary, ServerError> {
-    let config = command_line.config();
+fn serve(command_line: &CommandLine) -> Result<Summary, ServerError> {
     tracing_subscriber::fmt()
-        .with_env_filter(command_line.log)
+        .with_env_filter(command_line.log.clone())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    let config = command_line.config()?;
     let server = Server::bind(config.clone())?;
     end_on_signals(server.handle())?;
     let descriptors = server.descriptors();

@@ -8,12 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
+use tracing::info;
 
 use crate::control::{Control, Stage};
 use crate::descriptors;
-use crate::driver::{Driver, RingSizes, Worker};
+use crate::driver::{Driver, NoRing, RingSizes, Worker};
 use crate::hub::{Counters, Hub, Limits, Log, Reason};
 use crate::listener::listen_for;
+use crate::pin::pin_thread;
 
 /// What a server is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Config {
     pub driver: Driver,
     /// Threads, each with its own connections. At least one.
     pub threads: usize,
+    /// Keep each thread on a processor of its own.
+    pub pin: bool,
     /// What connections may do.
     pub limits: Limits,
     /// Most bytes of messages that are held for those who have not been sent them.
@@ -56,8 +60,11 @@ pub enum ServerError {
         /// The least that would do.
         frame_bytes_max: usize,
     },
+    /// A limit is in the way of the driver that should run.
+    #[error(transparent)]
+    NoRing(#[from] NoRing),
     /// The kernel refused what the driver needs.
-    #[error("the {driver} driver cannot run: {error}")]
+    #[error("the {driver} driver cannot run: {error}; {}", driver.remedy(error))]
     Driver {
         /// The driver.
         driver: Driver,
@@ -150,6 +157,7 @@ impl Server {
         let (begun, begins) = mpsc::channel();
         let log = Log::new(self.config.log_bytes_max);
         let driver = self.config.driver;
+        let pin = self.config.pin;
         let mut threads = Vec::new();
         for (thread, listener) in self.listeners.into_iter().enumerate() {
             let worker = Worker {
@@ -163,6 +171,10 @@ impl Server {
             let control = Arc::clone(&self.control);
             let run = move || {
                 let _all_or_none = StopsAll(control);
+                if pin {
+                    let processor = pin_thread(thread)?;
+                    info!(thread, processor, "pinned");
+                }
                 driver.run(worker)
             };
             let name = format!("serve-{thread}");

@@ -58,12 +58,17 @@ impl Default for RingSizes {
 /// Most entries of a ring's table of files. Connections beyond it go by their descriptors.
 const FIXED_FILES_MAX: u32 = 1 << 17;
 
-/// Finds out whether a ring can be had, without keeping it.
+/// Finds out whether a ring of these sizes, with its buffers, can be had; keeps nothing.
 ///
 /// # Errors
-/// What the kernel says to `io_uring_setup`.
-pub(super) fn probe() -> io::Result<()> {
-    queue::set_up(8, 16).map(|_| ())
+/// What the kernel says to `io_uring_setup` or to the ring of buffers.
+pub(super) fn probe(sizes: RingSizes) -> io::Result<()> {
+    let buffers = Buffers::new(sizes.buffers, sizes.buffer_bytes);
+    let (ring, _) = queue::set_up(sizes.submissions, sizes.completions)?;
+    // SAFETY: no receive is ever submitted, and the ring is closed before the buffers are freed.
+    unsafe { buffers.register(&ring.submitter()) }?;
+    drop(ring);
+    Ok(())
 }
 
 /// Serves on this thread until the control says stop, or all is drained.
