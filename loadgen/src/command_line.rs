@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::misbehaviour::MisbehaviourFlags;
 use crate::plan::{Arrival, Senders, Sizes};
+use crate::run_flags::RunFlags;
 
 /// Measures a TCP broadcast server under an open-loop load and proves every delivery.
 ///
 /// Every client is a TCP connection of its own that receives all others' messages. Messages are
 /// sent by the clock, whatever the server does, and latencies count from the time each message was
 /// meant to be sent. Exit status: 0 the measurement is valid, 1 it could not be made, 2 wrong
-/// usage, 3 it was made and is INVALID, with the reasons.
+/// usage, 3 it was made and is INVALID, with the reasons, 4 it is valid and breaks an --slo.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, max_term_width = 100)]
 pub(crate) struct CommandLine {
@@ -90,6 +92,9 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
+    #[command(flatten)]
+    pub(crate) runs: RunFlags,
+
     /// Accept a load that looks like a mistake
     #[arg(long)]
     pub(crate) force: bool,
@@ -106,10 +111,13 @@ pub(crate) struct CommandLine {
     /// Show no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) misbehaviour: MisbehaviourFlags,
 }
 
 /// Reads `10`, `10s`, `1.5s`, `500ms`, `2m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let unit_at = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());

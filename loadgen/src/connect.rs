@@ -4,6 +4,7 @@
 //! backlog full is delayed by a second or more. So only a window of clients is ever on its way; the
 //! window moves on as clients are known to have joined, which is only after they were accepted.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,9 +23,13 @@ pub(crate) struct Connector {
     /// Taken in turn; empty leaves the choice to the kernel.
     sources: Vec<IpAddr>,
     clients: u32,
-    started: u32,
+    /// Those that are not there and are to be started.
+    waiting: VecDeque<u32>,
     /// Clients a second, if limited.
     rate: Option<f64>,
+    /// Since then the rate counts, and so many have been started since.
+    began_ns: u64,
+    started_since: u32,
 }
 
 impl Connector {
@@ -38,28 +43,42 @@ impl Connector {
             target,
             sources,
             clients,
-            started: 0,
+            waiting: (0..clients).collect(),
             rate,
+            began_ns: 0,
+            started_since: 0,
         }
+    }
+
+    /// Begins to start those that are `absent`.
+    pub(crate) fn begin_anew(&mut self, absent: Vec<u32>, now_ns: u64) {
+        self.waiting = absent.into();
+        self.began_ns = now_ns;
+        self.started_since = 0;
+    }
+
+    /// A client that had been started is gone, and is to be started again after all others.
+    pub(crate) fn again(&mut self, client: u32) {
+        self.waiting.push_back(client);
     }
 
     pub(crate) fn target(&self) -> SocketAddr {
         self.target
     }
 
-    /// How many clients have been started.
+    /// How many clients have been started, of whatever run.
     pub(crate) fn started(&self) -> u32 {
-        self.started
+        self.clients - u32::try_from(self.waiting.len()).unwrap_or(self.clients)
     }
 
     /// Whether every client has been started.
     pub(crate) fn is_complete(&self) -> bool {
-        self.started == self.clients
+        self.waiting.is_empty()
     }
 
     /// Whether the window is full, so that nobody starts before somebody has joined.
     pub(crate) fn is_full(&self, joined: u32) -> bool {
-        self.started - joined >= WINDOW
+        self.started().saturating_sub(joined) >= WINDOW
     }
 
     /// When the next client may start: `None` if it is not a matter of time.
@@ -75,17 +94,19 @@ impl Connector {
             clippy::cast_sign_loss,
             reason = "a count divided by a positive rate; an hour too long is as good as never"
         )]
-        let due_ns = (f64::from(self.started) / rate * SECOND_NS as f64) as u64;
-        Some(due_ns)
+        let due_ns = (f64::from(self.started_since) / rate * SECOND_NS as f64) as u64;
+        Some(self.began_ns + due_ns)
     }
 
-    /// Starts the next client's connection, which is complete when its socket becomes writable.
-    ///
-    /// # Errors
-    /// Whatever the system says, except that the connection is under way.
-    pub(crate) fn start(&mut self) -> io::Result<(u32, TcpStream)> {
-        let client = self.started;
-        self.started += 1;
+    /// Starts the next client's connection, which is complete when its socket becomes writable. Says
+    /// which client that is, and whatever the system says, except that the connection is under way.
+    pub(crate) fn start(&mut self) -> Option<(u32, io::Result<TcpStream>)> {
+        let client = self.waiting.pop_front()?;
+        self.started_since += 1;
+        Some((client, self.connect(client)))
+    }
+
+    fn connect(&self, client: u32) -> io::Result<TcpStream> {
         let socket = Socket::new(
             Domain::for_address(self.target),
             Type::STREAM.nonblocking(),
@@ -103,7 +124,7 @@ impl Connector {
             {
                 Err(error)
             }
-            _ => Ok((client, TcpStream::from_std(socket.into()))),
+            _ => Ok(TcpStream::from_std(socket.into())),
         }
     }
 
@@ -126,10 +147,10 @@ mod tests {
     #[test]
     fn no_more_than_a_window_is_on_its_way() {
         let mut connector = connector(WINDOW + 10, None);
-        connector.started = WINDOW;
+        connector.waiting = (WINDOW..WINDOW + 10).collect();
         assert_eq!(connector.next_start_ns(0), None);
         assert_eq!(connector.next_start_ns(1), Some(0));
-        connector.started = WINDOW + 10;
+        connector.waiting.clear();
         assert!(connector.is_complete());
         assert_eq!(connector.next_start_ns(WINDOW + 10), None);
     }
@@ -138,8 +159,22 @@ mod tests {
     fn a_rate_spaces_the_starts() {
         let mut connector = connector(100, Some(50.0));
         assert_eq!(connector.next_start_ns(0), Some(0));
-        connector.started = 10;
+        connector.started_since = 10;
         assert_eq!(connector.next_start_ns(0), Some(SECOND_NS / 5));
+        connector.begin_anew(vec![3, 4], 7 * SECOND_NS);
+        assert_eq!(connector.next_start_ns(100), Some(7 * SECOND_NS));
+    }
+
+    #[test]
+    fn one_that_is_gone_is_started_again_after_the_others() {
+        let mut connector = connector(3, None);
+        connector.begin_anew(vec![1], 0);
+        assert_eq!(connector.started(), 2);
+        connector.again(0);
+        assert_eq!(connector.started(), 1);
+        let order = [connector.start(), connector.start()].map(|started| started.unwrap().0);
+        assert_eq!(order, [1, 0]);
+        assert!(connector.start().is_none());
     }
 
     #[test]
@@ -151,7 +186,7 @@ mod tests {
         let mut sockets = Vec::new();
         let mut from = Vec::new();
         for _ in 0..4 {
-            sockets.push(connector.start().unwrap());
+            sockets.push(connector.start().unwrap().1.unwrap());
             from.push(listener.accept().unwrap().1.ip());
         }
         assert_eq!(from, [sources[0], sources[1], sources[0], sources[1]]);

@@ -55,6 +55,11 @@ impl Connection {
         Ok(self.connected)
     }
 
+    /// Whether the kernel has taken the client's name.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.outbox.holds_name()
+    }
+
     /// Reads once; `None` when there is nothing to read now. Hot: once per segment.
     ///
     /// # Errors
@@ -95,6 +100,8 @@ impl Identity {
         let payload = match item {
             Item::Name => self.names.of(client).into_bytes(),
             Item::Probe { round } => self.stamper.probe(round, client),
+            // Its frame was made before it became one.
+            Item::Leftover => return Vec::new(),
             Item::Message(message) => {
                 let stamp = Stamp {
                     number: message.number,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use protocol::HeaderError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many kinds of notices are kept apart; a server that says more is quoted no further.
 const REASONS_MAX: usize = 32;
@@ -26,7 +26,7 @@ pub(crate) enum Cause {
 }
 
 /// All departures of a run and all that the server said.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Departures {
     pub(crate) closed: u64,
     pub(crate) torn: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Departures {
 }
 
 /// Notices that differ in numbers only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Notices {
     pub(crate) count: u64,
     /// The first of them, as it came.
@@ -71,6 +71,24 @@ impl Departures {
             .map(|notices| format!("{} x \"{}\"", notices.count, notices.example));
         let words: Vec<_> = causes.chain(example).chain(notices).collect();
         words.join(", ")
+    }
+
+    /// Adds those of another run.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.closed += other.closed;
+        self.torn += other.torn;
+        self.broken += other.broken;
+        self.undecodable += other.undecodable;
+        if self.example.is_none() {
+            self.example.clone_from(&other.example);
+        }
+        for (reason, notices) in &other.notices {
+            let sum = self.notices.entry(reason.clone()).or_insert(Notices {
+                count: 0,
+                example: notices.example.clone(),
+            });
+            sum.count += notices.count;
+        }
     }
 
     /// Books that a client has gone.

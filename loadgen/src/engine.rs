@@ -1,4 +1,5 @@
-//! The engine: one thread, one epoll loop, all clients.
+//! The engine: one thread, one epoll loop, all clients. It carries out one run, and gives back the
+//! connections, still warm, for a run that is to follow on them.
 //!
 //! Each turn waits for sockets or for the alarm, reads what came, and sends what is due. The
 //! schedule is looked at after every read, so that a turn over thousands of sockets does not hold a
@@ -46,7 +47,7 @@ const TICK_NS: u64 = 200 * MILLISECOND_NS;
 /// Looks at a run from outside, and may end it.
 pub(crate) trait Watch {
     /// A phase has begun.
-    fn entered(&mut self, phase: Phase, now_ns: u64);
+    fn entered(&mut self, status: &Status<'_>);
     /// Time has passed.
     fn tick(&mut self, status: &Status<'_>) -> Result<(), Error>;
 }
@@ -59,6 +60,7 @@ pub(crate) struct Status<'a> {
     /// When the phase ends by the clock, if it does.
     pub(crate) phase_ends_ns: Option<u64>,
     pub(crate) observation: &'a Observation,
+    pub(crate) turns: &'a Turns,
 }
 
 /// What a run came to.
@@ -74,6 +76,17 @@ pub(crate) struct Outcome {
     pub(crate) connect_seconds: f64,
     /// From the end of the measured time to the last delivery, or until patience ended.
     pub(crate) drain_seconds: f64,
+}
+
+/// What outlives a run: the clients' connections and what serves them.
+#[derive(Debug)]
+pub(crate) struct Warm {
+    clock: Clock,
+    poll: Poll,
+    alarm: Alarm,
+    connector: Connector,
+    connections: Vec<Option<Connection>>,
+    read_buffer: Vec<u8>,
 }
 
 /// Carries out one run.
@@ -94,6 +107,10 @@ pub(crate) struct Engine<'a> {
     read_buffer: Vec<u8>,
     turns: Turns,
     next_tick_ns: u64,
+    began_ns: u64,
+    /// Whether clients that were lost before the load may be replaced: the server has shown that it
+    /// takes them.
+    may_replace: bool,
     /// When a client last joined.
     joined_ns: u64,
     joined: u32,
@@ -102,17 +119,17 @@ pub(crate) struct Engine<'a> {
     drained_ns: u64,
 }
 
-impl<'a> Engine<'a> {
-    /// An engine for `plan` against `target`, connecting from `sources`. `run` tells its messages
-    /// from those of other runs.
+impl Warm {
+    /// `clients` clients of `target`, none of which has been started yet; they are to connect from
+    /// `sources`.
     ///
     /// # Errors
     /// When the system refuses an epoll instance or a timer.
     pub(crate) fn new(
-        plan: &'a Plan,
+        clients: u32,
         target: SocketAddr,
         sources: Vec<IpAddr>,
-        run: u32,
+        connect_rate: Option<f64>,
     ) -> Result<Self, Error> {
         let poll = Poll::new().map_err(Error::system("make an epoll instance"))?;
         let alarm = Alarm::new().map_err(Error::system("make a timer"))?;
@@ -120,12 +137,41 @@ impl<'a> Engine<'a> {
             .register(&mut SourceFd(&alarm.as_raw_fd()), ALARM, Interest::READABLE)
             .map_err(Error::system("watch a timer"))?;
         Ok(Self {
-            plan,
             clock: Clock::start(),
             poll,
             alarm,
-            connector: Connector::new(target, sources, plan.clients, plan.connect_rate),
-            connections: (0..plan.clients).map(|_| None).collect(),
+            connector: Connector::new(target, sources, clients, connect_rate),
+            connections: (0..clients).map(|_| None).collect(),
+            read_buffer: vec![0; READ_BUFFER_BYTES],
+        })
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// An engine for `plan`, on connections that earlier runs may have used. `run` tells its
+    /// messages from those of other runs.
+    pub(crate) fn new(plan: &'a Plan, mut warm: Warm, run: u32) -> Self {
+        let began_ns = warm.clock.now_ns();
+        let mut observation = Observation::new(plan);
+        let mut absent = Vec::new();
+        for (client, place) in (0..plan.clients).zip(&mut warm.connections) {
+            match place {
+                None => absent.push(client),
+                Some(connection) => {
+                    connection.outbox.forget();
+                    observation.barrier.named(client);
+                }
+            }
+        }
+        let may_replace = absent.len() < warm.connections.len();
+        warm.connector.begin_anew(absent, began_ns);
+        Self {
+            plan,
+            clock: warm.clock,
+            poll: warm.poll,
+            alarm: warm.alarm,
+            connector: warm.connector,
+            connections: warm.connections,
             identity: Identity {
                 names: Names::new(plan.clients),
                 stamper: Stamper::new(run, plan.sizes.max),
@@ -133,25 +179,27 @@ impl<'a> Engine<'a> {
             schedule: Schedule::new(plan).peekable(),
             next_due_ns: u64::MAX,
             phases: Phases::new(plan),
-            observation: Observation::new(plan),
-            read_buffer: vec![0; READ_BUFFER_BYTES],
+            observation,
+            read_buffer: warm.read_buffer,
             turns: Turns::new(),
             next_tick_ns: 0,
-            joined_ns: 0,
+            began_ns,
+            may_replace,
+            joined_ns: began_ns,
             joined: 0,
             backlog_at_end: 0,
             measured_ns: None,
             drained_ns: 0,
-        })
+        }
     }
 
     /// Runs all phases.
     ///
     /// # Errors
     /// Whatever makes a measurement impossible, and what `watch` ends the run with.
-    pub(crate) fn run(mut self, watch: &mut impl Watch) -> Result<Outcome, Error> {
+    pub(crate) fn run(mut self, watch: &mut impl Watch) -> Result<(Outcome, Warm), Error> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        watch.entered(Phase::Connect, self.clock.now_ns());
+        watch.entered(&self.status(self.clock.now_ns()));
         while self.phases.now_in() != Phase::Done {
             self.wait(&mut events)?;
             let woken_ns = self.clock.now_ns();
@@ -171,7 +219,7 @@ impl<'a> Engine<'a> {
                 watch.tick(&self.status(now_ns))?;
             }
         }
-        Ok(self.outcome())
+        Ok(self.end())
     }
 
     /// Waits until something can be read or the next thing is due.
@@ -330,6 +378,10 @@ impl<'a> Engine<'a> {
         reason = "a cause is made to be used up"
     )]
     fn depart(&mut self, client: u32, cause: Cause) -> Result<(), Error> {
+        if self.phases.now_in() == Phase::Connect && self.may_replace {
+            self.replace(client);
+            return Ok(());
+        }
         if let Some(connection) = self.connections[client as usize].take() {
             let unsent = connection.outbox.messages();
             self.observation.departed(client, &cause, unsent);
@@ -359,6 +411,7 @@ impl<'a> Engine<'a> {
         };
         match phase {
             Phase::WarmUp => {
+                self.observation.begin_load();
                 self.joined = self.plan.clients;
                 self.joined_ns = now_ns;
                 self.look_ahead();
@@ -373,7 +426,7 @@ impl<'a> Engine<'a> {
             }
             Phase::Connect | Phase::Measure | Phase::Done => {}
         }
-        watch.entered(phase, now_ns);
+        watch.entered(&self.status(now_ns));
         true
     }
 
@@ -383,21 +436,31 @@ impl<'a> Engine<'a> {
             phase: self.phases.now_in(),
             phase_ends_ns: self.phases.ends_ns(),
             observation: &self.observation,
+            turns: &self.turns,
         }
     }
 
-    fn outcome(self) -> Outcome {
+    fn end(self) -> (Outcome, Warm) {
         let drain_ns = self
             .measured_ns
             .map_or(0, |measured_ns| self.drained_ns.saturating_sub(measured_ns));
-        Outcome {
+        let outcome = Outcome {
             turns: self.turns,
             completed: self.measured_ns.is_some(),
             backlog_at_end: self.backlog_at_end,
-            connect_seconds: self.joined_ns as f64 / SECOND_NS as f64,
+            connect_seconds: (self.joined_ns - self.began_ns) as f64 / SECOND_NS as f64,
             drain_seconds: drain_ns as f64 / SECOND_NS as f64,
             observation: self.observation,
-        }
+        };
+        let warm = Warm {
+            clock: self.clock,
+            poll: self.poll,
+            alarm: self.alarm,
+            connector: self.connector,
+            connections: self.connections,
+            read_buffer: self.read_buffer,
+        };
+        (outcome, warm)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::folder::FolderError;
 use crate::plan::Refusal;
 
 /// Ends the program without a verdict.
@@ -81,6 +82,8 @@ pub(crate) enum Error {
     ServerStart(String),
     #[error("the server ended before the load began: see what it logs")]
     ServerEnded,
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     #[error("cannot write {path}: {error}; choose a place that can be written", path = path.display())]
     Output { path: PathBuf, error: io::Error },
     #[error("interrupted before the measurement was complete")]

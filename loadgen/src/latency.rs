@@ -4,7 +4,7 @@
 //! histogram has no room for, are counted instead, and the verdict speaks of them.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::SECOND_NS;
 use crate::ledger::Completion;
@@ -82,7 +82,7 @@ pub(crate) struct Recorder {
 }
 
 /// Samples that are counted because they could not be recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Unrecorded {
     /// Ended before they began.
     pub(crate) negative: u64,
@@ -91,7 +91,7 @@ pub(crate) struct Unrecorded {
 }
 
 /// What a reader wants to know of a histogram, in milliseconds; `None` where nothing was recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     pub(crate) p50: Option<f64>,
     pub(crate) p90: Option<f64>,
@@ -124,19 +124,31 @@ impl Recorder {
         }
     }
 
+    /// All that was recorded, in nanoseconds.
+    pub(crate) fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
+    }
+
     pub(crate) fn percentiles(&self) -> Percentiles {
-        if self.histogram.is_empty() {
-            return Percentiles::default();
+        Percentiles::of(&self.histogram)
+    }
+}
+
+impl Percentiles {
+    /// Of a histogram of nanoseconds.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+        if histogram.is_empty() {
+            return Self::default();
         }
-        let at = |quantile| Some(milliseconds(self.histogram.value_at_quantile(quantile)));
-        Percentiles {
+        let at = |quantile| Some(milliseconds(histogram.value_at_quantile(quantile)));
+        Self {
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
-            max: Some(milliseconds(self.histogram.max())),
-            mean: Some(self.histogram.mean() / 1e6),
-            count: self.histogram.len(),
+            max: Some(milliseconds(histogram.max())),
+            mean: Some(histogram.mean() / 1e6),
+            count: histogram.len(),
         }
     }
 }

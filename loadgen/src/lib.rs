@@ -9,17 +9,27 @@
 #![forbid(unsafe_code)]
 
 mod barrier;
+mod bench;
+mod campaign;
+mod chart;
 mod clock;
 mod command_line;
+mod compare;
 mod connect;
 mod connection;
 mod departures;
 mod engine;
+mod environment;
 mod error;
+mod export;
 mod figures;
+mod folder;
+mod histograms;
 mod inbox;
 mod latency;
 mod ledger;
+mod merge;
+mod misbehaviour;
 mod monitor;
 mod names;
 mod observation;
@@ -30,11 +40,18 @@ mod plan;
 mod preflight;
 mod procfs;
 mod progress;
+mod record;
 mod report;
+mod run_flags;
 mod schedule;
+mod search;
+mod series;
+mod slo;
 mod spawn;
 mod stamp;
+mod subcommands;
 mod summary;
+mod sweep;
 mod turns;
 mod verdict;
 
@@ -44,9 +61,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::bench::Bench;
 use crate::command_line::CommandLine;
-use crate::engine::Engine;
+use crate::environment::Environment;
 use crate::error::Error;
+use crate::misbehaviour::Cast;
 use crate::monitor::Monitor;
 use crate::output::Output;
 use crate::plan::Plan;
@@ -54,12 +73,17 @@ use crate::procfs::Process;
 use crate::progress::Progress;
 use crate::report::{Report, Surroundings};
 use crate::spawn::SpawnedServer;
+use crate::subcommands::Invocation;
 
 /// The exit status of a measurement that was made and is not to be believed.
 const INVALID: u8 = 3;
 
+/// The exit status of a measurement that is to be believed, and breaks a condition of --slo.
+const SLO_BROKEN: u8 = 4;
+
 /// Runs the load generator with `arguments` (the program's name first); returns the exit status:
-/// 0 for a valid measurement, 1 if none could be made, 2 for wrong usage, 3 for an INVALID one.
+/// 0 for a valid measurement, 1 if none could be made, 2 for wrong usage, 3 for an INVALID one, 4 for
+/// one that breaks a service level objective.
 pub fn run<I, T>(arguments: I) -> ExitCode
 where
     I: IntoIterator<Item = T>,
@@ -69,17 +93,20 @@ where
     if arguments.get(1).is_some_and(|first| first == spawn::SERVE) {
         return spawn::serve(arguments.into_iter().skip(2));
     }
-    let demand = match CommandLine::try_parse_from(&arguments) {
-        Ok(demand) => demand,
+    let invocation = match Invocation::try_parse_from(&arguments) {
+        Ok(invocation) => invocation,
         Err(error) => error.exit(),
     };
     let command = arguments
         .iter()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
-    match measure(&demand, command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(INVALID),
+    let done = match invocation.task {
+        Some(task) => task.carry_out().map(|()| ExitCode::SUCCESS),
+        None => measure(&invocation.demand, command),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
             // There is nowhere else to say it.
             let _ = writeln!(std::io::stderr(), "error: {error}");
@@ -88,11 +115,13 @@ where
     }
 }
 
-/// Carries out what was asked for; says whether the result is valid.
-fn measure(demand: &CommandLine, command: Vec<String>) -> Result<bool, Error> {
+/// Carries out what was asked for; the exit status that says what came of it.
+fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error> {
     let plan = Plan::new(demand)?;
     let output = Output::open(demand.json.as_deref(), demand.out.as_deref())?;
-    preflight::raise_descriptors(plan.clients)?;
+    let cast = demand.misbehaviour.cast(plan.clients);
+    let further = cast.as_ref().map_or(0, Cast::sockets);
+    preflight::raise_descriptors(plan.clients.saturating_add(further))?;
     let interrupted = monitor::watch_signals().map_err(Error::system("handle signals"))?;
     let spawned = if demand.spawn_server {
         Some(SpawnedServer::start(&demand.server_arg)?)
@@ -107,11 +136,22 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<bool, Error> {
     let server = server_process(demand, spawned.as_ref())?;
     output.say(&summary::announcement(&plan, &addr));
 
-    let mut monitor = Monitor::new(Progress::new(demand.quiet), server, interrupted);
-    let engine = Engine::new(&plan, target, sources, rand::random())?;
-    let outcome = engine.run(&mut monitor);
-    monitor.finish();
-    if (outcome.is_err() || monitor.server_ended())
+    let ready_line = spawned.as_ref().map(SpawnedServer::ready_line);
+    let mut bench = Bench {
+        target,
+        sources,
+        cast,
+        surroundings: Surroundings {
+            addr,
+            command,
+            environment: Environment::look(target.ip(), ready_line),
+        },
+        monitor: Monitor::new(Progress::new(demand.quiet), server, interrupted),
+        warm: None,
+    };
+    let record = campaign::carry_out(&plan, &demand.runs, &mut bench);
+    bench.monitor.finish();
+    if (record.is_err() || bench.monitor.server_ended())
         && let Some(server) = &spawned
     {
         server
@@ -119,17 +159,18 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<bool, Error> {
             .iter()
             .for_each(|line| eprintln!("server: {line}"));
     }
-    let (server, generator) = monitor.consumption();
-    let surroundings = Surroundings {
-        addr,
-        command,
-        server,
-        generator,
-        server_ended: monitor.server_ended(),
-    };
-    let report = Report::new(&plan, &outcome?, surroundings);
-    output.write(&report)?;
-    Ok(report.valid)
+    let record = record?;
+    output.write(&record)?;
+    Ok(status(&record.report))
+}
+
+fn status(report: &Report) -> ExitCode {
+    // What is not to be believed cannot keep or break a promise.
+    match (report.valid, report.slo.iter().all(|judged| judged.held)) {
+        (false, _) => ExitCode::from(INVALID),
+        (true, false) => ExitCode::from(SLO_BROKEN),
+        (true, true) => ExitCode::SUCCESS,
+    }
 }
 
 /// The server's process, where it is known.

@@ -11,9 +11,11 @@ use signal_hook::flag;
 use crate::clock::SECOND_NS;
 use crate::engine::{Status, Watch};
 use crate::error::Error;
+use crate::misbehaviour::{Crowd, Fates};
 use crate::phases::Phase;
 use crate::procfs::{Consumption, Process, Usage};
 use crate::progress::Progress;
+use crate::series::{Collector, Series};
 
 /// Watches one run.
 #[derive(Debug)]
@@ -25,6 +27,9 @@ pub(crate) struct Monitor {
     server_ended: bool,
     /// At the beginning of the measured time, and at its end.
     readings: [Option<Reading>; 2],
+    series: Collector,
+    /// Those who misbehave, if any do in this run.
+    crowd: Option<Crowd>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +53,8 @@ impl Monitor {
             generator: Process::this(),
             server_ended: false,
             readings: [None; 2],
+            series: Collector::default(),
+            crowd: None,
         }
     }
 
@@ -68,9 +75,39 @@ impl Monitor {
         )
     }
 
+    /// How the run went, second by second; `None` if nothing was measured. To be taken once.
+    pub(crate) fn series(&mut self) -> Option<Series> {
+        self.series.finish()
+    }
+
+    /// Another run begins.
+    pub(crate) fn begin_run(&mut self, crowd: Option<Crowd>) {
+        self.readings = [None; 2];
+        self.crowd = crowd;
+        self.progress.begin_run();
+    }
+
+    /// Ends those who misbehave, and says what had become of them.
+    pub(crate) fn fates(&mut self) -> Option<Fates> {
+        self.crowd.take().map(Crowd::end)
+    }
+
+    /// Says something between two runs.
+    pub(crate) fn remark(&self, text: &str) {
+        self.progress.remark(text);
+    }
+
     /// Takes the progress off the terminal.
     pub(crate) fn finish(&self) {
         self.progress.finish();
+    }
+
+    fn look(&mut self, status: &Status<'_>) {
+        let (server, generator) = (self.server, self.generator);
+        self.series.look(status, || {
+            let usage = |process: Option<Process>| process.and_then(|process| process.usage());
+            (usage(server), usage(generator))
+        });
     }
 
     fn read(&self, at_ns: u64) -> Option<Reading> {
@@ -84,10 +121,18 @@ impl Monitor {
 }
 
 impl Watch for Monitor {
-    fn entered(&mut self, phase: Phase, now_ns: u64) {
-        match phase {
-            Phase::Measure => self.readings[0] = self.read(now_ns),
-            Phase::Drain => self.readings[1] = self.read(now_ns),
+    fn entered(&mut self, status: &Status<'_>) {
+        self.look(status);
+        if let Some(crowd) = &self.crowd {
+            match status.phase {
+                Phase::WarmUp => crowd.join(),
+                Phase::Measure => crowd.measure(),
+                Phase::Connect | Phase::Drain | Phase::Mark | Phase::Done => {}
+            }
+        }
+        match status.phase {
+            Phase::Measure => self.readings[0] = self.read(status.now_ns),
+            Phase::Drain => self.readings[1] = self.read(status.now_ns),
             Phase::Connect | Phase::WarmUp | Phase::Mark | Phase::Done => {}
         }
     }
@@ -101,6 +146,7 @@ impl Watch for Monitor {
         if self.server_ended && status.phase == Phase::Connect {
             return Err(Error::ServerEnded);
         }
+        self.look(status);
         self.progress.update(status);
         Ok(())
     }

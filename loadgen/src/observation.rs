@@ -46,6 +46,13 @@ impl Observation {
         }
     }
 
+    /// The load begins: what came before it, perhaps of an earlier run on the same connections, is
+    /// none of its business.
+    pub(crate) fn begin_load(&mut self) {
+        self.foreign = 0;
+        self.departures = Departures::default();
+    }
+
     /// Numbers a message that is due. Load times count from `load_ns`.
     pub(crate) fn due(&mut self, due: &Due, load_ns: u64) -> Outgoing {
         let (number, previous) = self.ledger.enter(due.author);
@@ -66,7 +73,7 @@ impl Observation {
     pub(crate) fn sent(&mut self, client: u32, item: Item, now_ns: u64) {
         match item {
             Item::Name => self.barrier.named(client),
-            Item::Probe { .. } => {}
+            Item::Probe { .. } | Item::Leftover => {}
             Item::Message(message) => {
                 self.waiting -= 1;
                 self.ledger.sent(message.number);

@@ -15,6 +15,8 @@ pub(crate) enum Item {
     Probe { round: u32 },
     /// A message of the schedule.
     Message(Outgoing),
+    /// The rest of something that an earlier run had begun to send.
+    Leftover,
 }
 
 /// A message of the schedule, as the ledger numbered it.
@@ -43,6 +45,18 @@ struct Begun {
 impl Outbox {
     pub(crate) fn push(&mut self, item: Item) {
         self.waiting.push_back(item);
+    }
+
+    /// Forgets all that waits, but for the frame that the socket has a part of.
+    pub(crate) fn forget(&mut self) {
+        self.waiting.clear();
+        if self.begun.is_some() {
+            self.waiting.push_back(Item::Leftover);
+        }
+    }
+
+    pub(crate) fn holds_name(&self) -> bool {
+        self.waiting.front() == Some(&Item::Name)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -156,6 +170,26 @@ mod tests {
         };
         outbox.flush(&mut socket, make, |_| ()).unwrap();
         assert_eq!(made, [Item::Name]);
+    }
+
+    #[test]
+    fn what_was_begun_is_finished_even_if_the_rest_is_forgotten() {
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Probe { round: 1 });
+        outbox.push(Item::Probe { round: 2 });
+        let mut socket = Trickle {
+            takes: vec![2],
+            taken: Vec::new(),
+        };
+        outbox.flush(&mut socket, frame_of, |_| ()).unwrap();
+        outbox.forget();
+        socket.takes = vec![100];
+        let mut sent = Vec::new();
+        outbox
+            .flush(&mut socket, frame_of, |item| sent.push(item))
+            .unwrap();
+        assert_eq!(socket.taken, frame_of(Item::Probe { round: 1 }));
+        assert_eq!(sent, [Item::Leftover]);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Where results go. Every place is tried before the run, so that no result is lost after it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::report::Report;
-use crate::summary;
+use crate::record::Record;
+use crate::{export, folder, summary};
 
 const STDOUT: &str = "-";
 
@@ -30,10 +30,7 @@ impl Output {
     /// Names the place that cannot be written.
     pub(crate) fn open(json: Option<&Path>, folder: Option<&Path>) -> Result<Self, Error> {
         if let Some(folder) = folder {
-            fs::create_dir_all(folder).map_err(unwritable(folder))?;
-            // Creating the file now is the only sure way to know that it can be created.
-            let path = folder.join("run.json");
-            File::create(&path).map_err(unwritable(&path))?;
+            folder::prepare(folder)?;
         }
         let json = match json {
             None => None,
@@ -58,17 +55,14 @@ impl Output {
         };
     }
 
-    /// Writes the report to every place.
+    /// Writes what is known of a run to every place.
     ///
     /// # Errors
     /// Names the place that cannot be written.
-    pub(crate) fn write(mut self, report: &Report) -> Result<(), Error> {
-        let text = summary::render(report);
+    pub(crate) fn write(mut self, record: &Record) -> Result<(), Error> {
+        let text = summary::render(&record.report);
         self.say(&text);
-        let mut json = serde_json::to_string_pretty(report)
-            .map_err(io::Error::from)
-            .map_err(unwritable(Path::new("JSON")))?;
-        json.push('\n');
+        let json = export::json(&record.report);
         match &mut self.json {
             None => {}
             Some(Json::Stdout) => io::stdout()
@@ -79,10 +73,11 @@ impl Output {
             }
         }
         if let Some(folder) = &self.folder {
-            for (name, content) in [("run.json", &json), ("summary.txt", &text)] {
-                let path = folder.join(name);
-                fs::write(&path, content).map_err(unwritable(&path))?;
-            }
+            folder::write(folder, record, &text)?;
+            self.say(&format!(
+                "report       {}",
+                folder.join("report.html").display()
+            ));
         }
         Ok(())
     }
@@ -95,6 +90,8 @@ fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

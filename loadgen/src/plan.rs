@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::command_line::CommandLine;
@@ -26,7 +26,7 @@ const DELIVERIES_PER_SECOND_MAX: f64 = 20e6;
 const SIZE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How the messages are spaced in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Arrival {
     /// At equal intervals.
@@ -45,7 +45,7 @@ pub(crate) enum Senders {
 }
 
 /// Lengths of messages, in bytes, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sizes {
     /// The shortest.
     pub(crate) min: usize,
@@ -78,6 +78,8 @@ pub(crate) struct Plan {
     pub(crate) connect_timeout: Duration,
     /// Clients a second, if limited.
     pub(crate) connect_rate: Option<f64>,
+    /// Whether a load that looks like a mistake is meant.
+    force: bool,
 }
 
 /// Why a demand cannot be a plan.
@@ -111,10 +113,11 @@ pub(crate) enum Refusal {
         ledger_bytes: u64,
     },
     #[error(
-        "{rate} messages a second to {clients} clients are {deliveries:.0} deliveries a second, which looks like a mistake (--rate is the total over all clients): lower it, or insist with --force"
+        "{asked} to {clients} clients: {deliveries:.0} deliveries a second, which looks like a mistake, since no machine delivers more than {DELIVERIES_PER_SECOND_MAX:.0}; lower it, or insist with --force"
     )]
     Absurd {
-        rate: f64,
+        /// The rate, as it was asked for.
+        asked: String,
         clients: u32,
         deliveries: f64,
     },
@@ -133,7 +136,6 @@ impl Plan {
         let senders = senders(demand)?;
         let rate = rate(demand, senders)?;
         check_sizes(demand.size)?;
-        check_sanity(clients, rate, demand.force)?;
         let plan = Self {
             clients,
             senders,
@@ -141,20 +143,56 @@ impl Plan {
             arrival: demand.arrival,
             sizes: demand.size,
             seed: demand.seed,
-            warmup: span(demand.warmup, rate, clients)?,
-            measure: span(demand.duration, rate, clients)?,
+            warmup: Span::of(demand.warmup),
+            measure: Span::of(demand.duration),
             drain_timeout: demand.drain_timeout,
             connect_timeout: demand.connect_timeout,
             connect_rate: demand.connect_rate,
+            force: demand.force,
         };
-        if plan.measure.messages == 0 {
-            return Err(Refusal::NoMessages(demand.duration));
+        let asked = match demand.rate_per_client {
+            None => format!("--rate {rate} in total"),
+            Some(each) => {
+                format!("--rate-per-client {each} of {senders} senders, {rate} messages a second,")
+            }
+        };
+        plan.filled(asked)
+    }
+
+    /// The same at another rate.
+    ///
+    /// # Errors
+    /// When that rate cannot be carried out.
+    pub(crate) fn at_rate(&self, rate: f64) -> Result<Self, Refusal> {
+        let asked = format!("{rate} messages a second");
+        Self {
+            rate,
+            ..self.clone()
+        }
+        .filled(asked)
+    }
+
+    /// The same, with other draws.
+    pub(crate) fn with_seed(&self, seed: u64) -> Self {
+        Self {
+            seed,
+            ..self.clone()
+        }
+    }
+
+    /// Fills the spans with as many messages as the rate comes to.
+    fn filled(mut self, asked: String) -> Result<Self, Refusal> {
+        check_sanity(&self, asked)?;
+        self.warmup = span(self.warmup.duration, self.rate, self.clients)?;
+        self.measure = span(self.measure.duration, self.rate, self.clients)?;
+        if self.measure.messages == 0 {
+            return Err(Refusal::NoMessages(self.measure.duration));
         }
         check_ledger(
-            clients,
-            f64::from(plan.warmup.messages) + f64::from(plan.measure.messages),
+            self.clients,
+            f64::from(self.warmup.messages) + f64::from(self.measure.messages),
         )?;
-        Ok(plan)
+        Ok(self)
     }
 
     /// How many messages the run sends, warm-up included.
@@ -197,14 +235,24 @@ fn rate(demand: &CommandLine, senders: u32) -> Result<f64, Refusal> {
     Ok(value * factor)
 }
 
-fn check_sanity(clients: u32, rate: f64, force: bool) -> Result<(), Refusal> {
-    let deliveries = rate * f64::from(clients - 1);
-    if deliveries <= DELIVERIES_PER_SECOND_MAX || force {
+impl Span {
+    /// A span without messages.
+    fn of(duration: Duration) -> Self {
+        Self {
+            messages: 0,
+            duration,
+        }
+    }
+}
+
+fn check_sanity(plan: &Plan, asked: String) -> Result<(), Refusal> {
+    let deliveries = plan.deliveries_per_second();
+    if deliveries <= DELIVERIES_PER_SECOND_MAX || plan.force {
         return Ok(());
     }
     Err(Refusal::Absurd {
-        rate,
-        clients,
+        asked,
+        clients: plan.clients,
         deliveries,
     })
 }
@@ -332,7 +380,18 @@ mod tests {
     fn a_likely_mistake_needs_force() {
         let flags = "--clients 5000 --rate 5000 --duration 1s --warmup 0s";
         assert!(refusal(flags).contains("--force"));
+        let each = refusal("--clients 5000 --rate-per-client 1");
+        assert!(each.starts_with("--rate-per-client 1 of 5000 senders, 5000 messages a second,"));
+        assert!(each.contains("24995000 deliveries a second"), "{each}");
         assert!(plan(&format!("{flags} --force")).is_ok());
+    }
+
+    #[test]
+    fn another_rate_is_checked_like_the_first() {
+        let plan = plan("--clients 5000 --rate 100").unwrap();
+        assert_eq!(plan.at_rate(200.0).unwrap().measure.messages, 2000);
+        assert!(matches!(plan.at_rate(5e3), Err(Refusal::Absurd { .. })));
+        assert_eq!(plan.with_seed(7).seed, 7);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use rustix::param::clock_ticks_per_second;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A process, told apart from a later one that got the same id.
 #[derive(Debug, Clone, Copy)]
@@ -20,10 +20,12 @@ pub(crate) struct Usage {
     pub(crate) system_seconds: f64,
     /// The most memory it ever had resident; `None` where the kernel does not say.
     pub(crate) rss_peak_bytes: Option<u64>,
+    /// The memory it has resident now.
+    pub(crate) rss_bytes: Option<u64>,
 }
 
 /// What a process used over a stretch of time.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Consumption {
     pub(crate) cpu_seconds: Option<f64>,
     /// CPU seconds a second: 1 is one core, all the time.
@@ -57,7 +59,8 @@ impl Process {
         Some(Usage {
             user_seconds: stat.user_ticks as f64 / ticks_per_second,
             system_seconds: stat.system_ticks as f64 / ticks_per_second,
-            rss_peak_bytes: rss_peak_bytes(&status),
+            rss_peak_bytes: bytes_of(&status, "VmHWM:"),
+            rss_bytes: bytes_of(&status, "VmRSS:"),
         })
     }
 }
@@ -110,10 +113,9 @@ impl Stat {
     }
 }
 
-fn rss_peak_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// The memory that a line of /proc/PID/status tells, in bytes.
+fn bytes_of(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -145,8 +147,8 @@ mod tests {
     #[test]
     fn the_peak_of_resident_memory_is_in_bytes() {
         let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n";
-        assert_eq!(rss_peak_bytes(status), Some(2048 * 1024));
-        assert_eq!(rss_peak_bytes("Name:\tx\n"), None);
+        assert_eq!(bytes_of(status, "VmHWM:"), Some(2048 * 1024));
+        assert_eq!(bytes_of("Name:\tx\n", "VmHWM:"), None);
     }
 
     #[test]
@@ -166,6 +168,7 @@ mod tests {
             user_seconds,
             system_seconds: 1.0,
             rss_peak_bytes: Some(5),
+            rss_bytes: Some(4),
         };
         let known = Consumption::between(Some(usage(1.0)), Some(usage(3.0)), 4.0);
         assert_eq!(known.cpu_cores, Some(0.5));

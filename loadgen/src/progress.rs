@@ -75,6 +75,23 @@ impl Progress {
         }
     }
 
+    /// Another run begins, with nothing delivered yet.
+    pub(crate) fn begin_run(&mut self) {
+        self.last = (0, 0);
+        self.phase = Phase::Done;
+    }
+
+    /// Shows a line that stays, above the one that moves.
+    pub(crate) fn remark(&self, text: &str) {
+        // Nobody who reads it is no reason to stop.
+        let say = || drop(writeln!(io::stderr(), "{text}"));
+        match &self.display {
+            Display::Quiet => {}
+            Display::Bar(bar) => bar.suspend(say),
+            Display::Lines => say(),
+        }
+    }
+
     /// Takes the line that moves off the terminal.
     pub(crate) fn finish(&self) {
         if let Display::Bar(bar) = &self.display {

@@ -3,21 +3,27 @@
 //! The names of the fields are a contract: scripts read them. A field may be added; one that changes
 //! its meaning raises [`SCHEMA_VERSION`].
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::campaign::Steps;
 use crate::departures::Departures;
 use crate::engine::Outcome;
+use crate::environment::Environment;
+use crate::histograms::Histograms;
 use crate::latency::{Percentiles, Unrecorded};
 use crate::ledger::Account;
+use crate::misbehaviour::Fates;
 use crate::plan::{Arrival, Plan, Sizes};
 use crate::procfs::Consumption;
+use crate::series::Second;
+use crate::slo::Judged;
 use crate::verdict::{self, Evidence};
 
 /// Which meaning the fields have.
-const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// All figures of one run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) schema_version: u32,
     /// Whether the figures may be believed.
@@ -29,7 +35,13 @@ pub(crate) struct Report {
     pub(crate) addr: String,
     /// The command that was run.
     pub(crate) command: Vec<String>,
-    pub(crate) version: &'static str,
+    pub(crate) version: String,
+    /// When the measured time began, by the calendar, in UTC.
+    #[serde(default)]
+    pub(crate) started_at: String,
+    /// The folders that this is the sum of; empty for a single run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) merged_from: Vec<String>,
 
     pub(crate) clients: u32,
     pub(crate) senders: u32,
@@ -78,10 +90,24 @@ pub(crate) struct Report {
     pub(crate) departures: Departures,
     pub(crate) server: Consumption,
     pub(crate) generator: Generator,
+    /// How the run went, second by second.
+    #[serde(default)]
+    pub(crate) series: Vec<Second>,
+    #[serde(default)]
+    pub(crate) environment: Environment,
+    /// What became of each condition of --slo.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) slo: Vec<Judged>,
+    /// The runs of which this is one, if there were several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<Steps>,
+    /// What became of the clients that were to misbehave, by kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) misbehaviour: Option<Fates>,
 }
 
 /// All latencies, in milliseconds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LatencyTable {
     /// Each delivery, from the intended time.
     pub(crate) delivery: Percentiles,
@@ -98,7 +124,7 @@ pub(crate) struct LatencyTable {
 }
 
 /// What the load generator itself used.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Generator {
     #[serde(flatten)]
     pub(crate) consumption: Consumption,
@@ -115,21 +141,34 @@ pub(crate) struct Generator {
 pub(crate) struct Surroundings {
     pub(crate) addr: String,
     pub(crate) command: Vec<String>,
+    pub(crate) environment: Environment,
+}
+
+/// What was seen of a run from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched {
     pub(crate) server: Consumption,
     pub(crate) generator: Consumption,
     pub(crate) server_ended: bool,
+    pub(crate) started_at: String,
+    pub(crate) series: Vec<Second>,
 }
 
 impl Report {
     /// Draws up the report of a run, its verdict included.
-    pub(crate) fn new(plan: &Plan, outcome: &Outcome, surroundings: Surroundings) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        outcome: &Outcome,
+        watched: Watched,
+        surroundings: Surroundings,
+    ) -> Self {
         let observation = &outcome.observation;
         let audit = observation.ledger.audit();
         let measured = audit.measured;
         let seconds = plan.measure.duration.as_secs_f64();
-        let latencies = LatencyTable::new(outcome);
+        let latencies = Histograms::of(&observation.latencies).table();
         let departures = observation.departures.clone();
-        let generator = Generator::new(outcome, surroundings.generator, measured, seconds);
+        let generator = Generator::new(outcome, watched.generator, measured, seconds);
         let rate_achieved = observation.sent_on_time as f64 / seconds;
         let evidence = Evidence {
             audit,
@@ -138,7 +177,7 @@ impl Report {
             departed: departures.count(),
             departures_in_words: &departures.in_words(),
             completed: outcome.completed,
-            server_ended: surroundings.server_ended,
+            server_ended: watched.server_ended,
             rate_requested: plan.rate,
             rate_achieved,
             messages: plan.measure.messages.into(),
@@ -158,7 +197,9 @@ impl Report {
             notes: in_words(&verdict::notes(&evidence)),
             addr: surroundings.addr,
             command: surroundings.command,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: watched.started_at,
+            merged_from: Vec::new(),
             clients: plan.clients,
             senders: plan.senders,
             rate_requested: plan.rate,
@@ -189,22 +230,13 @@ impl Report {
             latency_ms: latencies,
             unrecorded: observation.latencies.unrecorded(),
             departures,
-            server: surroundings.server,
+            server: watched.server,
             generator,
-        }
-    }
-}
-
-impl LatencyTable {
-    fn new(outcome: &Outcome) -> Self {
-        let latencies = &outcome.observation.latencies;
-        Self {
-            delivery: latencies.delivery.percentiles(),
-            delivery_from_send: latencies.delivery_from_send.percentiles(),
-            completion: latencies.completion.percentiles(),
-            completion_median: latencies.completion_median.percentiles(),
-            completion_first: latencies.completion_first.percentiles(),
-            send_lag: latencies.send_lag.percentiles(),
+            series: watched.series,
+            environment: surroundings.environment,
+            slo: Vec::new(),
+            steps: None,
+            misbehaviour: None,
         }
     }
 }

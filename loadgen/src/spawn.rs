@@ -30,6 +30,8 @@ const LOG_LINES_MAX: usize = 20;
 pub(crate) struct SpawnedServer {
     child: Child,
     addr: SocketAddr,
+    /// The line that said so.
+    ready_line: String,
     /// What it said last.
     log: Arc<Mutex<VecDeque<String>>>,
 }
@@ -52,15 +54,21 @@ impl SpawnedServer {
         let mut server = Self {
             child,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ready_line: String::new(),
             log,
         };
-        server.addr = server.wait_until_listening(&listening)?;
+        (server.addr, server.ready_line) = server.wait_until_listening(&listening)?;
         Ok(server)
     }
 
     /// Where it listens.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The line in which it said that it listens, and how.
+    pub(crate) fn ready_line(&self) -> &str {
+        &self.ready_line
     }
 
     /// Its process id.
@@ -76,10 +84,10 @@ impl SpawnedServer {
 
     fn wait_until_listening(
         &mut self,
-        listening: &Receiver<SocketAddr>,
-    ) -> Result<SocketAddr, Error> {
+        listening: &Receiver<(SocketAddr, String)>,
+    ) -> Result<(SocketAddr, String), Error> {
         match listening.recv_timeout(START_TIMEOUT) {
-            Ok(addr) => Ok(addr),
+            Ok(ready) => Ok(ready),
             Err(RecvTimeoutError::Timeout) => Err(Error::ServerStart(format!(
                 "it did not say `listening on ADDR` within {START_TIMEOUT:?}{}",
                 self.last_words()
@@ -172,13 +180,13 @@ fn quiet_unless_asked(arguments: &[String]) -> &'static [&'static str] {
 }
 
 /// Reads what the server says until it ends, so that it never has to wait for a reader.
-fn follow(stderr: impl Read, log: &Mutex<VecDeque<String>>, found: &Sender<SocketAddr>) {
+fn follow(stderr: impl Read, log: &Mutex<VecDeque<String>>, found: &Sender<(SocketAddr, String)>) {
     for line in BufReader::new(stderr).split(b'\n') {
         let Ok(line) = line else { return };
         let line = String::from_utf8_lossy(&line).into_owned();
         if let Some(addr) = listening_addr(&line) {
             // Nobody waits any more for the address of a server that says it twice.
-            let _ = found.send(addr);
+            let _ = found.send((addr, line.clone()));
         }
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         if log.len() == LOG_LINES_MAX {

@@ -34,7 +34,21 @@ fn write_summary(out: &mut impl Write, report: &Report) -> fmt::Result {
     writeln!(out)?;
     write_latencies(out, report)?;
     writeln!(out)?;
-    write_consumption(out, report)
+    write_consumption(out, report)?;
+    write_objectives(out, report)
+}
+
+fn write_objectives(out: &mut impl Write, report: &Report) -> fmt::Result {
+    for (kind, fate) in report.misbehaviour.iter().flatten() {
+        writeln!(out, "{kind:<13}{fate}")?;
+    }
+    for judged in &report.slo {
+        writeln!(out, "SLO          {judged}")?;
+    }
+    match &report.steps {
+        None => Ok(()),
+        Some(steps) => write!(out, "\n{steps}"),
+    }
 }
 
 fn write_verdict(out: &mut impl Write, report: &Report) -> fmt::Result {

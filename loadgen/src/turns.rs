@@ -3,6 +3,8 @@
 //! A socket that becomes readable just after a turn began is read in the next one, so a turn's length
 //! is what the generator itself may add to a latency.
 
+use hdrhistogram::Histogram;
+
 use crate::latency::{Percentiles, Recorder};
 
 /// The turns of the measured time.
@@ -24,6 +26,11 @@ impl Turns {
     pub(crate) fn turned(&mut self, woken_ns: u64, done_ns: u64) {
         self.lengths.record(woken_ns, done_ns);
         self.worked_ns += done_ns - woken_ns;
+    }
+
+    /// How long the turns took, all of them.
+    pub(crate) fn histogram(&self) -> &Histogram<u64> {
+        self.lengths.histogram()
     }
 
     /// How long the turns took.

@@ -21,8 +21,16 @@ const SAMPLES_MIN: u64 = 100;
 /// The generator's loop has no time left when it works nearly always.
 const BUSY_SHARE_MAX: f64 = 0.98;
 
-/// With this much still owed when the sending ends, the server was falling behind.
+/// With more than this share of all deliveries still owed when the sending ends, whoever is the
+/// bottleneck did not keep up: the latencies then say how long was measured, not how fast it is.
+/// A run of 10 seconds reaches it with 2.5 seconds of backlog.
 const BACKLOG_SHARE_MAX: f64 = 0.25;
+
+/// A backlog of less than this many seconds is what is on its way, even if the run was short.
+const BACKLOG_SECONDS_MIN: f64 = 0.5;
+
+/// With more than this share owed, a reader should know.
+const BACKLOG_SHARE_NOTED: f64 = 0.05;
 
 /// What is judged.
 #[derive(Debug, Clone)]
@@ -86,6 +94,12 @@ pub(crate) enum Problem {
         busy_share: f64,
         turn_p99_ms: Option<f64>,
     },
+    /// A backlog was left when the sending ended, and it was not the generator's.
+    NotKeptUp {
+        deliveries: u64,
+        share: f64,
+        seconds: f64,
+    },
     /// Too few deliveries for the percentiles that are shown.
     TooFewSamples {
         count: u64,
@@ -148,7 +162,7 @@ fn problems_of_the_ledger(evidence: &Evidence<'_>) -> [(bool, Problem); 7] {
 }
 
 /// What keeps the figures from saying what they seem to.
-fn problems_of_the_measurement(evidence: &Evidence<'_>) -> [(bool, Problem); 4] {
+fn problems_of_the_measurement(evidence: &Evidence<'_>) -> [(bool, Problem); 5] {
     let schedule_slipped = Problem::ScheduleSlipped {
         requested: evidence.rate_requested,
         achieved: evidence.rate_achieved,
@@ -158,11 +172,17 @@ fn problems_of_the_measurement(evidence: &Evidence<'_>) -> [(bool, Problem); 4] 
         busy_share: evidence.busy_share,
         turn_p99_ms: evidence.turn.p99,
     };
+    let not_kept_up = Problem::NotKeptUp {
+        deliveries: evidence.backlog_at_end,
+        share: backlog_share(evidence),
+        seconds: backlog_seconds(evidence),
+    };
     let count = evidence.delivery.count;
     let unrecorded = evidence.unrecorded;
     [
         (slipped(evidence), schedule_slipped),
         (is_generator_bound(evidence), generator_bound),
+        (is_server_bound(evidence), not_kept_up),
         (count < SAMPLES_MIN, Problem::TooFewSamples { count }),
         (
             unrecorded != Unrecorded::default(),
@@ -179,12 +199,11 @@ pub(crate) fn notes(evidence: &Evidence<'_>) -> Vec<Note> {
             messages: evidence.completion.count,
         });
     }
-    if fell_behind(evidence) {
-        let per_second = evidence.audit.measured.expected as f64 / evidence.messages as f64
-            * evidence.rate_requested;
+    // Beyond the limit it is a problem, and said as one.
+    if is_backlog(evidence, BACKLOG_SHARE_NOTED) && !fell_behind(evidence) {
         notes.push(Note::FellBehind {
             deliveries: evidence.backlog_at_end,
-            seconds: evidence.backlog_at_end as f64 / per_second,
+            seconds: backlog_seconds(evidence),
         });
     }
     if evidence.foreign > 0 {
@@ -207,9 +226,28 @@ fn is_generator_bound(evidence: &Evidence<'_>) -> bool {
     evidence.busy_share > BUSY_SHARE_MAX && fell_behind(evidence)
 }
 
+/// A backlog while the generator had time to spare was the server's.
+fn is_server_bound(evidence: &Evidence<'_>) -> bool {
+    evidence.busy_share <= BUSY_SHARE_MAX && fell_behind(evidence)
+}
+
 fn fell_behind(evidence: &Evidence<'_>) -> bool {
+    is_backlog(evidence, BACKLOG_SHARE_MAX)
+}
+
+fn is_backlog(evidence: &Evidence<'_>, share_max: f64) -> bool {
+    backlog_share(evidence) > share_max && backlog_seconds(evidence) > BACKLOG_SECONDS_MIN
+}
+
+fn backlog_share(evidence: &Evidence<'_>) -> f64 {
     let expected = evidence.audit.measured.expected as f64;
-    evidence.backlog_at_end as f64 > expected * BACKLOG_SHARE_MAX
+    evidence.backlog_at_end as f64 / expected.max(1.0)
+}
+
+/// How long the server would have had to deliver the backlog at the rate that was asked for.
+fn backlog_seconds(evidence: &Evidence<'_>) -> f64 {
+    let seconds = evidence.messages as f64 / evidence.rate_requested;
+    backlog_share(evidence) * seconds
 }
 
 #[cfg(test)]
@@ -320,15 +358,27 @@ mod tests {
             only_problem(&evidence),
             Problem::GeneratorBound { .. }
         ));
+    }
+
+    #[test]
+    fn a_backlog_beside_an_idle_generator_is_the_servers() {
+        let mut evidence = good();
         evidence.busy_share = 0.3;
-        assert_eq!(problems(&evidence), [], "then it is the server");
+        evidence.backlog_at_end = 2250;
+        assert_eq!(problems(&evidence), []);
         assert!(matches!(
             notes(&evidence)[..],
             [Note::FellBehind {
-                deliveries: 3000,
+                deliveries: 2250,
                 ..
             }]
         ));
+        evidence.backlog_at_end = 2700;
+        assert_eq!(
+            only_problem(&evidence).to_string(),
+            "the server did not keep up: 2,700 deliveries (30 % of all, 3.0 s worth) were owed when the sending ended, so the latencies grow with --duration"
+        );
+        assert_eq!(notes(&evidence), []);
     }
 
     #[test]

@@ -196,3 +196,25 @@ fn a_run_whose_clients_are_all_gone_is_cut_short() {
     assert!(problems_of(&report).contains("cut short"));
     assert_eq!(report["departures"]["closed"], json!(11));
 }
+
+#[test]
+fn one_dropped_in_a_thousand_is_exactly_that() {
+    // 20 receivers of 200 messages: 4,000 deliveries.
+    let flags = "--clients 21 --senders 1 --rate 400 --duration 500ms --warmup 0s";
+    let mut offered = 0;
+    let server = faulty(move |_| {
+        offered += 1;
+        if offered % 1000 == 500 {
+            Action::Drop
+        } else {
+            Action::Deliver
+        }
+    });
+    let (code, report) = measure(&server, &format!("{flags} --drain-timeout 1s"));
+    assert_eq!(code, 3);
+    assert_eq!(report["expected"], json!(4000));
+    assert_eq!(
+        faults_of(&report),
+        json!({"lost": 4, "lost_while_connected": 4})
+    );
+}

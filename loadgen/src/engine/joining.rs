@@ -45,9 +45,10 @@ impl Engine<'_> {
     }
 
     fn start_client(&mut self) -> Result<(), Error> {
-        let client = self.connector.started();
-        let started = self.connector.start();
-        let (client, mut socket) = started.map_err(|error| self.connect_error(client, error))?;
+        let Some((client, started)) = self.connector.start() else {
+            return Ok(());
+        };
+        let mut socket = started.map_err(|error| self.connect_error(client, error))?;
         self.poll
             .registry()
             .register(
@@ -58,6 +59,16 @@ impl Engine<'_> {
             .map_err(Error::system("watch a socket"))?;
         self.connections[client as usize] = Some(Connection::new(client, socket));
         Ok(())
+    }
+
+    /// Before the load, a client that is gone is one more to be started.
+    pub(super) fn replace(&mut self, client: u32) {
+        let was_there = self.connections[client as usize].take();
+        // One that never got as far as sending its name is not known to the barrier.
+        if was_there.is_some_and(|connection| connection.is_named()) {
+            self.observation.barrier.departed(client);
+        }
+        self.connector.again(client);
     }
 
     pub(super) fn connect_error(&self, client: u32, error: std::io::Error) -> Error {

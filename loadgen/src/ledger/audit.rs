@@ -7,7 +7,7 @@
 //!
 //! A gap in an author's order that was filled later was a reordering; one that never was is a loss.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Ledger, is_set};
 
@@ -21,7 +21,7 @@ pub(crate) struct Audit {
 }
 
 /// The account of a group of messages. All but `unsent` count deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Account {
     /// Messages that were handed to the kernel whole.
     pub(crate) sent: u64,

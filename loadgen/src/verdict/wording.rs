@@ -70,6 +70,16 @@ impl fmt::Display for Problem {
                 busy_share * 100.0,
                 milliseconds(*turn_p99_ms)
             ),
+            Self::NotKeptUp {
+                deliveries,
+                share,
+                seconds,
+            } => write!(
+                f,
+                "the server did not keep up: {} ({:.0} % of all, {seconds:.1} s worth) were owed when the sending ended, so the latencies grow with --duration",
+                counted_deliveries(*deliveries),
+                share * 100.0
+            ),
             Self::TooFewSamples { count } => write!(
                 f,
                 "{} measured, too few for a p99, which takes {SAMPLES_MIN}: measure longer or with more clients",

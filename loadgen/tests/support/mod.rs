@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -69,8 +69,21 @@ pub(crate) struct RelayServer {
     pub(crate) addr: SocketAddr,
     /// Deliveries for which the action was anything but `Deliver`.
     misdeeds: Arc<AtomicU64>,
-    /// How long messages really waited, in nanoseconds.
-    delays: Arc<Mutex<Vec<u128>>>,
+    /// What the server's own clock says about each message.
+    passages: Arc<Mutex<Vec<Passage>>>,
+    /// Where connections came from.
+    peers: Arc<Mutex<Vec<IpAddr>>>,
+}
+
+/// When a message passed through the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passage {
+    /// It had been read.
+    pub(crate) received: Instant,
+    /// It had been written to half of its receivers.
+    pub(crate) half_written: Instant,
+    /// It had been written to all of its receivers.
+    pub(crate) written: Instant,
 }
 
 enum Event {
@@ -92,24 +105,31 @@ enum Event {
 impl RelayServer {
     /// Starts a server on a free port.
     pub(crate) fn start(faults: Faults) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), faults)
+    }
+
+    /// Starts a server that accepts from `listener`.
+    pub(crate) fn start_on(listener: TcpListener, faults: Faults) -> Self {
         let addr = listener.local_addr().unwrap();
         let (events, inbox) = channel();
         let misdeeds = Arc::new(AtomicU64::new(0));
-        let delays = Arc::new(Mutex::new(Vec::new()));
+        let passages = Arc::new(Mutex::new(Vec::new()));
+        let peers = Arc::new(Mutex::new(Vec::new()));
         let mut relay = Relay {
             faults,
             members: HashMap::new(),
             messages: 0,
             misdeeds: Arc::clone(&misdeeds),
-            delays: Arc::clone(&delays),
+            passages: Arc::clone(&passages),
         };
-        thread::spawn(move || accept(&listener, &events));
+        let seen = Arc::clone(&peers);
+        thread::spawn(move || accept(&listener, &events, &seen));
         thread::spawn(move || relay.run(&inbox));
         Self {
             addr,
             misdeeds,
-            delays,
+            passages,
+            peers,
         }
     }
 
@@ -118,19 +138,31 @@ impl RelayServer {
         self.misdeeds.load(Ordering::SeqCst)
     }
 
-    /// The median of how long messages really waited here, in milliseconds.
-    pub(crate) fn median_delay_ms(&self) -> f64 {
-        let mut delays = self.delays.lock().unwrap().clone();
-        delays.sort_unstable();
-        delays[delays.len() / 2] as f64 / 1e6
+    /// How each message so far passed through, in the order they came in.
+    pub(crate) fn passages(&self) -> Vec<Passage> {
+        self.passages.lock().unwrap().clone()
+    }
+
+    /// How many connections there were so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.peers.lock().unwrap().len()
+    }
+
+    /// Where connections came from so far, each address once.
+    pub(crate) fn peers(&self) -> Vec<IpAddr> {
+        let mut peers = self.peers.lock().unwrap().clone();
+        peers.sort_unstable();
+        peers.dedup();
+        peers
     }
 }
 
-fn accept(listener: &TcpListener, events: &Sender<Event>) {
+fn accept(listener: &TcpListener, events: &Sender<Event>, peers: &Mutex<Vec<IpAddr>>) {
     for (id, stream) in (0..).zip(listener.incoming()) {
         let (Ok(stream), events) = (stream, events.clone()) else {
             return;
         };
+        peers.lock().unwrap().push(stream.peer_addr().unwrap().ip());
         thread::spawn(move || {
             let _ = read_all(id, stream, &events);
             let _ = events.send(Event::Left { id });
@@ -180,7 +212,7 @@ struct Relay {
     members: HashMap<u64, Member>,
     messages: u64,
     misdeeds: Arc<AtomicU64>,
-    delays: Arc<Mutex<Vec<u128>>>,
+    passages: Arc<Mutex<Vec<Passage>>>,
 }
 
 impl Relay {
@@ -205,14 +237,18 @@ impl Relay {
         let is_probe = message[0] == b'p';
         if !is_probe {
             thread::sleep(self.faults.delay.saturating_sub(at.elapsed()));
-            self.delays.lock().unwrap().push(at.elapsed().as_nanos());
         }
         let Some(name) = self.members.get(&author).map(|member| member.name.clone()) else {
             return;
         };
         let mut receivers: Vec<u64> = self.members.keys().copied().collect();
         receivers.sort_unstable();
-        for receiver in receivers {
+        let half = receivers.len() / 2;
+        let mut half_written = at;
+        for (place, receiver) in receivers.into_iter().enumerate() {
+            if place == half {
+                half_written = Instant::now();
+            }
             if receiver == author && (is_probe || !self.faults.echo) {
                 continue;
             }
@@ -226,7 +262,14 @@ impl Relay {
             };
             self.act(action, receiver, &name, message);
         }
-        self.messages += u64::from(!is_probe);
+        if !is_probe {
+            self.messages += 1;
+            self.passages.lock().unwrap().push(Passage {
+                received: at,
+                half_written,
+                written: Instant::now(),
+            });
+        }
     }
 
     fn act(&mut self, action: Action, receiver: u64, name: &[u8], message: &[u8]) {

@@ -38,9 +38,11 @@ pub struct RingSizes {
     /// Entries of the completion queue; a power of two. A burst of more takes a detour through the
     /// kernel's memory.
     pub completions: u32,
-    /// Receive buffers of a thread; a power of two, at most 2^15.
+    /// Receive buffers of a thread; a power of two, at most 2^15. Each read takes one, however
+    /// little came.
     pub buffers: u16,
-    /// Size of a receive buffer.
+    /// Size of a receive buffer. The kernel fills up to 32 in one go for one connection, and so much
+    /// may come of one whose reading is to pause.
     pub buffer_bytes: u32,
 }
 
@@ -49,8 +51,8 @@ impl Default for RingSizes {
         Self {
             submissions: 512,
             completions: 16_384,
-            buffers: 64,
-            buffer_bytes: 32 * 1024,
+            buffers: 128,
+            buffer_bytes: 8 * 1024,
         }
     }
 }
@@ -195,13 +197,13 @@ impl Shell<'_> {
                 Stage::Draining => {
                     self.stop_accepting();
                     self.hub.drain(self.control.drain_timeout(), Instant::now());
-                    if self.hub.is_empty() {
-                        return Ok(());
-                    }
                 }
                 Stage::Stopped => return Ok(()),
             }
             let wait = self.turn();
+            if self.hub.is_draining() && self.hub.is_empty() {
+                return Ok(());
+            }
             self.queue.enter(wait)?;
             self.reap();
         }

@@ -1,0 +1,252 @@
+//! A run: the floor, then one driver under the load of one scenario.
+
+use std::fmt;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use benches::{Error, Plan, Repeat, floor};
+use serde::{Deserialize, Serialize};
+
+use crate::command_line::{CommandLine, Driver};
+use crate::scenario::{Load, Scenario};
+
+/// As the first argument, makes this program the load generator. Not for users.
+pub(crate) const LOADGEN: &str = "__loadgen";
+
+/// Exit status of a measurement that was made, and is or is not valid.
+const MADE: [i32; 2] = [0, 3];
+
+/// What was measured of one driver in one scenario of one repeat.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Run {
+    pub(crate) repeat: u32,
+    pub(crate) scenario: Scenario,
+    pub(crate) driver: Driver,
+    /// Over as many sockets as the load has clients, right before it.
+    pub(crate) floor: FloorFigures,
+    /// One for each of the scenario's loads.
+    pub(crate) reports: Vec<Report>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FloorFigures {
+    pub(crate) pass_ms: f64,
+    pub(crate) completion_ms: f64,
+    pub(crate) cpu_us_per_send: f64,
+}
+
+/// What is needed of the load generator's report; see its `--json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) valid: bool,
+    pub(crate) problems: Vec<String>,
+    pub(crate) connect_seconds: f64,
+    pub(crate) rate_achieved: f64,
+    pub(crate) deliveries_per_second: f64,
+    pub(crate) delivered: u64,
+    pub(crate) latency_ms: Latencies,
+    pub(crate) server: Consumption,
+    pub(crate) generator: Consumption,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Latencies {
+    pub(crate) delivery: Percentiles,
+    pub(crate) completion: Percentiles,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Percentiles {
+    pub(crate) p50: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    pub(crate) max: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Consumption {
+    pub(crate) cpu_seconds: Option<f64>,
+    pub(crate) cpu_user_seconds: Option<f64>,
+    pub(crate) cpu_cores: Option<f64>,
+    pub(crate) rss_peak_bytes: Option<u64>,
+}
+
+impl Run {
+    /// Measures the floor and then the driver.
+    pub(crate) fn measure(
+        demand: &CommandLine,
+        repeat: u32,
+        scenario: Scenario,
+        driver: Driver,
+    ) -> Result<Self, Error> {
+        let loads = scenario.loads();
+        let floor =
+            FloorFigures::measure(loads[0].clients, demand.passes, scenario.floor_interval())?;
+        let reports = loads
+            .iter()
+            .map(|load| measure_load(demand, driver, load))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            repeat,
+            scenario,
+            driver,
+            floor,
+            reports,
+        })
+    }
+
+    /// The report that the scenario's figures are of.
+    pub(crate) fn report(&self) -> &Report {
+        &self.reports[0]
+    }
+
+    /// What the load generator found wrong.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = &str> {
+        let invalid = self.reports.iter().filter(|report| !report.valid);
+        invalid.flat_map(|report| report.problems.iter().map(String::as_str))
+    }
+
+    /// Whether messages came faster than they were delivered, so that one send may have carried
+    /// several deliveries, and CPU per delivery says nothing of CPU per send.
+    pub(crate) fn has_coalesced(&self) -> bool {
+        let rate = self.scenario.loads()[0].rate;
+        let between_messages_ms = 1000.0 / f64::from(rate);
+        let p99 = self.report().latency_ms.delivery.p99;
+        p99.is_none_or(|p99| p99 >= between_messages_ms)
+    }
+
+    /// Why a figure of this run is left out.
+    pub(crate) fn doubt(&self) -> Option<&'static str> {
+        (self.scenario == Scenario::Cpu && self.has_coalesced()).then_some(
+            "p99 is longer than the time between messages, so sends were shared, and the CPU per delivery is left out: see what else runs here",
+        )
+    }
+
+    /// Whether all reports are to be believed.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.reports.iter().all(|report| report.valid)
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let p99 = self.report().latency_ms.delivery.p99;
+        write!(
+            f,
+            "{} on {}: F {:.1} ms, p99 {} ms{}",
+            self.scenario.name(),
+            self.driver.name(),
+            self.floor.pass_ms,
+            p99.map_or_else(|| "-".to_owned(), |p99| format!("{p99:.1}")),
+            if self.is_valid() { "" } else { ", INVALID" },
+        )
+    }
+}
+
+impl FloorFigures {
+    fn measure(sockets: u32, passes: u32, interval: Duration) -> Result<Self, Error> {
+        let plan = Plan {
+            sockets,
+            bytes: 92,
+            repeats: 1,
+            passes,
+            warmup_passes: floor::WARMUP_PASSES,
+            interval,
+            reader: None,
+        };
+        let repeat = Repeat::measure(&plan)?;
+        Ok(Self {
+            pass_ms: repeat.pass_ms(),
+            completion_ms: repeat.completion_ms(),
+            cpu_us_per_send: repeat.cpu_us_per_send(),
+        })
+    }
+}
+
+/// Runs the load generator with a server of its own.
+fn measure_load(demand: &CommandLine, driver: Driver, load: &Load) -> Result<Report, Error> {
+    let arguments = arguments(demand, driver, load);
+    let fault = |fault| Error::LoadGenerator {
+        command: format!("loadgen {}", arguments.join(" ")),
+        fault,
+    };
+    let output = std::env::current_exe()
+        .and_then(|program| {
+            Command::new(program)
+                .arg(LOADGEN)
+                .args(&arguments)
+                .stdin(Stdio::null())
+                .output()
+        })
+        .map_err(|error| fault(format!("cannot be started: {error}")))?;
+    parse(&output).map_err(fault)
+}
+
+fn arguments(demand: &CommandLine, driver: Driver, load: &Load) -> Vec<String> {
+    let flags = format!(
+        "--quiet --json - --spawn-server --server-arg=--driver={} --clients {} --rate {} --size {} --duration {} --warmup {}",
+        driver.name(),
+        load.clients,
+        load.rate,
+        load.message_bytes,
+        demand.duration,
+        demand.warmup,
+    );
+    flags.split(' ').map(str::to_owned).collect()
+}
+
+/// The report in what the load generator wrote, or what it complained of.
+fn parse(output: &Output) -> Result<Report, String> {
+    if !output
+        .status
+        .code()
+        .is_some_and(|code| MADE.contains(&code))
+    {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let mut lines = said.lines();
+        let error = lines.find(|line| line.starts_with("error"));
+        let said = error.or(said.lines().last()).unwrap_or("nothing").trim();
+        return Err(format!("{} ({said})", output.status));
+    }
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("its JSON is not understood: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn output(code: i32, stdout: &str, stderr: &str) -> Output {
+        Output {
+            status: ExitStatus::from_raw(code << 8),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_in_the_load_generators_words() {
+        let said = "starting\nerror: no server\nbye\n";
+        let error = parse(&output(1, "", said)).unwrap_err();
+        assert_eq!(error, "exit status: 1 (error: no server)");
+        let error = parse(&output(0, "{}", "")).unwrap_err();
+        assert!(error.contains("JSON is not understood"), "{error}");
+    }
+
+    #[test]
+    fn an_invalid_measurement_is_a_measurement() {
+        let percentiles = r#"{"p50": 1.0, "p99": 2.0, "max": null}"#;
+        let consumption = r#"{"cpu_seconds": 1.5, "cpu_user_seconds": null, "cpu_cores": null, "rss_peak_bytes": 7}"#;
+        let json = format!(
+            r#"{{"valid": false, "problems": ["x"], "connect_seconds": 1, "rate_achieved": 1,
+            "deliveries_per_second": 2, "delivered": 3, "more": 0, "server": {consumption},
+            "generator": {consumption},
+            "latency_ms": {{"delivery": {percentiles}, "completion": {percentiles}}}}}"#
+        );
+        let report = parse(&output(3, &json, "")).unwrap();
+        assert!(!report.valid);
+        assert_eq!(report.latency_ms.delivery.p99, Some(2.0));
+    }
+}

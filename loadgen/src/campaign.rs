@@ -1,0 +1,160 @@
+//! A campaign: several runs from one command. Repeats of one rate, a sweep over several, or the
+//! search for the highest that holds.
+//!
+//! One of its runs is reported in full: of repeats the one with the median p99, else the fastest
+//! that held. All are listed beside it.
+
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::run_flags::RunFlags;
+use crate::search::Search;
+use crate::slo::Slo;
+use crate::sweep::Sweep;
+
+mod limiter;
+mod spread;
+mod steps;
+mod wording;
+
+pub(crate) use limiter::Limiter;
+pub(crate) use spread::Spread;
+pub(crate) use steps::{Found, Goal, Step, Steps};
+
+/// Carries out one run of a plan.
+pub(crate) trait Bench {
+    /// # Errors
+    /// Whatever makes a measurement impossible.
+    fn run(&mut self, plan: &Plan) -> Result<Record, Error>;
+    /// Tells a person what came of it.
+    fn say(&self, text: &str);
+}
+
+/// Carries out what the flags ask for; the record of the run to be reported.
+///
+/// # Errors
+/// Whatever made a run impossible.
+pub(crate) fn carry_out(
+    plan: &Plan,
+    flags: &RunFlags,
+    bench: &mut impl Bench,
+) -> Result<Record, Error> {
+    let mut campaign = Campaign {
+        slos: &flags.slo,
+        bench,
+        records: Vec::new(),
+    };
+    if let Some(sweep) = &flags.sweep {
+        campaign.sweep(plan, sweep)
+    } else if flags.find_max {
+        campaign.find_max(plan)
+    } else if flags.repeat > 1 {
+        campaign.repeat(plan, flags.repeat)
+    } else {
+        campaign.run(plan)
+    }
+}
+
+struct Campaign<'a, B> {
+    slos: &'a [Slo],
+    bench: &'a mut B,
+    records: Vec<Record>,
+}
+
+impl<B: Bench> Campaign<'_, B> {
+    /// One run, judged.
+    fn run(&mut self, plan: &Plan) -> Result<Record, Error> {
+        let mut record = self.bench.run(plan)?;
+        let report = &mut record.report;
+        if !self.slos.is_empty() {
+            let figures = serde_json::to_value(&*report).unwrap_or_default();
+            report.slo = self
+                .slos
+                .iter()
+                .flat_map(|slo| slo.judge(&figures))
+                .collect();
+        }
+        Ok(record)
+    }
+
+    /// One run among others; whether it held.
+    fn step(&mut self, plan: &Plan) -> Result<bool, Error> {
+        let record = self.run(plan)?;
+        let step = Step::of(&record.report);
+        self.bench.say(&step.to_string());
+        self.records.push(record);
+        Ok(step.held)
+    }
+
+    fn repeat(mut self, plan: &Plan, times: u32) -> Result<Record, Error> {
+        for repeat in 0..times {
+            self.step(&plan.with_seed(plan.seed.wrapping_add(repeat.into())))?;
+        }
+        let mut order: Vec<usize> = (0..self.records.len()).collect();
+        let p99 = |at: &usize| self.records[*at].report.latency_ms.delivery.p99;
+        order.sort_by(|a, b| p99(a).unwrap_or(0.0).total_cmp(&p99(b).unwrap_or(0.0)));
+        let chosen = order[order.len() / 2];
+        let mut steps = self.steps(Goal::Repeat);
+        steps.spread = spread::of(self.records.iter().map(|record| &record.report));
+        let mut record = self.records[chosen].clone();
+        record.runs = self.records;
+        // A fault in any of the repeats is a fault of the whole.
+        let report = &mut record.report;
+        report.problems = steps.problems();
+        report.valid = report.problems.is_empty();
+        report.slo = steps.worst_slo();
+        report.steps = Some(steps);
+        Ok(record)
+    }
+
+    fn sweep(mut self, plan: &Plan, sweep: &Sweep) -> Result<Record, Error> {
+        let plans = sweep.rates.iter().map(|&rate| plan.at_rate(rate));
+        let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
+        for plan in &plans {
+            self.step(plan)?;
+        }
+        let steps = self.steps(Goal::Sweep);
+        Ok(self.report_fastest(steps))
+    }
+
+    fn find_max(mut self, plan: &Plan) -> Result<Record, Error> {
+        let mut search = Search::new(plan.rate);
+        while let Some(rate) = search.next() {
+            let held = match plan.at_rate(rate) {
+                Ok(plan) => self.step(&plan)?,
+                // The first rate is what the user asked for. A later one that is refused is beyond
+                // what the generator can do.
+                Err(refusal) if self.records.is_empty() => return Err(refusal.into()),
+                Err(refusal) => {
+                    self.bench.say(&format!("not tried: {refusal}"));
+                    false
+                }
+            };
+            search.record(rate, held);
+        }
+        let mut steps = self.steps(Goal::FindMax);
+        steps.found = Some(Found::of(&search, &steps.steps));
+        Ok(self.report_fastest(steps))
+    }
+
+    fn steps(&self, goal: Goal) -> Steps {
+        Steps {
+            goal,
+            steps: self
+                .records
+                .iter()
+                .map(|record| Step::of(&record.report))
+                .collect(),
+            spread: Vec::new(),
+            found: None,
+        }
+    }
+
+    /// The fastest run that held, or the slowest of all if none did.
+    fn report_fastest(mut self, steps: Steps) -> Record {
+        let fastest = steps.fastest_held().or(steps.slowest()).unwrap_or(0);
+        let mut record = self.records.swap_remove(fastest);
+        record.report.steps = Some(steps);
+        record
+    }
+}

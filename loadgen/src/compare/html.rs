@@ -1,0 +1,70 @@
+//! The comparison as a page.
+
+use askama::Template;
+
+use super::{Comparison, Row, Side, change, forest, interval};
+use crate::export::html::style;
+use crate::export::plots::curve_chart;
+use crate::figures::{counted, milliseconds};
+use crate::histograms::Kind;
+
+#[derive(Template)]
+#[template(path = "compare.html")]
+struct Page<'a> {
+    style: String,
+    sides: [(&'static str, &'a str, String); 2],
+    interval: String,
+    rows: Vec<Line>,
+    doubts: &'a [String],
+    forest: String,
+    delivery: String,
+    completion: String,
+}
+
+struct Line {
+    name: &'static str,
+    a: String,
+    b: String,
+    change: String,
+    interval: String,
+    said: &'static str,
+}
+
+/// The page.
+pub(super) fn render<'a>(comparison: &'a Comparison) -> String {
+    let side = |name, side: &'a Side| {
+        let runs = counted(side.reports.len() as u64, "run");
+        (name, side.name.as_str(), runs)
+    };
+    let page = Page {
+        style: style(),
+        sides: [side("A", &comparison.a), side("B", &comparison.b)],
+        interval: comparison.interval_in_words(),
+        rows: comparison.rows.iter().map(Line::new).collect(),
+        doubts: &comparison.doubts,
+        forest: forest::render(comparison),
+        delivery: curves(comparison, Kind::Delivery),
+        completion: curves(comparison, Kind::Completion),
+    };
+    page.render().expect("a string takes all that is written")
+}
+
+fn curves(comparison: &Comparison, kind: Kind) -> String {
+    let (a, b) = (&comparison.a.histograms, &comparison.b.histograms);
+    curve_chart(&[("A", a.get(kind)), ("B", b.get(kind))]).embedded()
+}
+
+impl Line {
+    fn new(row: &Row) -> Self {
+        Self {
+            name: row.figure.name,
+            a: milliseconds(Some(row.a)),
+            b: milliseconds(Some(row.b)),
+            change: row
+                .shift
+                .map_or_else(|| "-".into(), |shift| change(shift.ratio)),
+            interval: interval(row),
+            said: row.in_words(),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The rows of the tables that report.html and report.md share. A figure goes with the name of its
+//! field in run.json, so that a reader, or a test, can find the one from the other.
+
+use crate::campaign::{Spread, Step};
+use crate::environment::Environment;
+use crate::figures::{cores, grouped, mebibytes, milliseconds, rate, whole};
+use crate::histograms::Kind;
+use crate::latency::Percentiles;
+use crate::plan::Arrival;
+use crate::procfs::Consumption;
+use crate::report::Report;
+
+/// A figure as it is shown.
+pub(super) struct Cell {
+    /// Its place in run.json.
+    pub(super) field: String,
+    pub(super) text: String,
+}
+
+/// A named row of figures.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// p50, p90, p99, p99.9 and the maximum of each latency.
+pub(super) fn latencies(report: &Report) -> Vec<Row> {
+    let table = &report.latency_ms;
+    let kinds = [
+        (Kind::Delivery, &table.delivery),
+        (Kind::DeliveryFromSend, &table.delivery_from_send),
+        (Kind::CompletionFirst, &table.completion_first),
+        (Kind::CompletionMedian, &table.completion_median),
+        (Kind::Completion, &table.completion),
+        (Kind::SendLag, &table.send_lag),
+    ];
+    kinds
+        .into_iter()
+        .map(|(kind, percentiles)| percentile_row(kind, percentiles))
+        .collect()
+}
+
+fn percentile_row(kind: Kind, percentiles: &Percentiles) -> Row {
+    let cells = [
+        ("p50", percentiles.p50),
+        ("p90", percentiles.p90),
+        ("p99", percentiles.p99),
+        ("p999", percentiles.p999),
+        ("max", percentiles.max),
+    ];
+    Row {
+        name: kind.title().to_owned(),
+        cells: cells
+            .map(|(name, value)| cell(&format!("latency_ms.{kind}.{name}"), milliseconds(value)))
+            .into(),
+    }
+}
+
+/// A row for each run of a campaign; none if there was but one.
+pub(super) fn steps(report: &Report) -> Vec<Row> {
+    let steps = report.steps.iter().flat_map(|steps| &steps.steps);
+    steps
+        .enumerate()
+        .map(|(at, step)| step_row(at, step))
+        .collect()
+}
+
+fn step_row(at: usize, step: &Step) -> Row {
+    let verdict = match (step.valid, step.held) {
+        (true, true) => "held",
+        (true, false) => "SLO broken",
+        (false, _) => "INVALID",
+    };
+    let field = |name: &str| format!("steps.steps.{at}.{name}");
+    let cells = [
+        ("delivery.p50", milliseconds(step.delivery.p50)),
+        ("delivery.p99", milliseconds(step.delivery.p99)),
+        ("completion.p99", milliseconds(step.completion.p99)),
+        ("lost", grouped(step.lost)),
+        ("server_cpu_cores", cores(step.server_cpu_cores)),
+        ("held", verdict.to_owned()),
+    ];
+    let name = format!("{} messages/s", rate(step.rate_requested));
+    row(&name, cells.map(|(name, text)| cell(&field(name), text)))
+}
+
+/// How far the figures of repeats lie apart.
+pub(super) fn spread(report: &Report) -> Vec<Row> {
+    let spreads = report.steps.iter().flat_map(|steps| &steps.spread);
+    spreads.enumerate().map(spread_row).collect()
+}
+
+fn spread_row((at, spread): (usize, &Spread)) -> Row {
+    let is_bytes = spread.figure.ends_with("_bytes");
+    let text = |value: f64| match is_bytes {
+        true => format!("{:.1} MiB", value / 1_048_576.0),
+        false => milliseconds(Some(value)),
+    };
+    let figure = |name: &str, value| cell(&format!("steps.spread.{at}.{name}"), text(value));
+    row(
+        spread.figure.trim_start_matches("latency_ms."),
+        [
+            figure("min", spread.min),
+            figure("median", spread.median),
+            figure("max", spread.max),
+        ],
+    )
+}
+
+/// What became of every delivery.
+pub(super) fn ledger(report: &Report) -> Vec<Row> {
+    [
+        ("messages sent", "messages", report.messages),
+        ("messages unsent", "unsent", report.unsent),
+        ("deliveries expected", "expected", report.expected),
+        ("delivered", "delivered", report.delivered),
+        (
+            "lost while connected",
+            "lost_while_connected",
+            report.lost_while_connected,
+        ),
+        (
+            "lost to disconnects",
+            "lost_to_disconnects",
+            report.lost_to_disconnects,
+        ),
+        ("duplicated", "duplicated", report.duplicated),
+        ("reordered", "reordered", report.reordered),
+        ("corrupt", "corrupt", report.corrupt),
+        ("to their author", "echoed", report.echoed),
+        (
+            "owed when sending ended",
+            "backlog_at_end",
+            report.backlog_at_end,
+        ),
+        ("messages of others", "foreign", report.foreign),
+    ]
+    .into_iter()
+    .map(|(name, field, count)| row(name, [cell(field, grouped(count))]))
+    .collect()
+}
+
+/// Cores, CPU seconds and the peak of memory of both programs.
+pub(super) fn consumption(report: &Report) -> Vec<Row> {
+    vec![
+        consumption_row("server", &report.server),
+        consumption_row("generator", &report.generator.consumption),
+    ]
+}
+
+fn consumption_row(program: &str, used: &Consumption) -> Row {
+    let seconds = |seconds: Option<f64>| seconds.map_or("-".into(), |one| format!("{one:.2}"));
+    let field = |name: &str| format!("{program}.{name}");
+    row(
+        program,
+        [
+            cell(&field("cpu_cores"), cores(used.cpu_cores)),
+            cell(&field("cpu_user_seconds"), seconds(used.cpu_user_seconds)),
+            cell(
+                &field("cpu_system_seconds"),
+                seconds(used.cpu_system_seconds),
+            ),
+            cell(&field("rss_peak_bytes"), mebibytes(used.rss_peak_bytes)),
+        ],
+    )
+}
+
+/// What the generator's own loop added.
+pub(super) fn generator(report: &Report) -> Vec<Row> {
+    let generator = &report.generator;
+    let busy = format!("{:.1} %", generator.busy_share * 100.0);
+    let user_ns = generator.user_ns_per_delivery.map_or("-".into(), whole);
+    let turn = |value| format!("{} ms", milliseconds(value));
+    vec![
+        row("loop busy", [cell("generator.busy_share", busy)]),
+        row(
+            "turn of the loop, p99",
+            [cell("generator.turn_ms.p99", turn(generator.turn_ms.p99))],
+        ),
+        row(
+            "turn of the loop, max",
+            [cell("generator.turn_ms.max", turn(generator.turn_ms.max))],
+        ),
+        row(
+            "user CPU per delivery, ns",
+            [cell("generator.user_ns_per_delivery", user_ns)],
+        ),
+    ]
+}
+
+/// What the run took place in, as name and text.
+pub(super) fn environment(report: &Report) -> Vec<(String, String)> {
+    let found = &report.environment;
+    let mut rows = vec![("loadgen", found.loadgen.in_words())];
+    rows.push(("server", server(found)));
+    let unknown = || "unknown".to_owned();
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(unknown);
+    let network = if found.loopback {
+        "loopback"
+    } else {
+        "network"
+    };
+    let unlimited = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), grouped);
+    rows.extend([
+        ("address", format!("{} ({network})", report.addr)),
+        ("processor", or_unknown(&found.cpu)),
+        (
+            "cores",
+            found.cores.map_or_else(unknown, |cores| cores.to_string()),
+        ),
+        ("memory", mebibytes(found.memory_bytes)),
+        ("kernel", or_unknown(&found.kernel)),
+        ("governor", or_unknown(&found.governor)),
+        (
+            "open files",
+            format!(
+                "{} (at most {})",
+                unlimited(found.limits.open_files),
+                unlimited(found.limits.open_files_hard)
+            ),
+        ),
+        (
+            "locked memory",
+            found
+                .limits
+                .locked_memory_bytes
+                .map_or("unlimited".into(), |bytes| mebibytes(Some(bytes))),
+        ),
+    ]);
+    let named = rows.into_iter().map(|(name, text)| (name.to_owned(), text));
+    let sysctls = found.sysctls.clone().into_iter();
+    let mitigations = found.mitigations.iter();
+    let mitigations = mitigations.map(|(flaw, said)| (flaw.replace('_', " "), said.clone()));
+    named.chain(sysctls).chain(mitigations).collect()
+}
+
+/// The load as it was asked for, as name and text.
+pub(super) fn load(report: &Report) -> Vec<(&'static str, String)> {
+    let arrival = match report.arrival {
+        Arrival::Fixed => "at equal intervals",
+        Arrival::Poisson => "Poisson",
+    };
+    vec![
+        (
+            "clients",
+            format!(
+                "{}, joined in {:.2} s",
+                grouped(report.clients.into()),
+                report.connect_seconds
+            ),
+        ),
+        ("senders", grouped(report.senders.into())),
+        (
+            "messages/s",
+            format!(
+                "{} requested, {} on time",
+                rate(report.rate_requested),
+                rate(report.rate_achieved)
+            ),
+        ),
+        ("arrival", arrival.to_owned()),
+        ("size", format!("{} bytes", report.size_bytes)),
+        ("warm-up", format!("{} s", rate(report.warmup_seconds))),
+        ("measured", format!("{} s", rate(report.duration_seconds))),
+        ("drained in", format!("{:.3} s", report.drain_seconds)),
+        ("seed", report.seed.to_string()),
+    ]
+}
+
+fn server(found: &Environment) -> String {
+    match &found.driver {
+        Some(driver) => format!("{}, driver {driver}", found.server.in_words()),
+        None => found.server.in_words(),
+    }
+}
+
+fn row(name: &str, cells: impl Into<Vec<Cell>>) -> Row {
+    Row {
+        name: name.to_owned(),
+        cells: cells.into(),
+    }
+}
+
+fn cell(field: &str, text: String) -> Cell {
+    Cell {
+        field: field.to_owned(),
+        text,
+    }
+}

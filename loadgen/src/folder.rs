@@ -1,0 +1,225 @@
+//! Folders: where a run is kept, and read back from. A folder that holds the folders of several runs
+//! stands for all of them.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::export::{self, BrokenLog, HLOG, RUN_JSON};
+use crate::record::Record;
+use crate::report::{Report, SCHEMA_VERSION};
+use crate::summary;
+
+/// Why a folder is of no use. Each is one line that says what to do about it.
+#[derive(Debug, Error)]
+pub(crate) enum FolderError {
+    #[error("cannot write {path}: {error}; choose a place that can be written", path = path.display())]
+    Unwritable { path: PathBuf, error: io::Error },
+    #[error("cannot read {path}: {error}; give a folder that `loadgen --out` has written", path = path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("{path} holds no run: give a folder that `loadgen --out` has written, or one that holds such folders", path = path.display())]
+    NoRun { path: PathBuf },
+    #[error("{path} is not a report ({error}): the run may have been cut short; measure again", path = path.display())]
+    BrokenReport {
+        path: PathBuf,
+        error: serde_json::Error,
+    },
+    #[error("{path}: {error}; the file is damaged, measure again", path = path.display())]
+    BrokenLog { path: PathBuf, error: BrokenLog },
+    #[error("{path} has schema version {found}, and this program reads {SCHEMA_VERSION}: use the program that wrote it", path = path.display())]
+    OtherSchema { path: PathBuf, found: u32 },
+}
+
+/// Makes the folder, and makes sure that files can be made in it.
+///
+/// # Errors
+/// Names what cannot be written.
+pub(crate) fn prepare(folder: &Path) -> Result<(), FolderError> {
+    fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    // Creating a file now is the only sure way to know that it can be created.
+    let path = folder.join(RUN_JSON);
+    File::create(&path).map_err(unwritable(&path))?;
+    Ok(())
+}
+
+/// Where the folders of several runs are, in that of the one which stands for them.
+const RUNS: &str = "runs";
+
+/// Writes all files of `record`; `summary` is what the terminal shows. If it is one of several runs,
+/// each gets a folder of its own in it.
+///
+/// # Errors
+/// Names what cannot be written.
+pub(crate) fn write(folder: &Path, record: &Record, summary: &str) -> Result<(), FolderError> {
+    fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    for file in export::files(record, summary) {
+        let path = folder.join(&file.name);
+        fs::write(&path, &file.content).map_err(unwritable(&path))?;
+    }
+    for (at, run) in record.runs.iter().enumerate() {
+        write(&numbered(folder, at), run, &summary::render(&run.report))?;
+    }
+    // What an earlier campaign left in the same folder is no run of this one.
+    for at in record.runs.len().. {
+        let stale = numbered(folder, at).join(RUN_JSON);
+        match fs::remove_file(&stale) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(FolderError::Unwritable { path: stale, error }),
+        }
+    }
+    Ok(())
+}
+
+/// The folders of all runs in `folder`, each of several included.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn runs(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let mut runs = Vec::new();
+    for one in reported(folder)? {
+        match reported(&one.join(RUNS)) {
+            Ok(several) => runs.extend(several),
+            Err(_) => runs.push(one),
+        }
+    }
+    Ok(runs)
+}
+
+/// The folders of the runs that are reported in `folder`: itself, or those in it, in the order of
+/// their names.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn reported(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    if folder.join(RUN_JSON).is_file() {
+        return Ok(vec![folder.to_owned()]);
+    }
+    let entries = fs::read_dir(folder).map_err(unreadable(folder))?;
+    let mut runs: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join(RUN_JSON).is_file())
+        .collect();
+    runs.sort();
+    if runs.is_empty() {
+        return Err(FolderError::NoRun {
+            path: folder.to_owned(),
+        });
+    }
+    Ok(runs)
+}
+
+/// The report in the folder of one run.
+///
+/// # Errors
+/// If it is not there or not understood.
+pub(crate) fn read_report(folder: &Path) -> Result<Report, FolderError> {
+    /// What tells whether the rest can be understood.
+    #[derive(Deserialize)]
+    struct Head {
+        schema_version: u32,
+    }
+    let path = folder.join(RUN_JSON);
+    let text = fs::read(&path).map_err(unreadable(&path))?;
+    let broken = |error| FolderError::BrokenReport {
+        path: path.clone(),
+        error,
+    };
+    let head: Head = serde_json::from_slice(&text).map_err(broken)?;
+    if head.schema_version != SCHEMA_VERSION {
+        return Err(FolderError::OtherSchema {
+            path,
+            found: head.schema_version,
+        });
+    }
+    serde_json::from_slice(&text).map_err(broken)
+}
+
+/// All that is in the folder of one run.
+///
+/// # Errors
+/// If something is not there or not understood.
+pub(crate) fn read(folder: &Path) -> Result<Record, FolderError> {
+    let report = read_report(folder)?;
+    let path = folder.join(HLOG);
+    let log = fs::read(&path).map_err(unreadable(&path))?;
+    let (histograms, intervals) =
+        export::hlog::read(&log).map_err(|error| FolderError::BrokenLog { path, error })?;
+    let began_at = humantime::parse_rfc3339(&report.started_at);
+    Ok(Record {
+        report,
+        histograms,
+        intervals,
+        runs: Vec::new(),
+        began_at: began_at.unwrap_or(SystemTime::UNIX_EPOCH),
+    })
+}
+
+/// The folder of one of several runs.
+fn numbered(folder: &Path, at: usize) -> PathBuf {
+    folder.join(RUNS).join(format!("{:03}", at + 1))
+}
+
+fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+    let path = path.to_owned();
+    move |error| FolderError::Unwritable { path, error }
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+    let path = path.to_owned();
+    move |error| FolderError::Unreadable { path, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::record;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("a/b");
+        let written = record();
+        write(&folder, &written, "").unwrap();
+        let found = read(&folder).unwrap();
+        assert_eq!(export::json(&found.report), export::json(&written.report));
+        assert_eq!(found.histograms.table(), written.histograms.table());
+        assert_eq!(runs(&folder).unwrap(), std::slice::from_ref(&folder));
+        assert_eq!(runs(folder.parent().unwrap()).unwrap(), [folder]);
+    }
+
+    #[test]
+    fn repeats_are_found_in_the_folder_of_the_one_that_stands_for_them() {
+        let place = tempfile::tempdir().unwrap();
+        let mut several = record();
+        several.runs = vec![record(), record(), record()];
+        write(&place.path().join("a"), &several, "").unwrap();
+        write(&place.path().join("b"), &record(), "").unwrap();
+        assert_eq!(runs(&place.path().join("a")).unwrap().len(), 3);
+        assert_eq!(runs(place.path()).unwrap().len(), 4);
+        assert_eq!(reported(place.path()).unwrap().len(), 2);
+        several.runs.truncate(2);
+        write(&place.path().join("a"), &several, "").unwrap();
+        assert_eq!(runs(&place.path().join("a")).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_run_says_what_to_give() {
+        let place = tempfile::tempdir().unwrap();
+        let line = runs(place.path()).unwrap_err().to_string();
+        assert!(line.contains("holds no run: give a folder"), "{line}");
+        let nowhere = place.path().join("nowhere");
+        let line = runs(&nowhere).unwrap_err().to_string();
+        assert!(line.contains("cannot read"), "{line}");
+        fs::write(place.path().join(RUN_JSON), "").unwrap();
+        let line = read(place.path()).unwrap_err().to_string();
+        assert!(line.contains("measure again"), "{line}");
+        fs::write(place.path().join(RUN_JSON), r#"{"schema_version": 9}"#).unwrap();
+        let line = read(place.path()).unwrap_err().to_string();
+        assert!(line.contains("schema version 9"), "{line}");
+    }
+}

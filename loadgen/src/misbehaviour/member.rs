@@ -1,0 +1,181 @@
+//! One misbehaving client: its connection, and how far it has got.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use protocol::frame;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::Kind;
+use crate::departures::Cause;
+use crate::inbox::{Arrival, Identity, Inbox};
+
+/// Clients that do not read have small buffers, so that it is the server that feels it.
+const RECEIVE_BUFFER_BYTES: usize = 4096;
+
+/// What has never been a header.
+const GARBAGE: &[u8] = b"\xff\x00GET / HTTP/1.1\r\n\r\n";
+
+/// A part of a header that announces a short name.
+const PART_OF_A_HEADER: &[u8] = b"5  ";
+
+/// A connection of a misbehaving client.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) kind: Kind,
+    pub(super) socket: TcpStream,
+    inbox: Inbox,
+    is_connected: bool,
+    /// When it was begun.
+    pub(super) began_ns: u64,
+    /// What a slow client may read by now.
+    pub(super) allowance_bytes: f64,
+    /// Whether anybody's message has come.
+    pub(super) has_heard: bool,
+    /// Sends its garbage instead of a name, and not after it.
+    is_nameless: bool,
+}
+
+/// What reading came to.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) bytes: u64,
+    /// Set if the connection is over.
+    pub(super) end: Option<Cause>,
+    /// What the server said.
+    pub(super) notices: Vec<Vec<u8>>,
+}
+
+impl Member {
+    /// Begins to connect. `number` tells the members of a kind apart.
+    pub(super) fn connect(
+        kind: Kind,
+        number: u64,
+        target: SocketAddr,
+        now_ns: u64,
+    ) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(target),
+            Type::STREAM.nonblocking(),
+            Some(Protocol::TCP),
+        )?;
+        if matches!(kind, Kind::Slow | Kind::Stalled) {
+            socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+        }
+        match socket.connect(&target.into()) {
+            Err(error)
+                if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+            {
+                return Err(error);
+            }
+            _ => {}
+        }
+        Ok(Self {
+            kind,
+            socket: TcpStream::from_std(socket.into()),
+            inbox: Inbox::new(),
+            is_connected: false,
+            began_ns: now_ns,
+            allowance_bytes: 0.0,
+            has_heard: false,
+            is_nameless: number.is_multiple_of(2),
+        })
+    }
+
+    /// Whether it reads whatever comes as soon as it comes.
+    pub(super) fn reads_at_once(&self) -> bool {
+        !matches!(self.kind, Kind::Slow | Kind::Stalled)
+    }
+
+    /// Looks whether the connection stands; says whether it does since now. It then says what
+    /// clients of its kind say, which is short enough for any socket to take at once.
+    ///
+    /// # Errors
+    /// Why the connection could not be made, or is over already.
+    pub(super) fn check_connected(&mut self) -> io::Result<bool> {
+        if self.is_connected {
+            return Ok(false);
+        }
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        self.is_connected = true;
+        self.socket.write_all(&self.opening())?;
+        Ok(true)
+    }
+
+    fn opening(&self) -> Vec<u8> {
+        let name = frame::encode(self.kind.to_string().as_bytes()).to_vec();
+        match self.kind {
+            Kind::HalfOpen => PART_OF_A_HEADER.to_vec(),
+            Kind::Garbage if self.is_nameless => GARBAGE.to_vec(),
+            Kind::Garbage => [&name[..], GARBAGE].concat(),
+            Kind::Slow | Kind::Stalled | Kind::Churn | Kind::Herd => name,
+        }
+    }
+
+    /// Reads until nothing is there, or `limit_bytes` are read.
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        limit_bytes: usize,
+        identity: &Identity,
+    ) -> Reading {
+        let mut reading = Reading {
+            bytes: 0,
+            end: None,
+            notices: Vec::new(),
+        };
+        let mut left_bytes = limit_bytes;
+        while left_bytes > 0 {
+            let room = left_bytes.min(buffer.len());
+            match self.socket.read(&mut buffer[..room]) {
+                Ok(0) => {
+                    reading.end = Some(if self.inbox.is_mid_message() {
+                        Cause::Torn
+                    } else {
+                        Cause::Closed
+                    });
+                    break;
+                }
+                Ok(bytes) => {
+                    left_bytes -= bytes;
+                    reading.bytes += bytes as u64;
+                    if let Err(error) = self.take(&buffer[..bytes], identity, &mut reading) {
+                        reading.end = Some(Cause::Undecodable(error));
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    reading.end = Some(Cause::Broken(error));
+                    break;
+                }
+            }
+        }
+        reading
+    }
+
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        identity: &Identity,
+        reading: &mut Reading,
+    ) -> Result<(), protocol::HeaderError> {
+        let mut rest = bytes;
+        while let Some(arrival) = self.inbox.next(&mut rest, identity)? {
+            match arrival {
+                Arrival::Notice(text) => reading.notices.push(text.to_vec()),
+                _ => self.has_heard = true,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! The series: how a run went, second by second, from the beginning of the measured time until
+//! everything had come.
+//!
+//! A second costs a subtraction of histograms and a look at /proc; a delivery costs nothing. The
+//! engine looks up five times a second, so that a "second" lasts up to 1.2 of them: each says how
+//! long it was, and its rates are by that length. The measured time ends one too.
+
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2Serializer};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::SECOND_NS;
+use crate::engine::Status;
+use crate::latency::Percentiles;
+use crate::phases::Phase;
+use crate::procfs::{Consumption, Usage};
+
+/// One second of a run. Messages and deliveries are those that count, without the warm-up's.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Second {
+    /// Since the beginning of the measured time.
+    pub(crate) from_seconds: f64,
+    pub(crate) to_seconds: f64,
+    /// Whether this was after the measured time, when only what was owed came.
+    pub(crate) drain: bool,
+    pub(crate) messages: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) deliveries_per_second: f64,
+    /// Of this second's deliveries, from the intended time.
+    pub(crate) p50_ms: Option<f64>,
+    pub(crate) p99_ms: Option<f64>,
+    pub(crate) max_ms: Option<f64>,
+    /// Deliveries still to come, at its end.
+    pub(crate) owed: u64,
+    /// The longest turn of the generator's loop.
+    pub(crate) turn_max_ms: Option<f64>,
+    pub(crate) server_cpu_cores: Option<f64>,
+    pub(crate) server_rss_bytes: Option<u64>,
+    pub(crate) generator_cpu_cores: Option<f64>,
+    pub(crate) generator_rss_bytes: Option<u64>,
+}
+
+/// The delivery latencies of one second, packed.
+#[derive(Debug, Clone)]
+pub(crate) struct Interval {
+    pub(crate) began: Duration,
+    pub(crate) lasted: Duration,
+    /// In the encoding of `HdrHistogram`, version 2.
+    pub(crate) packed: Vec<u8>,
+}
+
+/// All seconds of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Series {
+    /// When the measured time began.
+    pub(crate) began_at: SystemTime,
+    pub(crate) seconds: Vec<Second>,
+    pub(crate) intervals: Vec<Interval>,
+}
+
+/// Collects a series.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    state: Option<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    began_ns: u64,
+    series: Series,
+    before: Look,
+}
+
+/// What had come to be at some time.
+#[derive(Debug)]
+struct Look {
+    at_ns: u64,
+    phase: Phase,
+    delivery: Histogram<u64>,
+    turns: Histogram<u64>,
+    messages: u64,
+    owed: u64,
+    server: Option<Usage>,
+    generator: Option<Usage>,
+}
+
+impl Collector {
+    /// Begins with the measured time, and ends a second when it is over. `usage` asks what the server
+    /// and the generator have used.
+    pub(crate) fn look(
+        &mut self,
+        status: &Status<'_>,
+        usage: impl FnOnce() -> (Option<Usage>, Option<Usage>),
+    ) {
+        match &mut self.state {
+            None if status.phase == Phase::Measure => {
+                self.state = Some(State {
+                    began_ns: status.now_ns,
+                    series: Series {
+                        began_at: SystemTime::now(),
+                        seconds: Vec::new(),
+                        intervals: Vec::new(),
+                    },
+                    before: Look::new(status, usage()),
+                });
+            }
+            Some(state) if state.is_due(status) => state.end_second(Look::new(status, usage())),
+            _ => {}
+        }
+    }
+
+    /// The series, once the run is over; `None` if nothing was measured.
+    pub(crate) fn finish(&mut self) -> Option<Series> {
+        self.state.take().map(|state| state.series)
+    }
+}
+
+impl State {
+    fn is_due(&self, status: &Status<'_>) -> bool {
+        let (before, now) = (self.before.phase, status.phase);
+        let measured = before == Phase::Measure && now != Phase::Measure;
+        let done = before != Phase::Done && now == Phase::Done;
+        let second_ended = status.now_ns >= self.before.at_ns + SECOND_NS;
+        measured || done || (second_ended && before != Phase::Done)
+    }
+
+    fn end_second(&mut self, after: Look) {
+        let before = &self.before;
+        let since_ns = |at_ns: u64| at_ns - self.began_ns;
+        let (from_ns, to_ns) = (since_ns(before.at_ns), since_ns(after.at_ns));
+        let seconds = (to_ns - from_ns) as f64 / 1e9;
+        let delivery = difference(&after.delivery, &before.delivery);
+        let latency = Percentiles::of(&delivery);
+        let cpu_cores = |before, after| Consumption::between(before, after, seconds).cpu_cores;
+        self.series.seconds.push(Second {
+            from_seconds: from_ns as f64 / 1e9,
+            to_seconds: to_ns as f64 / 1e9,
+            drain: before.phase != Phase::Measure,
+            messages: after.messages - before.messages,
+            deliveries: delivery.len(),
+            deliveries_per_second: delivery.len() as f64 / seconds.max(1e-9),
+            p50_ms: latency.p50,
+            p99_ms: latency.p99,
+            max_ms: latency.max,
+            owed: after.owed,
+            turn_max_ms: Percentiles::of(&difference(&after.turns, &before.turns)).max,
+            server_cpu_cores: cpu_cores(before.server, after.server),
+            server_rss_bytes: after.server.and_then(|usage| usage.rss_bytes),
+            generator_cpu_cores: cpu_cores(before.generator, after.generator),
+            generator_rss_bytes: after.generator.and_then(|usage| usage.rss_bytes),
+        });
+        self.series.intervals.push(Interval {
+            began: Duration::from_nanos(from_ns),
+            lasted: Duration::from_nanos(to_ns - from_ns),
+            packed: pack(&delivery),
+        });
+        self.before = after;
+    }
+}
+
+impl Look {
+    fn new(status: &Status<'_>, (server, generator): (Option<Usage>, Option<Usage>)) -> Self {
+        let latencies = &status.observation.latencies;
+        Self {
+            at_ns: status.now_ns,
+            phase: status.phase,
+            delivery: latencies.delivery.histogram().clone(),
+            turns: status.turns.histogram().clone(),
+            messages: latencies.send_lag.histogram().len(),
+            owed: status.observation.owed(),
+            server,
+            generator,
+        }
+    }
+}
+
+fn difference(after: &Histogram<u64>, before: &Histogram<u64>) -> Histogram<u64> {
+    let mut difference = after.clone();
+    difference
+        .subtract(before)
+        .expect("a histogram only grows, in counts and in range");
+    difference
+}
+
+fn pack(histogram: &Histogram<u64>) -> Vec<u8> {
+    let mut packed = Vec::new();
+    V2Serializer::new()
+        .serialize(histogram, &mut packed)
+        .expect("memory takes all that is written, and a histogram of this size fits the format");
+    packed
+}

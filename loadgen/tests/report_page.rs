@@ -1,0 +1,167 @@
+//! report.html in a real browser: nothing to complain about, the figures of run.json, all plots.
+//! Skipped, with a message, where no browser is installed.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::{Faults, RelayServer, measure};
+
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// A browser that hangs is ended.
+const TIMEOUT_SECONDS: &str = "120";
+
+const FLAGS: [&str; 12] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--window-size=400,900",
+    "--dump-dom",
+];
+
+fn browser() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path)
+        .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        eprintln!("skipped: no browser is installed ({})", BROWSERS.join(", "));
+    }
+    found
+}
+
+/// Renders a page; its document as the browser sees it, and what the browser said.
+fn render(browser: &Path, page: &Path) -> (String, String) {
+    let profile = tempfile::tempdir().unwrap();
+    let Output {
+        stdout,
+        stderr,
+        status,
+    } = Command::new("timeout")
+        .arg(TIMEOUT_SECONDS)
+        .arg(browser)
+        .args(FLAGS)
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    assert!(status.success(), "{status}: {said}");
+    (String::from_utf8_lossy(&stdout).into_owned(), said)
+}
+
+/// What the page itself had the browser complain about.
+fn complaints(said: &str) -> Vec<&str> {
+    let of_the_page = |line: &&str| line.contains("CONSOLE");
+    said.lines().filter(of_the_page).collect()
+}
+
+#[test]
+fn complaints_of_a_page_are_heard() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    std::fs::write(&page, "<script>console.error('so it is')</script>").unwrap();
+    let (_, said) = render(&browser, &page);
+    assert_eq!(complaints(&said).len(), 1, "{said}");
+}
+
+#[test]
+fn the_page_shows_the_figures_of_the_json_and_all_plots() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let server = RelayServer::start(Faults::default());
+    let pid = std::process::id();
+    let flags = format!(
+        "--clients 8 --rate 200 --duration 2s --warmup 0s --server-pid {pid} --out {}",
+        out.display()
+    );
+    let (_, report) = measure(&server, &flags);
+    let (document, said) = render(&browser, &out.join("report.html"));
+    assert!(complaints(&said).is_empty(), "{said}");
+
+    let figures = figures(&document);
+    assert!(figures.len() > 50, "{figures:?}");
+    for (field, text) in &figures {
+        let value = at(&report, field);
+        assert!(
+            is_shown_as(value, text),
+            "{field} is {value}, shown as {text}"
+        );
+    }
+    for field in ["delivered", "lost", "latency_ms.delivery.p99"] {
+        assert!(figures.iter().any(|(name, _)| name == field), "{field}");
+    }
+    let plots = [
+        "percentiles",
+        "completion",
+        "deliveries",
+        "latency",
+        "owed",
+        "cpu",
+        "memory",
+        "turns",
+    ];
+    for plot in plots {
+        let (_, behind) = document
+            .split_once(&format!("<figure id=\"{plot}\">"))
+            .unwrap();
+        let (figure, _) = behind.split_once("</figure>").unwrap();
+        assert!(figure.contains("class=\"line line-0\" d=\"M"), "{plot}");
+        assert!(!figure.contains("not measured"), "{plot}");
+    }
+}
+
+/// All elements that say which field they show, with their text.
+fn figures(document: &str) -> Vec<(String, String)> {
+    document
+        .split("data-field=\"")
+        .skip(1)
+        .map(|part| {
+            let (field, behind) = part.split_once('"').unwrap();
+            let (_, text) = behind.split_once('>').unwrap();
+            let (text, _) = text.split_once('<').unwrap();
+            (field.to_owned(), text.to_owned())
+        })
+        .collect()
+}
+
+fn at<'a>(report: &'a Value, field: &str) -> &'a Value {
+    field.split('.').fold(report, |value, name| &value[name])
+}
+
+/// A figure is shown rounded, in a unit that people read.
+fn is_shown_as(value: &Value, text: &str) -> bool {
+    let Some(value) = value.as_f64() else {
+        return match value {
+            Value::Bool(valid) => text == if *valid { "VALID" } else { "INVALID" },
+            _ => value.is_null() && text.starts_with('-'),
+        };
+    };
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let value = match unit {
+        "" | "ms" => value,
+        "%" => value * 100.0,
+        "MiB" => value / 1_048_576.0,
+        _ => return false,
+    };
+    let shown: f64 = number.replace(',', "").parse().unwrap();
+    let decimals = number
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
+    let half_a_digit = 0.5 * 0.1_f64.powi(i32::try_from(decimals).unwrap());
+    (shown - value).abs() <= half_a_digit * 1.0001
+}

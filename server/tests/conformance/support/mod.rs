@@ -1,0 +1,26 @@
+//! What the tests are made of: servers in this process and as a program, and peers that talk to
+//! them.
+
+#[macro_use]
+mod setup;
+
+mod gathering;
+mod message;
+mod peer;
+mod program;
+mod served;
+mod tutorial;
+
+use std::time::Duration;
+
+pub(crate) use gathering::{gather, introduce};
+pub(crate) use message::{Message, counted_text, said};
+pub(crate) use peer::{End, Peer};
+pub(crate) use program::Program;
+pub(crate) use served::Served;
+pub(crate) use server::{Driver, hub::Reason};
+pub(crate) use setup::Setup;
+pub(crate) use tutorial::Tutorial;
+
+/// Nothing takes so long unless it hangs.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

@@ -1,0 +1,126 @@
+//! The server's program as a child process, which ends with this value.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+
+use super::{DEADLINE, Setup};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_server");
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    /// What it writes on standard error, line by line, until it ends.
+    lines: Receiver<String>,
+}
+
+impl Program {
+    /// Starts the program on a free port of the loopback.
+    pub(crate) fn start(setup: Setup, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(PROGRAM), setup, arguments)
+    }
+
+    /// As [`Self::start`], with a limit on open files that the program cannot raise.
+    pub(crate) fn start_with_descriptors(descriptors: u32, setup: Setup) -> Self {
+        let limited = move || {
+            // Root may raise any limit; a process without this capability is root no more in that.
+            // Fails for ordinary users, who have not got it.
+            let _ = remove_capability_from_bounding_set(CapabilitySet::SYS_RESOURCE);
+            let mut shell = Command::new("/bin/sh");
+            let limit = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+            shell.args(["-c", &limit, PROGRAM]);
+            Self::spawn(shell, setup, &[])
+        };
+        // The capability is lost to one thread only, and to the processes that it starts.
+        thread::spawn(limited).join().unwrap()
+    }
+
+    fn spawn(mut command: Command, setup: Setup, arguments: &[&str]) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0"])
+            .args(["--driver", &setup.driver.to_string()])
+            .args(["--threads", &setup.threads.to_string()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let lines = lines_of(child.stderr.take().expect("it is piped"));
+        let mut program = Self {
+            address: ([0, 0, 0, 0], 0).into(),
+            child,
+            lines,
+        };
+        let ready = program.line_with("listening on ");
+        let address = ready.split_whitespace().nth(2).expect("an address");
+        program.address = address.parse().expect("an address");
+        program
+    }
+
+    /// The next line that has `part` in it.
+    pub(crate) fn line_with(&self, part: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(DEADLINE);
+            let line = line.unwrap_or_else(|error| panic!("no {part:?} in what it says: {error}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        kill_process(self.pid(), Signal::TERM).expect("the child is there");
+    }
+
+    /// The exit status, once it has ended by itself.
+    pub(crate) fn exit_code(mut self) -> i32 {
+        // Its end of the pipe is closed when it has ended.
+        let silence = loop {
+            if let Err(silence) = self.lines.recv_timeout(DEADLINE) {
+                break silence;
+            }
+        };
+        assert_eq!(silence, RecvTimeoutError::Disconnected, "it does not end");
+        let status = self.child.wait().expect("the child is ours");
+        let by_signal = || panic!("ended by signal {:?}", status.signal());
+        status.code().unwrap_or_else(by_signal)
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).expect("it runs").count()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines_of(stderr: ChildStderr) -> Receiver<String> {
+    let (tell, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            // Whoever does not listen any more does not keep the program from writing.
+            let _ = tell.send(line);
+        }
+    });
+    lines
+}
