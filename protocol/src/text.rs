@@ -22,7 +22,8 @@ pub fn name(payload: &[u8], name_bytes_max: usize) -> Result<&str, NameError> {
     let name = str::from_utf8(payload).map_err(|error| NameError::NotUtf8 {
         position: error.valid_up_to(),
     })?;
-    if name.starts_with(RESERVED_PREFIX) {
+    // Spaces before it would not show.
+    if name.trim_start().starts_with(RESERVED_PREFIX) {
         return Err(NameError::Reserved);
     }
     match name.chars().find(|character| character.is_control()) {
@@ -101,6 +102,10 @@ mod tests {
         assert_eq!(refusal(b"ab\xff"), "name is not UTF-8 (byte 3)");
         assert_eq!(
             refusal(b"*server*"),
+            "name begins with '*', which is kept for the server"
+        );
+        assert_eq!(
+            refusal(" *x".as_bytes()),
             "name begins with '*', which is kept for the server"
         );
         assert_eq!(

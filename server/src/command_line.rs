@@ -54,15 +54,15 @@ pub(crate) struct CommandLine {
     coalesce: Duration,
 
     /// How long a new connection may take to give its name
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     handshake_timeout: Duration,
 
     /// How long a frame may take from its first byte to its last
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
     frame_timeout: Duration,
 
     /// How long a receiver may take nothing of what it is sent
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
     write_deadline: Duration,
 
     /// How long draining may take before what is left is given up
@@ -115,9 +115,24 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write a number and a unit, such as 250ms, 10s or 2min"))
+    let duration = humantime::parse_duration(text).map_err(|error| {
+        format!("{error}; write a number and a unit, such as 250ms, 10s or 2min")
+    })?;
+    if duration > DURATION_MAX {
+        return Err("longer than 365 days; write a shorter time".into());
+    }
+    Ok(duration)
 }
+
+fn patience(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("no time at all refuses everybody; write a longer time".into()),
+        patience => Ok(patience),
+    }
+}
+
+/// Far from what the clock can hold.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -146,5 +161,7 @@ mod tests {
         assert!(refusal(&["server", "--listen", "9989"]).contains("such as 127.0.0.1:9989"));
         assert!(refusal(&["server", "--drain-timeout", "soon"]).contains("such as 250ms"));
         assert!(refusal(&["server", "--threads", "0"]).contains("1..=1024"));
+        assert!(refusal(&["server", "--write-deadline", "0s"]).contains("write a longer time"));
+        assert!(refusal(&["server", "--coalesce", "99years"]).contains("write a shorter time"));
     }
 }

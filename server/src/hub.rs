@@ -31,6 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use protocol::{Decoder, NameError, frame, text};
 use slab::Slab;
 use tracing::{debug, info};
@@ -47,8 +48,8 @@ pub use limits::Limits;
 pub use log::Log;
 pub use transmit::Transmit;
 
-/// Names a connection of one hub. Slots are used again, generations are not, so an identifier that
-/// outlived its connection names nothing.
+/// Names a connection of one hub. Slots are used again, generations only after 2^32 connections,
+/// so an identifier that outlived its connection names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId {
     /// Index of the connection in the slab.
@@ -120,7 +121,7 @@ impl Hub {
     #[must_use]
     pub fn new(limits: Limits, log: Arc<Log>) -> Self {
         assert!(
-            log.bytes_max() >= limits.frame_bytes_max(),
+            log.bytes_max() >= Log::charge(limits.frame_bytes_max()),
             "the log holds {} bytes and cannot take a frame of {}",
             log.bytes_max(),
             limits.frame_bytes_max()
@@ -177,12 +178,21 @@ impl Hub {
             _ => return Reading::Continue,
         }
         if let Some(held_back) = &mut session.input.held_back {
-            held_back.extend_from_slice(bytes);
+            // It was read before the driver heard of the pause.
+            *held_back = [held_back, bytes].concat().into();
             return Reading::Pause;
         }
-        let reading = self.ingest(id.slot, bytes, now);
+        let held_back = self.ingest(id.slot, bytes, None, now);
+        if held_back > 0 {
+            let rest = Bytes::copy_from_slice(&bytes[bytes.len() - held_back..]);
+            self.hold_back(id.slot, rest);
+        }
         self.use_room(now);
-        reading
+        if held_back > 0 {
+            Reading::Pause
+        } else {
+            Reading::Continue
+        }
     }
 
     /// The driver released the connection: its slot is free.
@@ -225,44 +235,57 @@ impl Hub {
         self.log.log()
     }
 
-    /// Takes frames out of what a peer sent, as long as the log has room for what they may be.
-    fn ingest(&mut self, slot: u32, mut bytes: &[u8], now: Instant) -> Reading {
+    /// Takes frames out of what a peer sent, as long as the log has room for what they may be;
+    /// `room` is for the first. Returns how many bytes, at the end, are to be held back.
+    fn ingest(
+        &mut self,
+        slot: u32,
+        mut bytes: &[u8],
+        room: Option<Reservation>,
+        now: Instant,
+    ) -> usize {
+        let mut room = room.map(|room| Ok(Some(room)));
         let mut took_frames = false;
         let mut departure = None;
-        let mut reading = Reading::Continue;
-        loop {
-            let took = match self.room_for_next(slot) {
-                Ok(room) => self.take_frame(slot, &mut bytes, room),
-                Err(NoRoom) if bytes.is_empty() => break,
-                Err(NoRoom) => {
-                    self.sessions[slot as usize].input.held_back = Some(bytes.to_vec());
-                    self.paused.push_back(0, slot);
-                    reading = Reading::Pause;
-                    break;
-                }
+        let mut held_back = 0;
+        while !bytes.is_empty() {
+            let Ok(room) = room.take().unwrap_or_else(|| self.room_for_next(slot)) else {
+                held_back = bytes.len();
+                break;
             };
-            match took {
-                Ok(true) => took_frames = true,
-                Ok(false) => break,
-                Err(fault) => {
-                    departure = Some(fault);
-                    break;
-                }
+            let took = self.take_frame(slot, &mut bytes, room);
+            if let Ok(true) = took {
+                took_frames = true;
+                continue;
             }
+            self.log.gave_room_back();
+            departure = took.err();
+            break;
         }
         self.read_log();
         self.note_unfinished(slot, took_frames, now);
-        if let Some(departure) = departure {
-            self.depart(slot, &departure, now);
+        match departure {
+            Some(_) if self.is_parting(slot) => 0,
+            Some(departure) => {
+                self.depart(slot, &departure, now);
+                0
+            }
+            None => held_back,
         }
-        reading
+    }
+
+    /// The log has no room for what comes next: keeps `bytes` until it has.
+    fn hold_back(&mut self, slot: u32, bytes: Bytes) {
+        self.sessions[slot as usize].input.held_back = Some(bytes);
+        self.paused.push_back(0, slot);
     }
 
     /// What the next frame of a session needs in the log: nothing for a name, else room for the
-    /// longest message.
+    /// longest message. Those who wait for room come first.
     fn room_for_next(&self, slot: u32) -> Result<Option<Reservation>, NoRoom> {
         match self.sessions[slot as usize].phase {
             Phase::Naming { .. } => Ok(None),
+            _ if self.paused.front(0).is_some() => Err(NoRoom),
             _ => match self.log.reserve(self.limits.frame_bytes_max()) {
                 Some(room) => Ok(Some(room)),
                 None => Err(NoRoom),
@@ -352,28 +375,43 @@ impl Hub {
         }
     }
 
-    /// Goes on with the sessions whose reading was paused, first come first served, as far as the
+    /// Goes on with the sessions whose reading was paused, in turn and a message each, as far as the
     /// log has room.
     fn use_room(&mut self, now: Instant) {
-        if self.log.takes_back_forgot() {
-            if self.log.is_empty() {
-                self.spans.forget();
+        loop {
+            if self.log.takes_back_made_room() {
+                if self.log.is_empty() {
+                    self.spans.forget();
+                }
+                self.others_to_wake |= self.log.takes_back_wanted();
             }
-            self.others_to_wake |= self.log.takes_back_wanted();
-        }
-        while let Some(slot) = self.paused.front(0)
-            && self.log.reserve(self.limits.frame_bytes_max()).is_some()
-        {
+            let Some(slot) = self.paused.front(0) else {
+                return;
+            };
+            let Some(room) = self.log.reserve(self.limits.frame_bytes_max()) else {
+                return;
+            };
             self.paused.remove(slot);
-            let session = &mut self.sessions[slot as usize];
-            let id = session.id;
-            let held_back = session.input.held_back.take().unwrap_or_default();
-            // The time that we did not read is not the peer's fault.
-            session.input.unfinished_since = None;
-            if self.ingest(slot, &held_back, now) == Reading::Continue {
-                self.resumed.push_back(id);
-            }
+            self.go_on_reading(slot, room, now);
         }
+    }
+
+    /// Takes the next message out of what a session held back; when nothing is left, it may be read
+    /// from again.
+    fn go_on_reading(&mut self, slot: u32, room: Reservation, now: Instant) {
+        let input = &mut self.sessions[slot as usize].input;
+        let bytes = input.held_back.take().unwrap_or_default();
+        // The time that we did not read is not the peer's fault.
+        input.unfinished_since = None;
+        match self.ingest(slot, &bytes, Some(room), now) {
+            0 if self.is_parting(slot) => self.release(slot),
+            0 => self.resumed.push_back(self.sessions[slot as usize].id),
+            held_back => self.hold_back(slot, bytes.slice(bytes.len() - held_back..)),
+        }
+    }
+
+    fn is_parting(&self, slot: u32) -> bool {
+        matches!(self.sessions[slot as usize].phase, Phase::Parting)
     }
 
     fn session_mut(&mut self, id: ConnectionId) -> Option<&mut Session> {

@@ -103,7 +103,7 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub fn bind(config: Config) -> Result<Self, ServerError> {
-        let frame_bytes_max = config.limits.frame_bytes_max();
+        let frame_bytes_max = Log::charge(config.limits.frame_bytes_max());
         if config.log_bytes_max < frame_bytes_max {
             return Err(ServerError::LogTooSmall {
                 log_bytes_max: config.log_bytes_max,
@@ -159,6 +159,7 @@ impl Server {
         let driver = self.config.driver;
         let pin = self.config.pin;
         let mut threads = Vec::new();
+        let mut failed = None;
         for (thread, listener) in self.listeners.into_iter().enumerate() {
             let worker = Worker {
                 thread,
@@ -178,15 +179,21 @@ impl Server {
                 driver.run(worker)
             };
             let name = format!("serve-{thread}");
-            threads.push(thread::Builder::new().name(name).spawn(run)?);
+            match thread::Builder::new().name(name).spawn(run) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    self.control.advance(Stage::Stopped);
+                    failed = Some(ServerError::System(error));
+                    break;
+                }
+            }
         }
         // A thread that ends before it begins drops its end of the channel.
         drop(begun);
-        if begins.iter().take(threads.len()).count() == threads.len() {
+        if failed.is_none() && begins.iter().take(threads.len()).count() == threads.len() {
             ready(self.address);
         }
         let mut summary = Summary::default();
-        let mut failed = None;
         for thread in threads {
             match thread.join() {
                 Ok(Ok(counters)) => summary.counters += counters,

@@ -44,6 +44,8 @@ pub struct RingSizes {
     /// Size of a receive buffer. The kernel fills up to 32 in one go for one connection, and so much
     /// may come of one whose reading is to pause.
     pub buffer_bytes: u32,
+    /// Let a receive go on by itself, as kernels can since 6.0. Older ones are found out.
+    pub multishot_receive: bool,
 }
 
 impl Default for RingSizes {
@@ -53,6 +55,7 @@ impl Default for RingSizes {
             completions: 16_384,
             buffers: 128,
             buffer_bytes: 8 * 1024,
+            multishot_receive: true,
         }
     }
 }
@@ -96,7 +99,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
         buffers: Some(buffers),
         connections: Connections::new(),
         fixed_files,
-        multishot_receive: true,
+        multishot_receive: sizes.multishot_receive,
         starved: VecDeque::new(),
         accepting: Accepting::Armed,
         starving: false,
@@ -107,7 +110,14 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
 }
 
 /// Gives the ring a table of files, one place for each slot; returns its size (0: there is none).
+///
+/// Before 6.13 a receive in flight kept every file that left the table after it was armed
+/// (<https://github.com/axboe/liburing/issues/1192>): one quiet subscriber would have held on to all
+/// connections that came and went. There we do without.
 fn register_files(ring: &IoUring) -> u32 {
+    if kernel_version() < (6, 13) {
+        return 0;
+    }
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let entries = descriptors
         .and_then(|limit| u32::try_from(limit).ok())
@@ -119,6 +129,16 @@ fn register_files(ring: &IoUring) -> u32 {
             0
         }
     }
+}
+
+/// The kernel's major and minor version; (0, 0) when it does not say.
+fn kernel_version() -> (u32, u32) {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release
+        .split(|character: char| !character.is_ascii_digit())
+        .map_while(|digits| digits.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 struct Shell<'ring> {
@@ -157,6 +177,8 @@ struct Connection {
     /// What the send in flight reads from.
     sending: Option<Bytes>,
     receiving: Receiving,
+    /// How the receive was asked for.
+    multishot: bool,
     /// The hub wants no more input for now.
     paused: bool,
     /// The hub gave the connection up.
@@ -224,10 +246,11 @@ impl Shell<'_> {
         if self.hub.takes_back_wake_of_others() {
             self.control.ring_others(self.thread);
         }
+        // Looked at in every turn: under load there may be no wait to come back from.
+        let accept_again = self.accept_again(now);
         if self.hub.has_transmits() || !self.starved.is_empty() {
             return Wait::No;
         }
-        let accept_again = self.accept_again(now);
         let deadlines = [self.hub.poll_timeout(), accept_again];
         let next = deadlines.into_iter().flatten().min();
         Wait::UpTo(next.map(|at| at.saturating_duration_since(now)))
@@ -299,6 +322,7 @@ impl Shell<'_> {
             },
             sending: None,
             receiving: Receiving::Idle,
+            multishot: false,
             paused: false,
             released: false,
         };
@@ -331,7 +355,7 @@ impl Shell<'_> {
             Ok(bytes) => self.take_in(id, completion.buffer, bytes, now),
             Err(Errno::NOBUFS) => self.starved.push_back(id),
             Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => {}
-            Err(Errno::INVAL) if self.multishot_receive => {
+            Err(Errno::INVAL) if connection.multishot => {
                 debug!("no multishot receive");
                 self.multishot_receive = false;
             }
@@ -371,9 +395,10 @@ impl Shell<'_> {
         let Some(connection) = self.connections.get_mut(id) else {
             unreachable!("the hub sends to connections that it was not told are closed");
         };
+        assert!(connection.sending.is_none(), "one send at a time");
         let bytes = connection.sending.insert(bytes);
-        // SAFETY: `sending` keeps these bytes, which are immutable, until `sent` takes the
-        // completion; the connection stays as long (see `close_if_over`).
+        // SAFETY: `sending`, which was empty, keeps these bytes, which are immutable, until `sent`
+        // takes the completion; the connection stays as long (see `close_if_over`).
         let send = unsafe { Operation::send(id, connection.target, bytes) };
         self.queue.push(send);
     }
@@ -453,7 +478,8 @@ impl Shell<'_> {
             && !connection.released
         {
             connection.receiving = Receiving::Armed;
-            self.queue.push(if self.multishot_receive {
+            connection.multishot = self.multishot_receive;
+            self.queue.push(if connection.multishot {
                 Operation::receive_on(id, connection.target, GROUP)
             } else {
                 Operation::receive_once(id, connection.target, GROUP)

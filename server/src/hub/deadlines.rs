@@ -29,7 +29,9 @@ impl Hub {
             .sessions
             .iter()
             .filter(|(_, session)| {
-                given_up || session.deadline(&self.limits).is_some_and(|at| at <= now)
+                let in_use = matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_));
+                let deadline = session.deadline(&self.limits);
+                (given_up && in_use) || deadline.is_some_and(|at| at <= now)
             })
             .map(|(_, session)| session.id.slot)
             .collect();
@@ -59,7 +61,7 @@ impl Hub {
                 self.depart(slot, &departure, now);
             }
             Phase::Farewell(_) | Phase::Lingering { .. } => self.release(slot),
-            Phase::Released => {}
+            Phase::Parting | Phase::Released => {}
         }
     }
 

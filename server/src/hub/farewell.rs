@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
 
-use super::departure::Departure;
+use super::departure::{Departure, Reason};
 use super::session::{Farewell, Phase};
 use super::{Close, ConnectionId, Disconnect, Hub};
 
@@ -19,7 +19,10 @@ impl Hub {
             return;
         };
         match (&mut session.phase, how) {
-            (Phase::Released, _) => {}
+            (Phase::Released | Phase::Parting, _) => {}
+            (Phase::Joined(_), Disconnect::EndOfStream) if session.input.held_back.is_some() => {
+                self.part(id.slot);
+            }
             (Phase::Farewell(farewell), Disconnect::EndOfStream) => farewell.peer_has_left = true,
             (Phase::Farewell(_) | Phase::Lingering { .. }, _) => self.release(id.slot),
             (Phase::Naming { .. } | Phase::Joined(_), how) => {
@@ -57,18 +60,26 @@ impl Hub {
             self.depart(slot, &Departure::Shutdown, now);
         }
         let mut nameless = Vec::new();
+        let mut parting = Vec::new();
         for (_, session) in &mut self.sessions {
             // Nobody is listened to any more: what was not accepted by now is not, and nobody has
-            // to finish what they began to say.
-            session.input.held_back = None;
+            // to finish what they began to say. Reading goes on, to throw away.
             session.input.unfinished_since = None;
             self.paused.remove(session.id.slot);
-            if let Phase::Naming { .. } = session.phase {
-                nameless.push(session.id.slot);
+            if session.input.held_back.take().is_some() {
+                self.resumed.push_back(session.id);
+            }
+            match session.phase {
+                Phase::Naming { .. } => nameless.push(session.id.slot),
+                Phase::Parting => parting.push(session.id.slot),
+                _ => {}
             }
         }
         for slot in nameless {
             self.depart(slot, &Departure::Shutdown, now);
+        }
+        for slot in parting {
+            self.release(slot);
         }
     }
 
@@ -82,7 +93,7 @@ impl Hub {
                     self.depart(slot, &Departure::Shutdown, now);
                     self.release(slot);
                 }
-                Phase::Farewell(_) | Phase::Lingering { .. } => self.release(slot),
+                Phase::Farewell(_) | Phase::Lingering { .. } | Phase::Parting => self.release(slot),
                 Phase::Released => {}
             }
         }
@@ -124,18 +135,40 @@ impl Hub {
             Phase::Naming { .. } => {
                 debug!(peer = %session.peer, reason = %departure, "left before it gave a name");
             }
-            Phase::Farewell(_) | Phase::Lingering { .. } | Phase::Released => {
+            Phase::Farewell(_) | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {
                 unreachable!("a session departs once")
             }
         }
         self.counters.departed[reason] += 1;
-        session.input.held_back = None;
+        if session.input.held_back.take().is_some() {
+            // It is read from again, to throw away what comes.
+            self.resumed.push_back(session.id);
+        }
         let waits = session.in_flight.is_none();
         self.paused.remove(slot);
         if waits {
             self.conveyor.wait(slot);
         }
         self.sweep_by(now + self.limits.linger);
+    }
+
+    /// Instead of the first step, for a peer that left by itself while what it said is held back:
+    /// it leaves the log as a receiver, and stays an author until all of it is accepted.
+    fn part(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        let pending = session.pending(self.log.head());
+        self.conveyor.remove(slot, session.put_off_until());
+        let Phase::Joined(subscriber) = std::mem::replace(&mut session.phase, Phase::Parting)
+        else {
+            unreachable!("only a subscriber parts");
+        };
+        info!(name = %session.name, peer = %session.peer, reason = %Departure::Left, "left");
+        session.in_flight = None;
+        session.torn = bytes::Bytes::new();
+        self.subscribers -= 1;
+        self.log.leave(subscriber.cursor);
+        self.counters.discarded[Reason::Left] += pending;
+        self.counters.departed[Reason::Left] += 1;
     }
 
     /// Second step: all is said.
@@ -164,6 +197,8 @@ impl Hub {
             Phase::Farewell(Farewell { reason, .. }) | Phase::Lingering { reason, .. } => {
                 self.counters.discarded[reason] += pending;
             }
+            // It was accounted for when it left.
+            Phase::Parting => {}
             Phase::Naming { .. } | Phase::Joined(_) | Phase::Released => {
                 unreachable!("a session departs before it is released")
             }

@@ -2,8 +2,8 @@
 //!
 //! [`Log`] is shared by the hubs of all threads; appending takes a short lock. Each hub reads it
 //! through a [`Reader`], which holds what its subscribers are still owed and forgets what all of
-//! them have. Invariants: sequence numbers have no gap; the bytes of the messages that any reader
-//! still holds are at most `bytes_max`; a reader holds nothing that all its cursors have passed.
+//! them have. Invariants: sequence numbers have no gap; what is charged for the messages that any
+//! reader still holds is at most `bytes_max`; a reader holds nothing that all its cursors have passed.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -66,7 +66,7 @@ pub(super) struct Reservation {
 }
 
 impl Log {
-    /// An empty log that holds at most `bytes_max` bytes of frames.
+    /// An empty log that holds at most `bytes_max` bytes: see [`Self::charge`].
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -83,7 +83,15 @@ impl Log {
         })
     }
 
-    /// Bytes of the frames that are held, and of frames under way into the log.
+    /// What a frame of `frame_bytes` takes of the bound: itself, and what it costs to keep it.
+    #[must_use]
+    pub const fn charge(frame_bytes: usize) -> usize {
+        /// The message, its place in the lists of its readers, and what `Bytes` and `Arc` add.
+        const KEEPING_BYTES: usize = 160;
+        frame_bytes + KEEPING_BYTES
+    }
+
+    /// Bytes that are held, as charged, and those reserved for frames under way into the log.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.budget.bytes.load(Ordering::Relaxed)
@@ -144,8 +152,8 @@ pub(super) struct Reader {
     held: VecDeque<Held>,
     /// Cursors that stand behind the last message.
     at_head: usize,
-    /// Whether messages were forgotten since [`Reader::takes_back_forgot`].
-    forgot: bool,
+    /// Whether room may have been made since [`Reader::takes_back_made_room`].
+    made_room: bool,
 }
 
 #[derive(Debug)]
@@ -168,7 +176,7 @@ impl Reader {
             first,
             held: VecDeque::new(),
             at_head: 0,
-            forgot: false,
+            made_room: false,
         }
     }
 
@@ -201,15 +209,21 @@ impl Reader {
         self.held.is_empty()
     }
 
-    /// Whether messages were forgotten, and so room may have been made, since the last call.
-    pub(super) fn takes_back_forgot(&mut self) -> bool {
-        std::mem::take(&mut self.forgot)
+    /// Whether messages were forgotten or room was given back since the last call.
+    pub(super) fn takes_back_made_room(&mut self) -> bool {
+        std::mem::take(&mut self.made_room)
+    }
+
+    /// A reservation was dropped and not used, which makes room as well.
+    pub(super) fn gave_room_back(&mut self) {
+        self.made_room = true;
     }
 
     /// Room for a frame of up to `bytes`. When there is none, [`Self::takes_back_wanted`] tells
     /// the next reader that makes room.
     pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         let budget = &self.log.budget;
+        let bytes = Log::charge(bytes);
         budget.reserve(bytes).or_else(|| {
             budget.wanted.store(true, Ordering::SeqCst);
             // Room that was made before `wanted` was seen would be missed.
@@ -224,7 +238,7 @@ impl Reader {
 
     /// Appends a message to the log. This reader sees it only by [`Self::read`].
     pub(super) fn append(&self, mut reserved: Reservation, frame: Bytes, connection: ConnectionId) {
-        reserved.shrink_to(frame.len());
+        reserved.shrink_to(Log::charge(frame.len()));
         let message = Arc::new(Message {
             frame,
             author: Author {
@@ -252,6 +266,9 @@ impl Reader {
         while order.first < read_by_all {
             order.recent.pop_front();
             order.first += 1;
+        }
+        if order.recent.is_empty() {
+            order.recent.shrink_to(RESTING_ENTRIES);
         }
         drop(order);
         self.forget();
@@ -290,7 +307,7 @@ impl Reader {
         while self.held.front().is_some_and(|held| held.cursors == 0) {
             self.held.pop_front();
             self.first += 1;
-            self.forgot = true;
+            self.made_room = true;
         }
         if self.held.is_empty() {
             self.held.shrink_to(RESTING_ENTRIES);

@@ -6,6 +6,7 @@
 //!    └──fault──▶ Farewell      the peer is gone or took too long, from any state      │
 //!                    └──────────────────────────▶ Released ◀──────────────────────────┘
 //! ```
+//! One that leaves while what it said is held back passes through Parting on its way to Released.
 //! A session holds no queue: only a cursor into the log, what one send carries, and the rest of a
 //! frame that a send tore.
 
@@ -45,6 +46,9 @@ pub(super) enum Phase {
         since: Instant,
         reason: Reason,
     },
+    /// It has left, and what it said before is still held back: its messages are accepted as the
+    /// log has room, then it is released. It is sent nothing.
+    Parting,
     /// The driver is to release the connection; nothing more happens to it here.
     Released,
 }
@@ -77,7 +81,7 @@ pub(super) struct Input {
     /// When the first byte of a frame came whose last has not come.
     pub(super) unfinished_since: Option<Instant>,
     /// While the log has no room: what was read before the reading stopped.
-    pub(super) held_back: Option<Vec<u8>>,
+    pub(super) held_back: Option<Bytes>,
 }
 
 /// A send that the driver was given and has not reported on.
@@ -123,7 +127,7 @@ impl Session {
         match &self.phase {
             Phase::Joined(subscriber) => torn + subscriber.owed(head),
             Phase::Farewell(_) => torn + self.in_flight.as_ref().map_or(0, InFlight::messages),
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => 0,
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => 0,
         }
     }
 
@@ -147,7 +151,7 @@ impl Session {
             Phase::Farewell(Farewell { since, .. }) | Phase::Lingering { since, .. } => {
                 Some(*since + limits.linger)
             }
-            Phase::Released => None,
+            Phase::Parting | Phase::Released => None,
         }
     }
 

@@ -88,7 +88,7 @@ impl World {
             binary: false,
         };
         let room = *pick(&mut rng, &[1, 2, 5, 1000]);
-        let log = Log::new(limits.frame_bytes_max() * room);
+        let log = Log::new(Log::charge(limits.frame_bytes_max()) * room);
         let hubs: Vec<Hub> = (0..rng.random_range(1..=3))
             .map(|_| Hub::new(limits.clone(), Arc::clone(&log)))
             .collect();
@@ -367,7 +367,7 @@ impl World {
         self.observer.advance(from, from + new.len() as u64);
         self.observed_to += new.len() as u64;
         // Whoever makes room while others wait for it has them woken, as a hub does.
-        if self.observer.takes_back_forgot() && self.observer.takes_back_wanted() {
+        if self.observer.takes_back_made_room() && self.observer.takes_back_wanted() {
             self.sleeping.fill(true);
         }
         for message in new {

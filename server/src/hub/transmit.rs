@@ -127,6 +127,7 @@ impl Hub {
             Phase::Naming { .. }
             | Phase::Farewell(_)
             | Phase::Lingering { .. }
+            | Phase::Parting
             | Phase::Released => None,
         }
     }
@@ -157,7 +158,7 @@ impl Hub {
             Phase::Farewell(farewell) => {
                 self.counters.discarded[farewell.reason] += messages - begun;
             }
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => {}
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {}
         }
     }
 
@@ -197,7 +198,7 @@ impl Hub {
                     self.conveyor.wait(slot);
                 }
             }
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => {}
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {}
         }
     }
 }

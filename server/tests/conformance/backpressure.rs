@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
 
-use crate::support::{Driver, Peer, Served, Setup, counted_text, gather, introduce, said};
+use crate::support::{Driver, Peer, Served, Setup, counted_text, frame, gather, introduce, said};
 
 /// The longest message by default.
 const LARGE: usize = 64 * 1024;
@@ -75,7 +75,6 @@ fn a_receiver_that_pauses_has_everything_in_the_end(setup: Setup) {
 }
 
 fn a_full_log_makes_authors_wait(setup: Setup) {
-    const MESSAGES: usize = 60;
     let mut config = setup.config();
     config.log_bytes_max = 2 * config.limits.frame_bytes_max();
     let server = Served::configured(config);
@@ -84,22 +83,12 @@ fn a_full_log_makes_authors_wait(setup: Setup) {
     introduce(&ann, [&mut bob, &mut cat]);
     let mut slow = Peer::connect_narrow(server.address).named("slow");
     introduce(&slow, [&mut bob, &mut cat]);
-    let wire: Vec<u8> = (0..MESSAGES)
-        .flat_map(|number| {
-            [
-                format!("{LARGE:<10}").into_bytes(),
-                counted_text(number, LARGE),
-            ]
-        })
-        .flatten()
-        .collect();
-    let taken = write_until_stuck(&ann, &wire);
-    assert!(taken < wire.len(), "somebody holds all of {taken} bytes");
+    let (begun, rest) = say_until_stuck(&ann);
     thread::scope(|scope| {
-        scope.spawn(|| ann.write(&wire[taken..]));
+        scope.spawn(|| ann.write(&rest));
         for listener in [&mut bob, &mut cat, &mut slow] {
             scope.spawn(move || {
-                for number in 0..MESSAGES {
+                for number in 0..begun {
                     listener.expect("ann", counted_text(number, LARGE));
                 }
             });
@@ -151,19 +140,25 @@ fn a_flood_leaves_others_their_turn(setup: Setup) {
     server.end();
 }
 
-/// Writes as much as is taken; says how much that was. Stuck is who can write nothing for a while.
-fn write_until_stuck(peer: &Peer, bytes: &[u8]) -> usize {
+/// Says counted messages until nothing more is taken for a while. Returns how many were begun, and
+/// the rest of the last of them.
+fn say_until_stuck(peer: &Peer) -> (usize, Vec<u8>) {
+    /// More than the log and all kernel buffers on the way hold.
+    const MESSAGES_MAX: usize = 1000;
     let a_while = Timespec::try_from(Duration::from_millis(300)).unwrap();
-    let mut taken = 0;
-    while taken < bytes.len() {
-        let mut writable = [PollFd::new(peer.socket(), PollFlags::OUT)];
-        if poll(&mut writable, Some(&a_while)).unwrap() == 0 {
-            break;
+    for number in 0..MESSAGES_MAX {
+        let mut wire = frame(counted_text(number, LARGE));
+        while !wire.is_empty() {
+            let mut writable = [PollFd::new(peer.socket(), PollFlags::OUT)];
+            if poll(&mut writable, Some(&a_while)).unwrap() == 0 {
+                return (number + 1, wire);
+            }
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let taken = send(peer.socket(), &wire, flags).unwrap_or(0);
+            wire.drain(..taken);
         }
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        taken += send(peer.socket(), &bytes[taken..], flags).unwrap_or(0);
     }
-    taken
+    panic!("somebody holds {MESSAGES_MAX} messages of {LARGE} bytes");
 }
 
 on_every_driver!(

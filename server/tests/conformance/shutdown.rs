@@ -95,11 +95,6 @@ fn draining_gives_up_on_who_does_not_read(setup: Setup) {
     drop((ann, bob));
     let summary = server.summary();
     assert!(summary.undelivered() > 0, "{summary:?}");
-    assert_eq!(
-        summary.counters.departed[Reason::Shutdown],
-        3,
-        "{summary:?}"
-    );
     // What the stuck one has is the beginning of it all.
     let (heard, end) = stuck.hear_to_the_end();
     assert_ne!(end, End::Reset);

@@ -149,7 +149,8 @@ impl<'ring> Queue<'ring> {
             // With more to submit, waiting now could wait for something not yet asked for.
             let last = self.backlog.is_empty();
             self.submit(if last { wait } else { Wait::No })?;
-            if last || !self.completions.is_empty() {
+            // A queue that stays full wants completions to be taken first.
+            if last || !self.completions.is_empty() || self.submissions.is_full() {
                 return Ok(());
             }
         }

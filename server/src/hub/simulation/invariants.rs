@@ -70,7 +70,7 @@ fn check_places(hub: &Hub) {
                 assert!(!rests || subscriber.cursor == hub.log.head());
             }
             Phase::Farewell(_) => assert!(places == 1 && !rests && !is_put_off),
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Released => {
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {
                 assert_eq!(places, 0, "{session:?} is sent nothing");
             }
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use gathering::{gather, introduce};
 pub(crate) use message::{Message, counted_text, said};
-pub(crate) use peer::{End, Peer};
+pub(crate) use peer::{End, Peer, frame};
 pub(crate) use program::Program;
 pub(crate) use served::Served;
 pub(crate) use server::{Driver, hub::Reason};

@@ -29,6 +29,18 @@ impl Setup {
                 completions: 4,
                 buffers: 4,
                 buffer_bytes: 1024,
+                multishot_receive: true,
+            },
+            ..Self::of(Driver::Uring, 1)
+        }
+    }
+
+    /// A ring as of kernels before 6.0.
+    pub(crate) fn of_single_receives() -> Self {
+        Self {
+            ring: RingSizes {
+                multishot_receive: false,
+                ..RingSizes::default()
             },
             ..Self::of(Driver::Uring, 1)
         }
@@ -59,6 +71,7 @@ macro_rules! on_every_driver {
         on_every_driver!(@ uring_on_1_thread, Setup::of(Driver::Uring, 1), $($test)*);
         on_every_driver!(@ uring_on_3_threads, Setup::of(Driver::Uring, 3), $($test)*);
         on_every_driver!(@ uring_of_tiny_rings, Setup::of_tiny_rings(), $($test)*);
+        on_every_driver!(@ uring_of_single_receives, Setup::of_single_receives(), $($test)*);
     };
     (@ $way:ident, $setup:expr, $($test:ident)*) => {
         mod $way {
