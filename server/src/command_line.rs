@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
-use crate::hub::Limits;
+use crate::hub::{Coalesce, Limits};
 use crate::server::Config;
 
 /// Relays each message of a client to all other clients.
@@ -49,9 +49,10 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "BYTES", default_value_t = 67_108_864)]
     log_bytes: u64,
 
-    /// Least time between two sends of messages to the same client: trades latency for CPU
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
-    coalesce: Duration,
+    /// Least time between two sends of messages to the same client: `auto` (a quarter more than a
+    /// round of all clients takes), or a time such as 50ms, which trades latency for CPU; 0s: none
+    #[arg(long, value_name = "auto|TIME", default_value = "auto", value_parser = coalesce)]
+    coalesce: Coalesce,
 
     /// How long a new connection may take to give its name
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
@@ -122,6 +123,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err("longer than 365 days; write a shorter time".into());
     }
     Ok(duration)
+}
+
+fn coalesce(text: &str) -> Result<Coalesce, String> {
+    match text {
+        "auto" => Ok(Coalesce::Auto),
+        time => duration(time).map(Coalesce::Fixed),
+    }
 }
 
 fn patience(text: &str) -> Result<Duration, String> {

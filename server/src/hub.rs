@@ -18,6 +18,7 @@ mod farewell;
 mod limits;
 mod lists;
 mod log;
+mod pace;
 mod session;
 #[cfg(test)]
 mod simulation;
@@ -39,6 +40,7 @@ use tracing::{debug, info};
 use conveyor::Conveyor;
 use lists::Lists;
 use log::{Reader, Reservation};
+use pace::Pace;
 use session::{Phase, Session, Subscriber};
 use span::Spans;
 
@@ -46,6 +48,7 @@ pub use counters::{Counters, PerReason};
 pub use departure::{Departure, Reason};
 pub use limits::Limits;
 pub use log::Log;
+pub use pace::Coalesce;
 pub use transmit::Transmit;
 
 /// Names a connection of one hub. Slots are used again, generations only after 2^32 connections,
@@ -100,6 +103,7 @@ pub struct Hub {
     log: Reader,
     spans: Spans,
     conveyor: Conveyor,
+    pace: Pace,
     /// Sessions whose reading is paused, in the order in which they will go on.
     paused: Lists<1>,
     resumed: VecDeque<ConnectionId>,
@@ -128,6 +132,7 @@ impl Hub {
         );
         Self {
             spans: Spans::new(limits.span_bytes_max),
+            pace: Pace::new(limits.coalesce),
             limits,
             sessions: Slab::new(),
             next_generation: 0,

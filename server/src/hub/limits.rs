@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Coalesce;
+
 /// The hub's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -11,9 +13,9 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Most that one send carries, unless a single message is longer.
     pub span_bytes_max: usize,
-    /// Least time between two sends of messages to the same receiver; 0: none. What gathers in it
-    /// goes out as one, which costs latency and saves sends.
-    pub coalesce: Duration,
+    /// Least time between two sends of messages to the same receiver. What gathers in it goes out as
+    /// one.
+    pub coalesce: Coalesce,
     /// How long a new connection has to give its name.
     pub handshake_timeout: Duration,
     /// How long a frame may take from its first byte to its last.
@@ -32,7 +34,7 @@ impl Default for Limits {
             name_bytes_max: 64,
             message_bytes_max: 64 * 1024,
             span_bytes_max: 64 * 1024,
-            coalesce: Duration::ZERO,
+            coalesce: Coalesce::Auto,
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(30),
             write_deadline: Duration::from_secs(30),

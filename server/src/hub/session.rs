@@ -60,7 +60,7 @@ pub(super) struct Subscriber {
     pub(super) cursor: u64,
     /// How many of its own messages stand between its cursor and the head.
     pub(super) own_ahead: u64,
-    /// Before this time it is not sent to again: see [`Limits::coalesce`].
+    /// Before this time it is not sent to again: see [`super::pace`].
     pub(super) put_off_until: Option<Instant>,
 }
 

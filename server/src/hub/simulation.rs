@@ -80,7 +80,10 @@ impl World {
             name_bytes_max: 12,
             message_bytes_max: *pick(&mut rng, &[0, 1, 30, 300]),
             span_bytes_max: *pick(&mut rng, &[1, 100, 1000, 65_536]),
-            coalesce: *pick(&mut rng, &[0, 0, 10, 3000].map(Duration::from_millis)),
+            coalesce: match rng.random_range(0..4) {
+                0 => Coalesce::Auto,
+                _ => Coalesce::Fixed(*pick(&mut rng, &[0, 10, 3000].map(Duration::from_millis))),
+            },
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(15),
             write_deadline: Duration::from_secs(20),
@@ -196,7 +199,11 @@ impl World {
             let Some(transmit) = self.hubs[hub].poll_transmit(self.now) else {
                 break;
             };
-            let (now, coalesce) = (self.now, self.limits.coalesce);
+            let now = self.now;
+            let coalesce = match self.limits.coalesce {
+                Coalesce::Fixed(pause) => pause,
+                Coalesce::Auto => Duration::ZERO,
+            };
             let draining = self.hubs[hub].is_draining();
             let session = &self.hubs[hub].sessions[transmit.id.slot as usize];
             let is_span = session.in_flight.as_ref().is_some_and(|in_flight| {

@@ -41,14 +41,14 @@ impl Hub {
                 content,
             });
             let id = session.id;
-            if let Phase::Joined(subscriber) = &mut session.phase
-                && !self.limits.coalesce.is_zero()
-            {
-                subscriber.put_off_until = Some(now + self.limits.coalesce);
+            self.pace.sends(now);
+            if let Phase::Joined(subscriber) = &mut session.phase {
+                subscriber.put_off_until = self.pace.next(self.subscribers, now);
             }
             self.sweep_by(now + self.limits.write_deadline);
             return Some(Transmit { id, bytes });
         }
+        self.pace.exhausted();
         None
     }
 

@@ -1,0 +1,173 @@
+//! Pace: how soon a subscriber is sent to again.
+//!
+//! Rounds that follow each other without a breath keep the receivers' side of the kernel as busy as
+//! ours: every send then meets a reader that is behind, and carries little. A subscriber that is left
+//! alone for a little longer than a round takes is sent the same messages in fewer sends, sooner.
+//! The automatic pace measures what a send costs while there is no pause between turns, and leaves
+//! each subscriber alone for a quarter more than a round of all of them takes; where a round takes
+//! next to no time, nobody is left alone.
+
+use std::time::{Duration, Instant};
+
+/// Least time between two sends of messages to the same receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coalesce {
+    /// A quarter more than a round takes, as measured.
+    Auto,
+    /// This long; 0 is never.
+    Fixed(Duration),
+}
+
+/// The pace of one hub.
+#[derive(Debug)]
+pub(super) struct Pace {
+    coalesce: Coalesce,
+    /// The turn of the driver that is under way.
+    turn: Option<Turn>,
+    /// What a send costs, averaged over turns; 0 until it was measured.
+    send_ns: u64,
+    /// From here times are counted in steps of [`STEP`].
+    began: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    at: Instant,
+    sends: u32,
+    /// Nothing more was due in it: the driver may sleep before the next.
+    exhausted: bool,
+}
+
+/// Times are rounded up to whole steps, so that many subscribers are due at once and a turn of the
+/// driver is worth its while.
+const STEP: Duration = Duration::from_millis(1);
+
+/// Rounds shorter than this need no pause.
+const ROUND_MIN: Duration = Duration::from_millis(2);
+
+/// Nobody is left alone for longer.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// A turn weighs this much of the average: 1/16.
+const WEIGHT: u64 = 16;
+
+impl Pace {
+    pub(super) fn new(coalesce: Coalesce) -> Self {
+        Self {
+            coalesce,
+            turn: None,
+            send_ns: 0,
+            began: None,
+        }
+    }
+
+    /// A send is given to the driver in its turn at `now`.
+    pub(super) fn sends(&mut self, now: Instant) {
+        match &mut self.turn {
+            Some(turn) if turn.at == now => turn.sends += 1,
+            turn => {
+                let before = turn.replace(Turn {
+                    at: now,
+                    sends: 1,
+                    exhausted: false,
+                });
+                if let Some(before) = before.filter(|before| !before.exhausted) {
+                    self.learn(before, now);
+                }
+            }
+        }
+    }
+
+    /// Nothing more is due in this turn.
+    pub(super) fn exhausted(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.exhausted = true;
+        }
+    }
+
+    /// Before which time one of `subscribers`, sent to at `now`, is not sent to again.
+    pub(super) fn next(&mut self, subscribers: u64, now: Instant) -> Option<Instant> {
+        let pause = match self.coalesce {
+            Coalesce::Fixed(pause) => pause,
+            Coalesce::Auto => {
+                let round = Duration::from_nanos(self.send_ns.saturating_mul(subscribers));
+                if round < ROUND_MIN {
+                    return None;
+                }
+                (round + round / 4).min(PAUSE_MAX)
+            }
+        };
+        if pause.is_zero() {
+            return None;
+        }
+        let began = *self.began.get_or_insert(now);
+        let steps = (now + pause - began).as_nanos().div_ceil(STEP.as_nanos());
+        let until = began + STEP * u32::try_from(steps).ok()?;
+        Some(until)
+    }
+
+    fn learn(&mut self, turn: Turn, now: Instant) {
+        let turn_ns = u64::try_from((now - turn.at).as_nanos()).unwrap_or(u64::MAX);
+        let send_ns = turn_ns / u64::from(turn.sends);
+        if self.send_ns == 0 {
+            self.send_ns = send_ns;
+        }
+        // A turn in which the thread had no processor is no measure of a send.
+        let send_ns = send_ns.min(self.send_ns.saturating_mul(4));
+        self.send_ns = (self.send_ns * (WEIGHT - 1) + send_ns) / WEIGHT;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Turns of 100 sends, each of which takes 5 us.
+    fn after_some_turns(pace: &mut Pace, began: Instant) -> Instant {
+        let mut now = began;
+        for _ in 0..50 {
+            (0..100).for_each(|_| pace.sends(now));
+            now += Duration::from_micros(500);
+        }
+        now
+    }
+
+    #[test]
+    fn the_automatic_pace_is_a_quarter_more_than_a_round() {
+        let mut pace = Pace::new(Coalesce::Auto);
+        let began = Instant::now();
+        assert_eq!(pace.next(5_000, began), None, "nothing is known yet");
+        let now = after_some_turns(&mut pace, began);
+        let pause = pace.next(5_000, now).unwrap() - now;
+        let quarter_more = Duration::from_micros(5_000 * 5 * 5 / 4);
+        assert!(pause >= quarter_more && pause <= quarter_more + STEP);
+        assert_eq!(pace.next(100, now), None, "a short round needs no pause");
+    }
+
+    #[test]
+    fn time_that_the_driver_slept_is_no_measure() {
+        let mut pace = Pace::new(Coalesce::Auto);
+        let now = after_some_turns(&mut pace, Instant::now());
+        let before = pace.send_ns;
+        pace.sends(now);
+        pace.exhausted();
+        pace.sends(now + Duration::from_secs(9));
+        assert_eq!(pace.send_ns, before);
+    }
+
+    #[test]
+    fn a_fixed_pace_is_never_shorter_than_it_says() {
+        let mut pace = Pace::new(Coalesce::Fixed(Duration::from_micros(2_500)));
+        let began = Instant::now();
+        for offset_us in [0, 1, 400, 999, 1_000, 123_456] {
+            let now = began + Duration::from_micros(offset_us);
+            let pause = pace.next(1, now).unwrap() - now;
+            assert!(pause >= Duration::from_micros(2_500));
+            assert!(pause < Duration::from_micros(3_500));
+        }
+        assert_eq!(
+            Pace::new(Coalesce::Fixed(Duration::ZERO)).next(9, began),
+            None
+        );
+    }
+}
