@@ -24,7 +24,7 @@ pub(super) struct Pace {
     coalesce: Coalesce,
     /// The turn of the driver that is under way.
     turn: Option<Turn>,
-    /// What a send costs, averaged over turns; 0 until it was measured.
+    /// What a send costs when nothing disturbs it; 0 until it was measured.
     send_ns: u64,
     /// From here times are counted in steps of [`STEP`].
     began: Option<Instant>,
@@ -48,8 +48,10 @@ const ROUND_MIN: Duration = Duration::from_millis(2);
 /// Nobody is left alone for longer.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
-/// A turn weighs this much of the average: 1/16.
-const WEIGHT: u64 = 16;
+/// The estimate follows a cheaper turn by 1/8 and a dearer one by 1/64 of the difference: a turn in
+/// which the thread had to wait for a processor is no measure of a send.
+const FALL: u64 = 8;
+const RISE: u64 = 64;
 
 impl Pace {
     pub(super) fn new(coalesce: Coalesce) -> Self {
@@ -109,12 +111,14 @@ impl Pace {
     fn learn(&mut self, turn: Turn, now: Instant) {
         let turn_ns = u64::try_from((now - turn.at).as_nanos()).unwrap_or(u64::MAX);
         let send_ns = turn_ns / u64::from(turn.sends);
-        if self.send_ns == 0 {
-            self.send_ns = send_ns;
-        }
-        // A turn in which the thread had no processor is no measure of a send.
-        let send_ns = send_ns.min(self.send_ns.saturating_mul(4));
-        self.send_ns = (self.send_ns * (WEIGHT - 1) + send_ns) / WEIGHT;
+        self.send_ns = if self.send_ns == 0 {
+            send_ns
+        } else if send_ns < self.send_ns {
+            self.send_ns - (self.send_ns - send_ns) / FALL
+        } else {
+            let rise = (send_ns - self.send_ns).min(self.send_ns);
+            self.send_ns + rise.div_ceil(RISE)
+        };
     }
 }
 

@@ -1,7 +1,7 @@
 //! Peers come and go in every manner, and those who stay notice nothing of it.
 
 use crate::support::{
-    End, Message, Peer, Reason, Served, Setup, counted_text, gather, introduce, said,
+    End, Message, Peer, Program, Reason, Served, Setup, counted_text, gather, introduce, said,
 };
 
 fn what_was_said_before_leaving_is_heard_by_all(setup: Setup) {
@@ -60,6 +60,35 @@ fn resets_hurt_nobody_else(setup: Setup) {
     assert_eq!(counters.accepted, 63);
     // Some are seen as an end of the stream: a send that failed takes the error with it.
     assert!(counters.departed[Reason::Broken] > 0, "{counters:?}");
+}
+
+fn a_crowd_that_came_while_the_server_was_busy_gets_in(setup: Setup) {
+    const CROWD: usize = 600;
+    let server = Program::start(setup, &["--log", "warn"]);
+    let [mut ann, mut bob] = gather(server.address, ["ann", "bob"]);
+    server.hold();
+    let crowd: Vec<Peer> = (0..CROWD)
+        .map(|number| {
+            let guest = Peer::connect(server.address).named(&format!("guest {number}"));
+            guest.say("at last");
+            if number % 2 == 0 {
+                // The server sees its name, its message and its end all at once.
+                guest.close_half();
+            }
+            guest
+        })
+        .collect();
+    server.let_go();
+    let heard: Vec<Message> = (0..CROWD).map(|_| bob.hear()).collect();
+    assert!((0..CROWD).map(|_| ann.hear()).eq(heard.iter().cloned()));
+    let mut names: Vec<&String> = heard.iter().map(|message| &message.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), CROWD, "each of them once");
+    assert!(heard.iter().all(|message| message.text == b"at last"));
+    drop((ann, bob, crowd));
+    server.terminate();
+    assert_eq!(server.exit_code(), 0);
 }
 
 fn thousands_come_and_go(setup: Setup) {
@@ -166,6 +195,7 @@ fn who_takes_a_slot_again_gets_nothing_of_its_last_user(setup: Setup) {
 on_every_driver!(
     what_was_said_before_leaving_is_heard_by_all,
     resets_hurt_nobody_else,
+    a_crowd_that_came_while_the_server_was_busy_gets_in,
     thousands_come_and_go,
     who_takes_a_slot_again_gets_nothing_of_its_last_user,
 );

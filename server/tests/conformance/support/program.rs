@@ -79,7 +79,17 @@ impl Program {
 
     /// Asks it to end.
     pub(crate) fn terminate(&self) {
-        kill_process(self.pid(), Signal::TERM).expect("the child is there");
+        self.signal(Signal::TERM);
+    }
+
+    /// Keeps it from running, as if it were busy.
+    pub(crate) fn hold(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Ends what [`Self::hold`] began.
+    pub(crate) fn let_go(&self) {
+        self.signal(Signal::CONT);
     }
 
     /// The exit status, once it has ended by itself.
@@ -100,6 +110,10 @@ impl Program {
     pub(crate) fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id());
         std::fs::read_dir(folder).expect("it runs").count()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the child is there");
     }
 
     fn pid(&self) -> Pid {
