@@ -7,6 +7,7 @@ use clap::Parser;
 
 use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
 use crate::hub::{Coalesce, Limits};
+use crate::listener::DeadPeers;
 use crate::server::Config;
 
 /// Relays each message of a client to all other clients.
@@ -31,6 +32,18 @@ pub(crate) struct CommandLine {
     /// Keep each thread on a processor of its own
     #[arg(long)]
     pin: bool,
+
+    /// Most clients at once; 0: any number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    max_clients: u32,
+
+    /// Most clients at once from one IPv4 address or IPv6 /64 network; 0: any number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    max_clients_per_ip: u32,
+
+    /// Refuse a client whose name somebody has who is there
+    #[arg(long)]
+    unique_names: bool,
 
     /// Longest name of a client, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
@@ -62,6 +75,15 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
     frame_timeout: Duration,
 
+    /// How long a connection may be silent before the kernel asks whether its peer is still there;
+    /// three questions without an answer end it; 0s: never ask
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    keepalive: Duration,
+
+    /// How long what was sent may stay unacknowledged by the peer's kernel; 0s: as long as ours tries
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = user_timeout)]
+    user_timeout: Duration,
+
     /// How long a receiver may take nothing of what it is sent
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
     write_deadline: Duration,
@@ -88,7 +110,14 @@ impl CommandLine {
             driver: choose(self.driver, ring)?,
             threads: usize::from(self.threads),
             pin: self.pin,
+            dead_peers: DeadPeers {
+                keepalive: self.keepalive,
+                user_timeout: self.user_timeout,
+            },
             limits: Limits {
+                clients_max: limit(self.max_clients),
+                clients_per_address_max: limit(self.max_clients_per_ip),
+                unique_names: self.unique_names,
                 name_bytes_max: self.max_name_bytes as usize,
                 message_bytes_max: self.max_message_bytes as usize,
                 coalesce: self.coalesce,
@@ -125,6 +154,21 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// 0 on the command line is no limit.
+fn limit(most: u32) -> Option<u32> {
+    (most > 0).then_some(most)
+}
+
+/// The kernel takes it in milliseconds, as an `int`.
+fn user_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text)?;
+    match i32::try_from(timeout.as_millis()) {
+        Ok(0) if !timeout.is_zero() => Err("less than 1ms; write a longer time".into()),
+        Ok(_) => Ok(timeout),
+        Err(_) => Err("longer than 24 days; write a shorter time, or 0s".into()),
+    }
+}
+
 fn coalesce(text: &str) -> Result<Coalesce, String> {
     match text {
         "auto" => Ok(Coalesce::Auto),
@@ -157,6 +201,7 @@ mod tests {
         let config = CommandLine::parse_from(["server", "--driver", "epoll"]).config();
         let config = config.unwrap();
         assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.dead_peers, DeadPeers::default());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -24,6 +24,8 @@ pub(crate) enum Stage {
 pub(crate) struct Control {
     stage: AtomicU8,
     drain_timeout: Duration,
+    /// How many threads accept nothing more.
+    draining: AtomicUsize,
     bells: Vec<OwnedFd>,
 }
 
@@ -34,6 +36,7 @@ impl Control {
         Ok(Self {
             stage: AtomicU8::new(Stage::Serving as u8),
             drain_timeout,
+            draining: AtomicUsize::new(0),
             bells: (0..threads).map(bell).collect::<Result<_, _>>()?,
         })
     }
@@ -54,6 +57,19 @@ impl Control {
     pub(crate) fn advance(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::Release);
         self.bells.iter().for_each(ring);
+    }
+
+    /// The calling thread accepts nothing more; each says so once. The last has all of them woken.
+    pub(crate) fn drains(&self) {
+        let before = self.draining.fetch_add(1, Ordering::AcqRel);
+        if before + 1 == self.bells.len() {
+            self.bells.iter().for_each(ring);
+        }
+    }
+
+    /// Whether no thread accepts anything more, so that the log has its last message.
+    pub(crate) fn all_drain(&self) -> bool {
+        self.draining.load(Ordering::Acquire) == self.bells.len()
     }
 
     /// Tells all threads but `thread` that the log has something for them.

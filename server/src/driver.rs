@@ -3,6 +3,7 @@
 mod choice;
 mod connections;
 mod epoll;
+mod reserve;
 mod tokio_uring;
 mod uring;
 
@@ -11,7 +12,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use tracing::warn;
@@ -90,6 +91,19 @@ impl fmt::Display for Driver {
     }
 }
 
+/// Drains a hub in two steps: it accepts nothing more; once no other hub does either, it says goodbye
+/// to those who have all they are owed. May be called again and again.
+fn drain(hub: &mut Hub, control: &Control) {
+    let now = Instant::now();
+    if !hub.is_draining() {
+        hub.drain(control.drain_timeout(), now);
+        control.drains();
+    }
+    if control.all_drain() {
+        hub.say_goodbye(now);
+    }
+}
+
 /// Why `accept` gave no connection.
 #[derive(Debug)]
 enum AcceptError {
@@ -129,7 +143,7 @@ impl Starved {
     fn warn(&self) {
         warn!(
             error = %self.0,
-            "cannot accept connections for now; those that are there are served. \
+            "cannot keep new connections for now: they are refused; those that are there are served. \
              Raise the limit on open files (ulimit -n, LimitNOFILE=) to take more"
         );
     }

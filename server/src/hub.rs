@@ -10,6 +10,7 @@
 //! [`Log`], from its joining to its leaving, each exactly once and whole; at every step
 //! `owed = delivered + pending + discarded`; an event for a connection that is gone does nothing.
 
+mod admission;
 mod conveyor;
 mod counters;
 mod deadlines;
@@ -35,8 +36,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use protocol::{Decoder, NameError, frame, text};
 use slab::Slab;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
+use admission::Admission;
 use conveyor::Conveyor;
 use lists::Lists;
 use log::{Reader, Reservation};
@@ -96,6 +98,7 @@ struct NoRoom;
 #[derive(Debug)]
 pub struct Hub {
     limits: Limits,
+    admission: Arc<Admission>,
     sessions: Slab<Session>,
     next_generation: u32,
     /// Sessions in [`Phase::Joined`].
@@ -112,18 +115,32 @@ pub struct Hub {
     next_sweep: Option<Instant>,
     /// Set while draining: when to give up.
     drain_until: Option<Instant>,
+    /// Set while draining, once no hub accepts anything: whoever has all it is owed is told goodbye.
+    says_goodbye: bool,
     /// The hubs of other threads have something to look at.
     others_to_wake: bool,
     counters: Counters,
 }
 
 impl Hub {
-    /// A hub without connections, over a log that it may share with the hubs of other threads.
+    /// A hub without connections. [`Self::beside`] makes those of other threads.
     ///
     /// # Panics
     /// When the log's bound is below one frame of the largest size: no message could pass.
     #[must_use]
     pub fn new(limits: Limits, log: Arc<Log>) -> Self {
+        Self::sharing(limits, log, Arc::default())
+    }
+
+    /// A hub without connections for another thread: over the same log, and under the same limits,
+    /// which hold for both together.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let log = Arc::clone(self.log.log());
+        Self::sharing(self.limits.clone(), log, Arc::clone(&self.admission))
+    }
+
+    fn sharing(limits: Limits, log: Arc<Log>, admission: Arc<Admission>) -> Self {
         assert!(
             log.bytes_max() >= Log::charge(limits.frame_bytes_max()),
             "the log holds {} bytes and cannot take a frame of {}",
@@ -134,6 +151,7 @@ impl Hub {
             spans: Spans::new(limits.span_bytes_max),
             pace: Pace::new(limits.coalesce),
             limits,
+            admission,
             sessions: Slab::new(),
             next_generation: 0,
             subscribers: 0,
@@ -144,6 +162,7 @@ impl Hub {
             closes: VecDeque::new(),
             next_sweep: None,
             drain_until: None,
+            says_goodbye: false,
             others_to_wake: false,
             counters: Counters::default(),
         }
@@ -166,8 +185,25 @@ impl Hub {
         self.sweep_by(now + self.limits.handshake_timeout);
         if self.is_draining() {
             self.depart(id.slot, &Departure::Shutdown, now);
+            return id;
+        }
+        match self.admission.admit(peer.ip(), &self.limits) {
+            Ok(admitted) => self.sessions[id.slot as usize].admitted = Some(admitted),
+            Err(refusal) => {
+                warn!(%peer, reason = %refusal, "refused");
+                self.depart(id.slot, &refusal, now);
+            }
         }
         id
+    }
+
+    /// A peer connected for whom the driver has no descriptor to keep: counts it, and returns what to
+    /// tell it before it is closed.
+    #[must_use]
+    pub fn refuse(&mut self) -> Bytes {
+        self.counters.accepted += 1;
+        self.counters.departed[Reason::NoDescriptor] += 1;
+        Departure::NoDescriptor.notice()
     }
 
     /// Bytes came from a peer. All of them are taken.
@@ -236,7 +272,7 @@ impl Hub {
 
     /// The log this hub reads.
     #[must_use]
-    pub fn log(&self) -> &Log {
+    pub fn log(&self) -> &Arc<Log> {
         self.log.log()
     }
 
@@ -313,7 +349,13 @@ impl Hub {
             Err(error) => return Err(error.into()),
         };
         let Some(room) = room else {
-            session.name = text::name(payload, self.limits.name_bytes_max)?.into();
+            let name = text::name(payload, self.limits.name_bytes_max)?;
+            if self.limits.unique_names
+                && let Some(admitted) = &mut session.admitted
+            {
+                admitted.take_name(name)?;
+            }
+            session.name = name.into();
             self.join(slot);
             return Ok(true);
         };

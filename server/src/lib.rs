@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use command_line::CommandLine;
 
 pub use driver::{Driver, NoRing, RingSizes};
+pub use listener::DeadPeers;
 pub use server::{Config, Handle, Server, ServerError, Summary};
 
 /// Runs the server's program with `arguments`, the program's name first.

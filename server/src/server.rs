@@ -1,6 +1,7 @@
 //! A server: listeners, one hub and one driver a thread, one log.
 
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::sync::{Arc, mpsc};
@@ -14,7 +15,7 @@ use crate::control::{Control, Stage};
 use crate::descriptors;
 use crate::driver::{Driver, NoRing, RingSizes, Worker};
 use crate::hub::{Counters, Hub, Limits, Log, Reason};
-use crate::listener::listen_for;
+use crate::listener::{DeadPeers, listen_for};
 use crate::pin::pin_thread;
 
 /// What a server is made of.
@@ -28,6 +29,8 @@ pub struct Config {
     pub threads: usize,
     /// Keep each thread on a processor of its own.
     pub pin: bool,
+    /// When peers count as gone that say nothing.
+    pub dead_peers: DeadPeers,
     /// What connections may do.
     pub limits: Limits,
     /// Most bytes of messages that are held for those who have not been sent them.
@@ -112,7 +115,7 @@ impl Server {
         }
         let descriptors = descriptors::raise_limit();
         let address = config.listen;
-        let listeners = listen_for(address, config.threads)
+        let listeners = listen_for(address, config.threads, config.dead_peers)
             .map_err(|error| ServerError::Listen { address, error })?;
         Ok(Self {
             address: listeners[0].local_addr()?,
@@ -156,14 +159,17 @@ impl Server {
     pub fn run_and_tell(self, ready: impl FnOnce(SocketAddr)) -> Result<Summary, ServerError> {
         let (begun, begins) = mpsc::channel();
         let log = Log::new(self.config.log_bytes_max);
+        let first = Hub::new(self.config.limits.clone(), log);
+        let others: Vec<Hub> = (1..self.config.threads).map(|_| first.beside()).collect();
+        let hubs = iter::once(first).chain(others);
         let driver = self.config.driver;
         let pin = self.config.pin;
         let mut threads = Vec::new();
         let mut failed = None;
-        for (thread, listener) in self.listeners.into_iter().enumerate() {
+        for (thread, (listener, hub)) in self.listeners.into_iter().zip(hubs).enumerate() {
             let worker = Worker {
                 thread,
-                hub: Hub::new(self.config.limits.clone(), Arc::clone(&log)),
+                hub,
                 listener,
                 control: Arc::clone(&self.control),
                 ring: self.config.ring,

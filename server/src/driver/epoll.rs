@@ -19,7 +19,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use super::connections::Connections;
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker};
+use super::reserve::Reserve;
+use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Counters, Disconnect, Hub, Reading};
 
@@ -49,6 +50,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
         poll,
         accepting: Accepting::Ready,
         starving: false,
+        reserve: Reserve::new(),
         listener: Some(worker.listener),
         connections: Connections::new(),
         unread: VecDeque::new(),
@@ -68,6 +70,7 @@ struct Shell {
     accepting: Accepting,
     /// The operator was told that there is no descriptor left.
     starving: bool,
+    reserve: Reserve,
     connections: Connections<Connection>,
     /// Connections that are to be read from although no event says so.
     unread: VecDeque<ConnectionId>,
@@ -104,7 +107,7 @@ impl Shell {
                 Stage::Draining => {
                     // Refuses whoever comes now.
                     self.listener = None;
-                    self.hub.drain(self.control.drain_timeout(), Instant::now());
+                    drain(&mut self.hub, &self.control);
                 }
                 Stage::Stopped => return Ok(()),
             }
@@ -302,6 +305,7 @@ impl Shell {
                     if !std::mem::replace(&mut self.starving, true) {
                         error.warn();
                     }
+                    self.reserve.refuse_waiting(listener, || self.hub.refuse());
                     self.accepting = Accepting::Pausing(now + ACCEPT_PAUSE);
                     return;
                 }
@@ -310,8 +314,6 @@ impl Shell {
     }
 
     fn connect(&mut self, id: ConnectionId, stream: TcpStream, now: Instant) {
-        // Fails only on a connection that is broken, which reading will tell.
-        let _ = stream.set_nodelay(true);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let watched = watch(&self.poll, &stream, token_of(id), interest);
         let connection = Connection {

@@ -22,7 +22,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout_at};
 
 use super::connections::Connections;
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker};
+use super::reserve::Reserve;
+use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Counters, Disconnect, Hub, Reading};
 use operations::{readable, send};
@@ -86,7 +87,7 @@ async fn serve(worker: Worker) -> Counters {
                 // Ends the accepting task, and refuses whoever comes now.
                 let _ = shutdown(&listener, Shutdown::Both);
                 let mut hub = shell.hub.borrow_mut();
-                hub.drain(shell.control.drain_timeout(), Instant::now());
+                drain(&mut hub, &shell.control);
                 if hub.is_empty() {
                     break;
                 }
@@ -168,12 +169,11 @@ impl Shell {
 
     async fn accept(self: Rc<Self>, listener: Rc<TcpListener>) {
         let mut starving = false;
+        let mut reserve = Reserve::new();
         while self.control.stage() == Stage::Serving {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     starving = false;
-                    // Fails only on a connection that is broken, which reading will tell.
-                    let _ = stream.set_nodelay(true);
                     let id = self.hub.borrow_mut().accept(peer, Instant::now());
                     self.connect(id, stream);
                     self.work.notify_one();
@@ -187,6 +187,7 @@ impl Shell {
                         if !std::mem::replace(&mut starving, true) {
                             error.warn();
                         }
+                        reserve.refuse_waiting(&listener, || self.hub.borrow_mut().refuse());
                         sleep(ACCEPT_PAUSE).await;
                     }
                 },

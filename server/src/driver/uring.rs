@@ -23,7 +23,8 @@ use rustix::net::{Shutdown, shutdown};
 use tracing::{debug, info};
 
 use super::connections::Connections;
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, Worker};
+use super::reserve::Reserve;
+use super::{ACCEPT_PAUSE, AcceptError, CHUNK, Worker, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Counters, Disconnect, Hub, Reading};
 use buffers::{Buffers, GROUP};
@@ -103,6 +104,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
         starved: VecDeque::new(),
         accepting: Accepting::Armed,
         starving: false,
+        reserve: Reserve::new(),
     };
     shell.serve()?;
     shell.wind_down()?;
@@ -159,6 +161,7 @@ struct Shell<'ring> {
     accepting: Accepting,
     /// The operator was told that there is no descriptor left.
     starving: bool,
+    reserve: Reserve,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +221,7 @@ impl Shell<'_> {
                 Stage::Serving => {}
                 Stage::Draining => {
                     self.stop_accepting();
-                    self.hub.drain(self.control.drain_timeout(), Instant::now());
+                    drain(&mut self.hub, &self.control);
                 }
                 Stage::Stopped => return Ok(()),
             }
@@ -288,6 +291,9 @@ impl Shell<'_> {
                     if !std::mem::replace(&mut self.starving, true) {
                         starved.warn();
                     }
+                    if let Some(listener) = &self.listener {
+                        self.reserve.refuse_waiting(listener, || self.hub.refuse());
+                    }
                     self.accepting = Accepting::Pausing(Instant::now() + ACCEPT_PAUSE);
                     return;
                 }
@@ -306,7 +312,6 @@ impl Shell<'_> {
         let Ok(peer) = std::net::SocketAddr::try_from(peer) else {
             return;
         };
-        let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
         let id = self.hub.accept(peer, Instant::now());
         assert!(id.slot < SLOTS_MAX, "too many connections for one thread");
         let fd = socket.as_raw_fd();

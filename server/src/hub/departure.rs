@@ -35,6 +35,24 @@ pub enum Departure {
     /// A message that may not be relayed.
     #[error(transparent)]
     Message(#[from] MessageError),
+    /// As many clients as the server takes are there.
+    #[error("server is full ({clients_max} clients); try again later")]
+    Full {
+        /// The limit.
+        clients_max: u32,
+    },
+    /// As many clients as the server takes from one address are there.
+    #[error("too many clients from your address (limit {clients_max}); close one first")]
+    AddressFull {
+        /// The limit.
+        clients_max: u32,
+    },
+    /// The process can open no descriptor for it.
+    #[error("server has no descriptor left; try again later")]
+    NoDescriptor,
+    /// Names are unique, and somebody has this one.
+    #[error("name is taken; choose another")]
+    NameTaken,
     /// No name came.
     #[error("no name came within {}", Seconds(*within))]
     NoName {
@@ -73,19 +91,31 @@ pub enum Reason {
     Timeout,
     /// The peer did not take what it was sent.
     Stalled,
+    /// The server has as many clients as it takes.
+    Full,
+    /// The server has as many clients from one address as it takes.
+    AddressFull,
+    /// The process can open no more descriptors.
+    NoDescriptor,
+    /// The name was not free.
+    NameTaken,
     /// The server ends.
     Shutdown,
 }
 
 impl Reason {
     /// All reasons, in the order of their index in counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Left,
         Self::Broken,
         Self::Malformed,
         Self::TooLong,
         Self::Timeout,
         Self::Stalled,
+        Self::Full,
+        Self::AddressFull,
+        Self::NoDescriptor,
+        Self::NameTaken,
         Self::Shutdown,
     ];
 
@@ -99,6 +129,10 @@ impl Reason {
             Self::TooLong => "too_long",
             Self::Timeout => "timeout",
             Self::Stalled => "stalled",
+            Self::Full => "full",
+            Self::AddressFull => "address_full",
+            Self::NoDescriptor => "no_descriptor",
+            Self::NameTaken => "name_taken",
             Self::Shutdown => "shutdown",
         }
     }
@@ -116,6 +150,10 @@ impl Departure {
             Self::Name(_) => Reason::Malformed,
             Self::NoName { .. } | Self::UnfinishedFrame { .. } => Reason::Timeout,
             Self::Stalled { .. } => Reason::Stalled,
+            Self::Full { .. } => Reason::Full,
+            Self::AddressFull { .. } => Reason::AddressFull,
+            Self::NoDescriptor => Reason::NoDescriptor,
+            Self::NameTaken => Reason::NameTaken,
             Self::Shutdown => Reason::Shutdown,
         }
     }

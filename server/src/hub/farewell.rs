@@ -45,9 +45,8 @@ impl Hub {
         self.closes.pop_front()
     }
 
-    /// Begins the orderly end of the hub: nothing more is accepted from anyone, everyone is sent
-    /// what it is owed, told that the server shuts down, and closed. What is not done after
-    /// `timeout` is given up. The end is reached when [`Self::is_empty`].
+    /// Begins the orderly end of the hub: nothing more is accepted from anyone. What is not done after
+    /// `timeout` is given up.
     pub fn drain(&mut self, timeout: Duration, now: Instant) {
         if self.is_draining() {
             return;
@@ -56,9 +55,6 @@ impl Hub {
         self.drain_until = Some(now + timeout);
         self.sweep_by(now + timeout);
         self.conveyor.line_up_all();
-        while let Some(slot) = self.conveyor.next_resting() {
-            self.depart(slot, &Departure::Shutdown, now);
-        }
         let mut nameless = Vec::new();
         let mut parting = Vec::new();
         for (_, session) in &mut self.sessions {
@@ -83,9 +79,25 @@ impl Hub {
         }
     }
 
+    /// Goes on with the end once no hub over the same log accepts anything more: everyone is sent what
+    /// it is owed, told that the server shuts down, and closed. The end is reached when
+    /// [`Self::is_empty`].
+    pub fn say_goodbye(&mut self, now: Instant) {
+        debug_assert!(self.is_draining());
+        if std::mem::replace(&mut self.says_goodbye, true) {
+            return;
+        }
+        // What the others accepted before they stopped is still owed.
+        self.read_log();
+        while let Some(slot) = self.conveyor.next_resting() {
+            self.depart(slot, &Departure::Shutdown, now);
+        }
+    }
+
     /// Ends the hub at once: all connections are released, and what they are owed is given up.
     pub fn abandon(&mut self, now: Instant) {
         self.drain(Duration::ZERO, now);
+        self.say_goodbye(now);
         let slots: Vec<u32> = self.sessions.iter().map(|(_, it)| it.id.slot).collect();
         for slot in slots {
             match self.sessions[slot as usize].phase {
@@ -140,6 +152,7 @@ impl Hub {
             }
         }
         self.counters.departed[reason] += 1;
+        session.admitted = None;
         if session.input.held_back.take().is_some() {
             // It is read from again, to throw away what comes.
             self.resumed.push_back(session.id);
@@ -203,6 +216,7 @@ impl Hub {
                 unreachable!("a session departs before it is released")
             }
         }
+        session.admitted = None;
         session.in_flight = None;
         session.torn = bytes::Bytes::new();
         session.input.decoder = protocol::Decoder::new(0);

@@ -7,6 +7,12 @@ use super::Coalesce;
 /// The hub's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Most clients at once, over all threads; `None` is any number.
+    pub clients_max: Option<u32>,
+    /// Most clients at once from one IPv4 address or IPv6 /64 network; `None` is any number.
+    pub clients_per_address_max: Option<u32>,
+    /// Whether nobody may take the name of someone who is there.
+    pub unique_names: bool,
     /// Longest name.
     pub name_bytes_max: usize,
     /// Longest message.
@@ -31,6 +37,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            clients_max: None,
+            clients_per_address_max: None,
+            unique_names: false,
             name_bytes_max: 64,
             message_bytes_max: 64 * 1024,
             span_bytes_max: 64 * 1024,

@@ -181,7 +181,7 @@ impl Reader {
     }
 
     /// The log that is read.
-    pub(super) fn log(&self) -> &Log {
+    pub(super) fn log(&self) -> &Arc<Log> {
         &self.log
     }
 

@@ -16,6 +16,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use protocol::Decoder;
 
+use super::admission::Admitted;
 use super::departure::Reason;
 use super::log::Reader;
 use super::{ConnectionId, Limits};
@@ -24,6 +25,8 @@ use super::{ConnectionId, Limits};
 pub(super) struct Session {
     pub(super) id: ConnectionId,
     pub(super) peer: SocketAddr,
+    /// Its place among the clients; `None` for one that is on its way out.
+    pub(super) admitted: Option<Admitted>,
     pub(super) phase: Phase,
     pub(super) name: Box<str>,
     pub(super) input: Input,
@@ -109,6 +112,7 @@ impl Session {
         Self {
             id,
             peer,
+            admitted: None,
             phase: Phase::Naming { since: now },
             name: Box::default(),
             input: Input {

@@ -77,6 +77,9 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let limits = Limits {
+            clients_max: *pick(&mut rng, &[None, Some(20)]),
+            clients_per_address_max: *pick(&mut rng, &[None, Some(15)]),
+            unique_names: rng.random_bool(0.3),
             name_bytes_max: 12,
             message_bytes_max: *pick(&mut rng, &[0, 1, 30, 300]),
             span_bytes_max: *pick(&mut rng, &[1, 100, 1000, 65_536]),
@@ -92,9 +95,10 @@ impl World {
         };
         let room = *pick(&mut rng, &[1, 2, 5, 1000]);
         let log = Log::new(Log::charge(limits.frame_bytes_max()) * room);
-        let hubs: Vec<Hub> = (0..rng.random_range(1..=3))
-            .map(|_| Hub::new(limits.clone(), Arc::clone(&log)))
-            .collect();
+        let first = Hub::new(limits.clone(), Arc::clone(&log));
+        let others = (1..rng.random_range(1..=3)).map(|_| first.beside());
+        let mut hubs: Vec<Hub> = others.collect();
+        hubs.insert(0, first);
         let mut observer = Reader::new(log);
         let observed_to = observer.enter();
         Self {
@@ -154,12 +158,22 @@ impl World {
             return;
         }
         let hub = self.rng.random_range(0..self.hubs.len());
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        if self.rng.random_bool(0.02) {
+            let notice = self.hubs[hub].refuse();
+            assert_eq!(notice, Departure::NoDescriptor.notice());
+            return;
+        }
+        let address = SocketAddr::from(([127, 0, 0, self.rng.random_range(1..=2)], 1));
         let id = self.hubs[hub].accept(address, self.now);
         let manner = Manner::draw(&mut self.rng);
         self.peers_made += 1;
-        self.peers
-            .push(Peer::new(hub, id, manner, self.peers_made, &self.limits));
+        // Some take a name that may be taken.
+        let name = match self.rng.random_range(0..5) {
+            0 => "peer".into(),
+            _ => format!("peer{}", self.peers_made),
+        };
+        let peer = Peer::new(hub, id, manner, name, &mut self.rng, &self.limits);
+        self.peers.push(peer);
     }
 
     fn someone_speaks(&mut self) {
@@ -264,10 +278,10 @@ impl World {
     }
 
     fn release(&mut self, hub: usize, id: ConnectionId) {
-        let peer = self.peer_mut(hub, id);
+        let index = self.find_peer_at(hub, id).expect("it is there");
+        let mut peer = self.peers.remove(index);
         let in_flight = peer.in_flight.take();
-        peer.check_departure();
-        self.peers.retain(|peer| (peer.hub, peer.id) != (hub, id));
+        peer.check_departure(&self.order);
         if let Some((bytes, _)) = in_flight {
             // The kernel gives the buffer back before the descriptor may go.
             self.hubs[hub].transmitted(id, bytes.len(), self.now);
@@ -408,6 +422,11 @@ impl World {
             {
                 peer.joined_at = Some(subscriber.cursor);
             }
+            if let Phase::Farewell(farewell) = &session.phase {
+                let refusals = [Reason::Full, Reason::AddressFull, Reason::NameTaken];
+                let came_too_late = peer.joined_at.is_none() && farewell.reason == Reason::Shutdown;
+                peer.refused |= refusals.contains(&farewell.reason) || came_too_late;
+            }
         }
     }
 
@@ -455,8 +474,20 @@ impl World {
     }
 
     fn drain(&mut self) {
+        // Each in its time: what one hub accepts is still owed to the peers of one that drains already.
+        for hub in 0..self.hubs.len() {
+            self.hubs[hub].drain(Duration::from_secs(90), self.now);
+            for _ in 0..self.rng.random_range(0..30) {
+                self.step();
+                self.check();
+            }
+        }
+        self.observe();
+        for peer in &mut self.peers {
+            peer.was_there_at_the_end = peer.joined_at.is_some();
+        }
         for hub in &mut self.hubs {
-            hub.drain(Duration::from_secs(90), self.now);
+            hub.say_goodbye(self.now);
         }
         self.close_all();
     }
@@ -487,10 +518,14 @@ impl World {
         (!self.peers.is_empty()).then(|| self.rng.random_range(0..self.peers.len()))
     }
 
+    fn find_peer_at(&self, hub: usize, id: ConnectionId) -> Option<usize> {
+        let here = |peer: &Peer| (peer.hub, peer.id) == (hub, id);
+        self.peers.iter().position(here)
+    }
+
     fn find_peer(&mut self, hub: usize, id: ConnectionId) -> Option<&mut Peer> {
-        self.peers
-            .iter_mut()
-            .find(|peer| (peer.hub, peer.id) == (hub, id))
+        self.find_peer_at(hub, id)
+            .map(|index| &mut self.peers[index])
     }
 
     fn peer_mut(&mut self, hub: usize, id: ConnectionId) -> &mut Peer {

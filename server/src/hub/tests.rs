@@ -53,6 +53,8 @@ fn what_was_held_back_is_not_accepted_once_the_hub_drains() {
     let two = [frame::encode(b"one"), frame::encode(b"two")].concat();
     assert_eq!(hub.receive(author, &two, now), Reading::Pause);
     hub.drain(Duration::from_secs(1), now);
+    assert_eq!(hub.poll_close(), None, "another hub may have more for them");
+    hub.say_goodbye(now);
 
     let mut received = Vec::new();
     while let Some(transmit) = hub.poll_transmit(now) {

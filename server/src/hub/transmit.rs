@@ -185,7 +185,7 @@ impl Hub {
             Phase::Joined(subscriber) => {
                 if !session.torn.is_empty() || subscriber.cursor < self.log.head() {
                     self.conveyor.wait(slot);
-                } else if self.is_draining() {
+                } else if self.says_goodbye {
                     self.depart(slot, &super::Departure::Shutdown, now);
                 } else {
                     self.conveyor.rest(slot);

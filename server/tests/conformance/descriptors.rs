@@ -1,34 +1,41 @@
 //! Descriptors: what happens when they run out, and that they are given back.
 
-use std::time::Instant;
+use std::io::Write;
+use std::time::{Duration, Instant};
 
-use crate::support::{DEADLINE, Peer, Program, Setup, gather};
+use crate::support::{DEADLINE, End, Peer, Program, Setup, frame, gather, said};
 
-fn out_of_descriptors_newcomers_wait_until_others_leave(setup: Setup) {
+/// Out of descriptors the server says so to whoever comes, and goes on serving those who are there;
+/// when some have left, others may come.
+fn out_of_descriptors_newcomers_are_told_and_others_served(setup: Setup) {
     const DESCRIPTORS: u32 = 64;
     const GUESTS: usize = 70;
+    const WHY: &str = "server has no descriptor left; try again later";
     let server = Program::start_with_descriptors(DESCRIPTORS, setup);
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
     let mut guests: Vec<Peer> = (0..GUESTS)
         .map(|number| Peer::connect(server.address).named(&format!("guest {number}")))
         .collect();
-    server.line_with("cannot accept connections for now");
+    server.line_with("cannot keep new connections for now");
     for number in 0..20 {
         ann.say(format!("{number}"));
         bob.expect("ann", format!("{number}"));
     }
-    // Those who came first are in, and leave room for all who wait.
-    guests.drain(..40);
-    let mut missing: Vec<String> = guests.iter().map(|guest| guest.name.clone()).collect();
-    for guest in &guests {
-        guest.say("I am in");
+    // Some were told to go; those who are in hear each other until they leave.
+    let refused = said("*server*", format!("closing: {WHY}"));
+    let last = guests.last_mut().unwrap();
+    assert_eq!(last.hear_to_the_end(), (vec![refused], End::Orderly));
+    drop(guests);
+    // Whoever comes before the others are gone is refused as well, and comes again.
+    let mut newcomer = Peer::connect(server.address).named("newcomer");
+    newcomer.say("I am in");
+    while !bob.hears_something_within(Duration::from_millis(100)) {
+        newcomer = Peer::connect(server.address).named("newcomer");
+        // Refused before it could say so: then it says so in vain.
+        let _ = newcomer.socket().write_all(&frame("I am in"));
     }
-    while !missing.is_empty() {
-        let heard = bob.hear();
-        assert_eq!(heard.text, b"I am in");
-        missing.retain(|name| *name != heard.name);
-    }
-    drop((ann, bob, guests));
+    bob.expect("newcomer", "I am in");
+    drop((ann, bob, newcomer));
     server.terminate();
     assert_eq!(server.exit_code(), 0);
 }
@@ -64,6 +71,6 @@ fn descriptors_are_given_back(setup: Setup) {
 }
 
 on_every_driver!(
-    out_of_descriptors_newcomers_wait_until_others_leave,
+    out_of_descriptors_newcomers_are_told_and_others_served,
     descriptors_are_given_back,
 );

@@ -12,6 +12,7 @@
 #[macro_use]
 mod support;
 
+mod admission;
 mod backpressure;
 mod chat;
 mod churn;

@@ -1,5 +1,7 @@
 //! What must hold after every step of a simulated world.
 
+use std::collections::{HashMap, HashSet};
+
 use super::super::Hub;
 use super::super::session::{Content, Phase};
 use super::World;
@@ -10,6 +12,7 @@ impl World {
             check_accounts(hub);
             check_places(hub);
         }
+        self.check_admission();
         let log = self.hubs[0].log();
         assert!(log.bytes() <= log.bytes_max(), "the log keeps its bound");
     }
@@ -26,6 +29,35 @@ impl World {
             assert_eq!(hub.subscribers, 0);
         }
         assert_eq!(self.hubs[0].log().bytes(), 0, "at rest all is freed");
+    }
+}
+
+impl World {
+    /// The limits on who may come in hold over all hubs.
+    fn check_admission(&self) {
+        let sessions = || self.hubs.iter().flat_map(|hub| &hub.sessions);
+        let admitted = || {
+            let admitted = sessions().filter(|(_, session)| session.admitted.is_some());
+            admitted.map(|(_, session)| session)
+        };
+        let most = |limit: Option<u32>| limit.map_or(usize::MAX, |limit| limit as usize);
+        assert!(admitted().count() <= most(self.limits.clients_max));
+        let mut by_address = HashMap::<_, usize>::new();
+        admitted().for_each(|it| *by_address.entry(it.peer.ip()).or_default() += 1);
+        let most_here = by_address.values().copied().max().unwrap_or(0);
+        assert!(most_here <= most(self.limits.clients_per_address_max));
+        for (_, session) in sessions() {
+            let in_use = matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_));
+            assert_eq!(
+                session.admitted.is_some(),
+                in_use || matches!(session.phase, Phase::Parting)
+            );
+        }
+        if self.limits.unique_names {
+            let joined = admitted().filter(|session| !session.name.is_empty());
+            let names: HashSet<_> = joined.clone().map(|it| &it.name).collect();
+            assert_eq!(names.len(), joined.count(), "no name is taken twice");
+        }
     }
 }
 

@@ -32,6 +32,10 @@ pub(super) struct Peer {
     said: VecDeque<Bytes>,
     pub(super) paused: bool,
     pub(super) hung_up: bool,
+    /// A limit on those who come in, or the name of another, was in its way.
+    pub(super) refused: bool,
+    /// It had joined when the last hub stopped accepting.
+    pub(super) was_there_at_the_end: bool,
     pub(super) sees_end_of_stream: bool,
     pub(super) in_flight: Option<(Bytes, Instant)>,
     /// When it was last given messages.
@@ -63,10 +67,10 @@ impl Peer {
         hub: usize,
         id: ConnectionId,
         manner: Manner,
-        number: u32,
+        name: String,
+        rng: &mut impl Rng,
         limits: &Limits,
     ) -> Self {
-        let name = format!("peer{number}");
         assert!(name.len() <= limits.name_bytes_max);
         let mut peer = Self {
             hub,
@@ -76,6 +80,8 @@ impl Peer {
             said: VecDeque::new(),
             paused: false,
             hung_up: false,
+            refused: false,
+            was_there_at_the_end: false,
             sees_end_of_stream: false,
             in_flight: None,
             sent_to_at: None,
@@ -87,7 +93,7 @@ impl Peer {
         };
         match manner {
             // Some of the faulty never say their name, some break off in it.
-            Manner::Faulty if number.is_multiple_of(2) => {}
+            Manner::Faulty if rng.random_bool(0.5) => {}
             Manner::Faulty => peer.to_hub.extend(b"5         pe"),
             _ => peer.to_hub.extend(&frame::encode(peer.name.as_bytes())),
         }
@@ -196,13 +202,19 @@ impl Peer {
     }
 
     /// Called when the hub gives the peer up.
-    pub(super) fn check_departure(&self) {
-        let gone_by_itself = self.hung_up || self.manner != Manner::Healthy;
+    pub(super) fn check_departure(&self, order: &[Accepted]) {
+        let gone_by_itself = self.hung_up || self.manner != Manner::Healthy || self.refused;
         let told = String::from_utf8_lossy(&self.notice);
         assert!(
             gone_by_itself || told.ends_with("closing: server is shutting down"),
             "nobody healthy is sent away: {self:?}"
         );
+        if let Some(joined_at) = self.joined_at
+            && self.was_there_at_the_end
+            && !gone_by_itself
+        {
+            self.check_that_nothing_is_left(joined_at, order);
+        }
         if self.sees_end_of_stream {
             let mut decoder = protocol::Decoder::new(1000);
             let mut notice = &self.notice[..];
@@ -217,21 +229,28 @@ impl Peer {
         }
     }
 
+    fn check_that_nothing_is_left(&self, joined_at: u64, order: &[Accepted]) {
+        let from = self.next.max(joined_at);
+        let left = order[usize::try_from(from).unwrap()..]
+            .iter()
+            .filter(|accepted| (accepted.hub, accepted.author) != (self.hub, self.id))
+            .count();
+        assert_eq!((left, self.arrived), (0, 0), "all that was owed arrived");
+    }
+
     /// Called after the faults stopped.
     pub(super) fn check_that_all_arrived(&self, world: &World) {
         if self.is_departing(world) {
-            assert_ne!(self.manner, Manner::Healthy, "nobody healthy is sent away");
+            assert!(
+                self.refused || self.manner != Manner::Healthy,
+                "nobody healthy is sent away"
+            );
             return;
         }
         let Some(joined_at) = self.joined_at else {
             return;
         };
-        let from = self.next.max(joined_at);
-        let left = world.order[usize::try_from(from).unwrap()..]
-            .iter()
-            .filter(|accepted| (accepted.hub, accepted.author) != (self.hub, self.id))
-            .count();
-        assert_eq!((left, self.arrived), (0, 0), "all that was owed arrived");
+        self.check_that_nothing_is_left(joined_at, &world.order);
         if self.manner == Manner::Healthy && !self.hung_up {
             assert!(self.said.is_empty(), "all that was said was accepted");
         }

@@ -1,7 +1,7 @@
 //! A peer: one blocking socket that says whatever a test wants, and takes what it hears apart.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -37,6 +37,14 @@ impl Peer {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         Self::over(stream)
+    }
+
+    /// Connects from another address of this machine.
+    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+        socket.connect(&address.into()).expect("the server listens");
+        Self::over(socket.into())
     }
 
     /// Connects with small buffers and segments, so that the kernels on both sides hold next to

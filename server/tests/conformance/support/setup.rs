@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use server::{Config, Driver, RingSizes, hub::Limits};
+use server::{Config, DeadPeers, Driver, RingSizes, hub::Limits};
 
 /// A way of running a server.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +53,7 @@ impl Setup {
             driver: self.driver,
             threads: self.threads,
             pin: false,
+            dead_peers: DeadPeers::default(),
             limits: Limits::default(),
             log_bytes_max: 64 << 20,
             drain_timeout: Duration::from_secs(10),
