@@ -15,7 +15,9 @@ mod conveyor;
 mod counters;
 mod deadlines;
 mod departure;
+mod ended;
 mod farewell;
+mod histogram;
 mod limits;
 mod lists;
 mod log;
@@ -23,7 +25,9 @@ mod pace;
 mod session;
 #[cfg(test)]
 mod simulation;
+mod snapshot;
 mod span;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod transmit;
@@ -40,6 +44,7 @@ use tracing::{debug, info, warn};
 
 use admission::Admission;
 use conveyor::Conveyor;
+use ended::LastEnded;
 use lists::Lists;
 use log::{Reader, Reservation};
 use pace::Pace;
@@ -48,9 +53,13 @@ use span::Spans;
 
 pub use counters::{Counters, PerReason};
 pub use departure::{Departure, Reason};
+pub use ended::Ended;
+pub use histogram::Histogram;
 pub use limits::Limits;
 pub use log::Log;
 pub use pace::Coalesce;
+pub use snapshot::{Measures, Snapshot};
+pub use survey::{Sight, SortBy, Survey};
 pub use transmit::Transmit;
 
 /// Names a connection of one hub. Slots are used again, generations only after 2^32 connections,
@@ -120,6 +129,9 @@ pub struct Hub {
     /// The hubs of other threads have something to look at.
     others_to_wake: bool,
     counters: Counters,
+    /// All but the fan-out, which the log's reader sees.
+    measures: Measures,
+    last_ended: LastEnded,
 }
 
 impl Hub {
@@ -165,6 +177,8 @@ impl Hub {
             says_goodbye: false,
             others_to_wake: false,
             counters: Counters::default(),
+            measures: Measures::default(),
+            last_ended: LastEnded::default(),
         }
     }
 
@@ -294,7 +308,7 @@ impl Hub {
                 held_back = bytes.len();
                 break;
             };
-            let took = self.take_frame(slot, &mut bytes, room);
+            let took = self.take_frame(slot, &mut bytes, room, now);
             if let Ok(true) = took {
                 took_frames = true;
                 continue;
@@ -340,6 +354,7 @@ impl Hub {
         slot: u32,
         bytes: &mut &[u8],
         room: Option<Reservation>,
+        now: Instant,
     ) -> Result<bool, Departure> {
         let session = &mut self.sessions[slot as usize];
         let payload = match session.input.decoder.next(bytes) {
@@ -364,7 +379,7 @@ impl Hub {
         }
         let frame = frame::broadcast(session.name.as_bytes(), payload);
         debug!(name = %session.name, bytes = payload.len(), "message");
-        self.log.append(room, frame, session.id);
+        self.log.append(room, frame, session.id, now);
         self.counters.messages += 1;
         self.others_to_wake = true;
         Ok(true)

@@ -21,7 +21,7 @@ impl Hub {
         match (&mut session.phase, how) {
             (Phase::Released | Phase::Parting, _) => {}
             (Phase::Joined(_), Disconnect::EndOfStream) if session.input.held_back.is_some() => {
-                self.part(id.slot);
+                self.part(id.slot, now);
             }
             (Phase::Farewell(farewell), Disconnect::EndOfStream) => farewell.peer_has_left = true,
             (Phase::Farewell(_) | Phase::Lingering { .. }, _) => self.release(id.slot),
@@ -139,7 +139,7 @@ impl Hub {
             Phase::Joined(subscriber) => {
                 info!(name = %session.name, peer = %session.peer, reason = %departure, "left");
                 self.subscribers -= 1;
-                self.log.leave(subscriber.cursor);
+                self.log.leave(subscriber.cursor, now);
                 // What is on its way may still arrive; the rest never will.
                 let given_up = pending - session.pending(self.log.head());
                 self.counters.discarded[reason] += given_up;
@@ -153,6 +153,7 @@ impl Hub {
         }
         self.counters.departed[reason] += 1;
         session.admitted = None;
+        self.last_ended.remember(session, departure, now);
         if session.input.held_back.take().is_some() {
             // It is read from again, to throw away what comes.
             self.resumed.push_back(session.id);
@@ -167,7 +168,7 @@ impl Hub {
 
     /// Instead of the first step, for a peer that left by itself while what it said is held back:
     /// it leaves the log as a receiver, and stays an author until all of it is accepted.
-    fn part(&mut self, slot: u32) {
+    fn part(&mut self, slot: u32, now: Instant) {
         let session = &mut self.sessions[slot as usize];
         let pending = session.pending(self.log.head());
         self.conveyor.remove(slot, session.put_off_until());
@@ -179,9 +180,10 @@ impl Hub {
         session.in_flight = None;
         session.torn = bytes::Bytes::new();
         self.subscribers -= 1;
-        self.log.leave(subscriber.cursor);
+        self.log.leave(subscriber.cursor, now);
         self.counters.discarded[Reason::Left] += pending;
         self.counters.departed[Reason::Left] += 1;
+        self.last_ended.remember(session, &Departure::Left, now);
     }
 
     /// Second step: all is said.

@@ -6,12 +6,14 @@
 //! reader still holds is at most `bytes_max`; a reader holds nothing that all its cursors have passed.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::ConnectionId;
+use super::histogram::{Histogram, micros};
 
 /// The messages of all hubs, in their total order.
 #[derive(Debug)]
@@ -37,6 +39,11 @@ pub(super) struct Message {
     pub(super) frame: Bytes,
     /// Who sent it.
     pub(super) author: Author,
+    /// When.
+    pub(super) accepted_at: Instant,
+    /// One more than the microseconds from then until the last cursor of any reader had passed it, as
+    /// far as readers have forgotten it; 0 while it was owed to nobody.
+    passed_after_us: AtomicU64,
     /// Gives the bytes back when the last reader forgets the message.
     _reserved: Reservation,
 }
@@ -122,6 +129,19 @@ impl Budget {
     }
 }
 
+impl Message {
+    /// The last cursor of a reader passed it.
+    fn passed_at(&self, at: Instant) {
+        let after_us = micros(at.saturating_duration_since(self.accepted_at)) + 1;
+        self.passed_after_us.fetch_max(after_us, Ordering::Relaxed);
+    }
+
+    /// Microseconds from accepting it until the last cursor had passed; `None` when there was none.
+    fn fan_out_us(self) -> Option<u64> {
+        self.passed_after_us.into_inner().checked_sub(1)
+    }
+}
+
 impl Reservation {
     /// Keeps only `bytes` of what was reserved.
     fn shrink_to(&mut self, bytes: usize) {
@@ -150,6 +170,10 @@ pub(super) struct Reader {
     /// Sequence number of the first in `held`.
     first: u64,
     held: VecDeque<Held>,
+    /// Bytes of all frames that were read so far.
+    read_bytes: u64,
+    /// How long messages took that this reader was the last to forget.
+    fan_out: Histogram,
     /// Cursors that stand behind the last message.
     at_head: usize,
     /// Whether room may have been made since [`Reader::takes_back_made_room`].
@@ -159,6 +183,8 @@ pub(super) struct Reader {
 #[derive(Debug)]
 struct Held {
     message: Arc<Message>,
+    /// Bytes of all frames that were read before it.
+    begins_at: u64,
     /// Cursors that stand at this message.
     cursors: usize,
 }
@@ -175,6 +201,8 @@ impl Reader {
             index,
             first,
             held: VecDeque::new(),
+            read_bytes: 0,
+            fan_out: Histogram::new(),
             at_head: 0,
             made_room: false,
         }
@@ -237,7 +265,13 @@ impl Reader {
     }
 
     /// Appends a message to the log. This reader sees it only by [`Self::read`].
-    pub(super) fn append(&self, mut reserved: Reservation, frame: Bytes, connection: ConnectionId) {
+    pub(super) fn append(
+        &self,
+        mut reserved: Reservation,
+        frame: Bytes,
+        connection: ConnectionId,
+        now: Instant,
+    ) {
         reserved.shrink_to(Log::charge(frame.len()));
         let message = Arc::new(Message {
             frame,
@@ -245,6 +279,8 @@ impl Reader {
                 reader: self.index,
                 connection,
             },
+            accepted_at: now,
+            passed_after_us: AtomicU64::new(0),
             _reserved: reserved,
         });
         self.log.lock().recent.push_back(message);
@@ -258,8 +294,10 @@ impl Reader {
         for message in order.recent.range(known..) {
             self.held.push_back(Held {
                 message: Arc::clone(message),
+                begins_at: self.read_bytes,
                 cursors: std::mem::take(&mut self.at_head),
             });
+            self.read_bytes += message.frame.len() as u64;
         }
         order.read_to[self.index] = self.head();
         let read_by_all = order.read_to.iter().copied().min().unwrap_or(order.first);
@@ -271,7 +309,7 @@ impl Reader {
             order.recent.shrink_to(RESTING_ENTRIES);
         }
         drop(order);
-        self.forget();
+        self.forget(None);
     }
 
     /// The messages from `cursor` on.
@@ -287,25 +325,48 @@ impl Reader {
     }
 
     /// Moves a cursor forward.
-    pub(super) fn advance(&mut self, from: u64, to: u64) {
+    pub(super) fn advance(&mut self, from: u64, to: u64, now: Instant) {
         debug_assert!(from <= to);
         *self.cursors_at(to) += 1;
-        self.leave(from);
+        self.leave(from, now);
     }
 
     /// Ends a cursor.
-    pub(super) fn leave(&mut self, cursor: u64) {
+    pub(super) fn leave(&mut self, cursor: u64, now: Instant) {
         let cursors = self.cursors_at(cursor);
         *cursors = cursors.checked_sub(1).expect("a cursor stands here");
         if *cursors == 0 && cursor == self.first {
-            self.forget();
+            self.forget(Some(now));
         }
     }
 
-    /// Forgets what all cursors have passed.
-    fn forget(&mut self) {
-        while self.held.front().is_some_and(|held| held.cursors == 0) {
-            self.held.pop_front();
+    /// Bytes of frames from `cursor` to the head.
+    pub(super) fn bytes_from(&self, cursor: u64) -> u64 {
+        let held = self.held.get(self.position(cursor));
+        held.map_or(0, |held| self.read_bytes - held.begins_at)
+    }
+
+    /// Bytes of frames from the hindmost cursor to the head.
+    pub(super) fn backlog_bytes_max(&self) -> u64 {
+        self.bytes_from(self.first)
+    }
+
+    /// How long messages took from being accepted until the last cursor had passed them, for those
+    /// that this reader was the last to forget.
+    pub(super) fn fan_out(&self) -> &Histogram {
+        &self.fan_out
+    }
+
+    /// Forgets what all cursors have passed: at `passed_at`, unless there was none.
+    fn forget(&mut self, passed_at: Option<Instant>) {
+        while let Some(held) = self.held.pop_front_if(|held| held.cursors == 0) {
+            if let Some(at) = passed_at {
+                held.message.passed_at(at);
+            }
+            // Whoever is left with it alone is the last of all readers.
+            if let Some(after_us) = Arc::into_inner(held.message).and_then(Message::fan_out_us) {
+                self.fan_out.record(after_us);
+            }
             self.first += 1;
             self.made_room = true;
         }

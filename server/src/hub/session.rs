@@ -27,12 +27,19 @@ pub(super) struct Session {
     pub(super) peer: SocketAddr,
     /// Its place among the clients; `None` for one that is on its way out.
     pub(super) admitted: Option<Admitted>,
+    pub(super) accepted_at: Instant,
     pub(super) phase: Phase,
     pub(super) name: Box<str>,
     pub(super) input: Input,
     pub(super) in_flight: Option<InFlight>,
     /// The rest of a frame of which the peer has the beginning; goes out before anything else.
     pub(super) torn: Bytes,
+    /// Messages it was sent whole.
+    pub(super) sent_messages: u64,
+    /// Bytes the kernel took for it.
+    pub(super) sent_bytes: u64,
+    /// When the kernel last took one.
+    pub(super) progress_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -113,6 +120,7 @@ impl Session {
             id,
             peer,
             admitted: None,
+            accepted_at: now,
             phase: Phase::Naming { since: now },
             name: Box::default(),
             input: Input {
@@ -122,6 +130,9 @@ impl Session {
             },
             in_flight: None,
             torn: Bytes::new(),
+            sent_messages: 0,
+            sent_bytes: 0,
+            progress_at: None,
         }
     }
 
@@ -179,9 +190,9 @@ impl Subscriber {
     }
 
     /// Moves the cursor to `end`, past `messages` of others and whatever own ones lie between.
-    pub(super) fn advance(&mut self, log: &mut Reader, end: u64, messages: u64) {
+    pub(super) fn advance(&mut self, log: &mut Reader, end: u64, messages: u64, now: Instant) {
         self.own_ahead -= end - self.cursor - messages;
-        log.advance(self.cursor, end);
+        log.advance(self.cursor, end, now);
         self.cursor = end;
     }
 

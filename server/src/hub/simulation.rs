@@ -385,7 +385,8 @@ impl World {
         self.observer.read();
         let from = self.observed_to;
         let new: Vec<_> = self.observer.from(from).cloned().collect();
-        self.observer.advance(from, from + new.len() as u64);
+        self.observer
+            .advance(from, from + new.len() as u64, self.now);
         self.observed_to += new.len() as u64;
         // Whoever makes room while others wait for it has them woken, as a hub does.
         if self.observer.takes_back_made_room() && self.observer.takes_back_wanted() {

@@ -3,6 +3,8 @@
 //! A span of one message is the message's own frame. A longer one is merged once and shared by all
 //! who stand at the same cursor; only an author, who skips its own messages, gets one of its own.
 
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
 
 use super::ConnectionId;
@@ -15,6 +17,8 @@ pub(super) struct Span {
     pub(super) bytes: Bytes,
     /// How many messages that is.
     pub(super) messages: u32,
+    /// When the first of them was accepted; `None` when there is none.
+    pub(super) oldest: Option<Instant>,
     /// The cursor of a subscriber that has all of it.
     pub(super) end: u64,
 }
@@ -73,6 +77,7 @@ impl Spans {
     fn merge(&self, log: &Reader, cursor: u64, skipped: impl Fn(&Message) -> bool) -> Span {
         let mut bytes = 0;
         let mut messages = 0;
+        let mut oldest = None;
         let mut end = cursor;
         for message in log.from(cursor) {
             if !skipped(message) {
@@ -80,6 +85,7 @@ impl Spans {
                     break;
                 }
                 bytes += message.frame.len();
+                oldest.get_or_insert(message.accepted_at);
                 messages += 1;
             }
             end += 1;
@@ -101,6 +107,7 @@ impl Spans {
         Span {
             bytes,
             messages,
+            oldest,
             end,
         }
     }

@@ -7,13 +7,20 @@ use protocol::frame;
 
 use super::*;
 
-fn join(hub: &mut Hub, name: &str, now: Instant) -> ConnectionId {
+pub(super) fn join(hub: &mut Hub, name: &str, now: Instant) -> ConnectionId {
     let id = hub.accept(SocketAddr::from(([127, 0, 0, 1], 1)), now);
     assert_eq!(
         hub.receive(id, &frame::encode(name.as_bytes()), now),
         Reading::Continue
     );
     id
+}
+
+/// Everything that is due is taken by the kernel at once.
+pub(super) fn deliver_all(hub: &mut Hub, now: Instant) {
+    while let Some(transmit) = hub.poll_transmit(now) {
+        hub.transmitted(transmit.id, transmit.bytes.len(), now);
+    }
 }
 
 fn hub_with_room_for_one_message() -> Hub {

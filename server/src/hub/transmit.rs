@@ -28,7 +28,7 @@ impl Hub {
             if self.is_put_off(slot, now) {
                 continue;
             }
-            let Some((bytes, content)) = self.next_content(slot) else {
+            let Some((bytes, content)) = self.next_content(slot, now) else {
                 self.go_on(slot, now);
                 // It passed its own messages, and may have been the last to.
                 self.use_room(now);
@@ -70,11 +70,15 @@ impl Hub {
             return;
         };
         assert!(sent <= in_flight.bytes.len(), "more sent than was given");
+        session.sent_bytes += sent as u64;
+        if sent > 0 {
+            session.progress_at = Some(now);
+        }
         self.counters.sends += 1;
         self.counters.short_sends += u64::from(sent < in_flight.bytes.len());
         match in_flight.content {
             Content::Span { messages, end } => {
-                self.sent_span(id.slot, &in_flight, sent, messages, end);
+                self.sent_span(id.slot, &in_flight, sent, (messages, end), now);
             }
             Content::Torn => self.sent_torn(id.slot, sent),
             Content::Notice => self.sent_notice(id.slot, sent),
@@ -97,7 +101,7 @@ impl Hub {
     }
 
     /// What to send to a connection that waits; `None` when it turns out to be owed nothing.
-    fn next_content(&mut self, slot: u32) -> Option<(Bytes, Content)> {
+    fn next_content(&mut self, slot: u32, now: Instant) -> Option<(Bytes, Content)> {
         let session = &mut self.sessions[slot as usize];
         debug_assert!(session.in_flight.is_none(), "one send at a time");
         if !session.torn.is_empty() {
@@ -111,10 +115,14 @@ impl Hub {
                 } else {
                     self.spans.without_own(&self.log, cursor, session.id)
                 };
-                if span.messages == 0 {
-                    subscriber.advance(&mut self.log, span.end, 0);
+                let Some(oldest) = span.oldest else {
+                    subscriber.advance(&mut self.log, span.end, 0, now);
                     return None;
-                }
+                };
+                let waited = now.saturating_duration_since(oldest);
+                self.measures.queue_to_wire.record_time(waited);
+                let messages = u64::from(span.messages);
+                self.measures.messages_per_send.record(messages);
                 let content = Content::Span {
                     messages: span.messages,
                     end: span.end,
@@ -133,7 +141,14 @@ impl Hub {
     }
 
     /// Accounts for a span of which `sent` bytes went out.
-    fn sent_span(&mut self, slot: u32, in_flight: &InFlight, sent: usize, messages: u32, end: u64) {
+    fn sent_span(
+        &mut self,
+        slot: u32,
+        in_flight: &InFlight,
+        sent: usize,
+        (messages, end): (u32, u64),
+        now: Instant,
+    ) {
         let session = &mut self.sessions[slot as usize];
         let messages = u64::from(messages);
         let whole = if sent == in_flight.bytes.len() {
@@ -145,6 +160,7 @@ impl Hub {
         };
         let begun = whole + u64::from(!session.torn.is_empty());
         self.counters.delivered += whole;
+        session.sent_messages += whole;
         match &mut session.phase {
             Phase::Joined(subscriber) => {
                 let end = if begun == messages {
@@ -152,7 +168,7 @@ impl Hub {
                 } else {
                     subscriber.after(&self.log, session.id, begun)
                 };
-                subscriber.advance(&mut self.log, end, begun);
+                subscriber.advance(&mut self.log, end, begun, now);
             }
             // It left the log while the span was on its way; what did not go out is given up.
             Phase::Farewell(farewell) => {
@@ -164,10 +180,12 @@ impl Hub {
 
     /// Accounts for the rest of a torn frame.
     fn sent_torn(&mut self, slot: u32, sent: usize) {
-        let torn = &mut self.sessions[slot as usize].torn;
+        let session = &mut self.sessions[slot as usize];
+        let torn = &mut session.torn;
         torn.advance(sent);
         if torn.is_empty() {
             *torn = Bytes::new();
+            session.sent_messages += 1;
             self.counters.delivered += 1;
         }
     }

@@ -82,6 +82,18 @@ fn check_accounts(hub: &Hub) {
     }
     assert_eq!(hub.subscribers, subscribers);
     assert_eq!(hub.counters().pending(), pending);
+    let backlogs = hub.sessions.iter().filter_map(|(_, session)| {
+        let Phase::Joined(subscriber) = &session.phase else {
+            return None;
+        };
+        Some(hub.log.bytes_from(subscriber.cursor))
+    });
+    let snapshot = hub.snapshot();
+    assert_eq!(snapshot.backlog_bytes_max, backlogs.max().unwrap_or(0));
+    let carried = snapshot.measures.messages_per_send.sum();
+    assert!(
+        carried >= hub.counters().delivered && carried >= snapshot.measures.queue_to_wire.count()
+    );
 }
 
 /// Whoever can be sent something waits in line or has a send on its way.
