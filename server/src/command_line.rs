@@ -92,6 +92,11 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     drain_timeout: Duration,
 
+    /// Where to serve metrics and a page about the server over HTTP, such as 127.0.0.1:9990; port 0
+    /// picks a free one. Whoever reaches it sees names and addresses
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    metrics_listen: Option<SocketAddr>,
+
     /// What to log: error, warn, info (joins and leaves), debug (messages), trace, or a filter such
     /// as `warn,server=debug`
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -130,6 +135,7 @@ impl CommandLine {
             log_bytes_max: usize::try_from(self.log_bytes).unwrap_or(usize::MAX),
             drain_timeout: self.drain_timeout,
             ring,
+            metrics_listen: self.metrics_listen,
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -23,6 +23,8 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Control {
     stage: AtomicU8,
+    /// Every thread serves.
+    ready: AtomicBool,
     drain_timeout: Duration,
     /// How many threads accept nothing more.
     draining: AtomicUsize,
@@ -35,6 +37,7 @@ impl Control {
         let bell = |_| eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         Ok(Self {
             stage: AtomicU8::new(Stage::Serving as u8),
+            ready: AtomicBool::new(false),
             drain_timeout,
             draining: AtomicUsize::new(0),
             bells: (0..threads).map(bell).collect::<Result<_, _>>()?,
@@ -47,6 +50,16 @@ impl Control {
             1 => Stage::Draining,
             _ => Stage::Stopped,
         }
+    }
+
+    /// Whether every thread has begun to serve.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Every thread has begun to serve.
+    pub(crate) fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
@@ -70,6 +83,11 @@ impl Control {
     /// Whether no thread accepts anything more, so that the log has its last message.
     pub(crate) fn all_drain(&self) -> bool {
         self.draining.load(Ordering::Acquire) == self.bells.len()
+    }
+
+    /// Has `thread` look around.
+    pub(crate) fn ring(&self, thread: usize) {
+        ring(&self.bells[thread]);
     }
 
     /// Tells all threads but `thread` that the log has something for them.

@@ -10,6 +10,7 @@ mod uring;
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -18,7 +19,8 @@ use rustix::io::Errno;
 use tracing::warn;
 
 use crate::control::Control;
-use crate::hub::{Counters, Hub};
+use crate::hub::{Hub, Snapshot};
+use crate::metrics::Reporter;
 
 pub use choice::NoRing;
 pub(crate) use choice::{DriverChoice, choose};
@@ -54,6 +56,8 @@ pub(crate) struct Worker {
     pub(crate) control: Arc<Control>,
     /// For drivers with a ring of their own.
     pub(crate) ring: RingSizes,
+    /// Answers, when the bell rings, those who watch the server; `None` when nobody can.
+    pub(crate) reporter: Option<Reporter>,
     /// Told once the driver has all it needs to serve.
     pub(crate) begun: Sender<()>,
 }
@@ -67,17 +71,36 @@ impl Worker {
 }
 
 impl Driver {
-    /// Serves on this thread until the control says stop, or all is drained; returns what was
-    /// counted.
+    /// Serves on this thread until the control says stop, or all is drained; returns the hub's last
+    /// figures.
     ///
     /// # Errors
     /// When the kernel refuses what the driver needs to begin.
-    pub(crate) fn run(self, worker: Worker) -> io::Result<Counters> {
+    pub(crate) fn run(self, worker: Worker) -> io::Result<Snapshot> {
         match self {
             Self::Uring => uring::run(worker),
             Self::TokioUring => tokio_uring::run(worker),
             Self::Epoll => epoll::run(worker),
         }
+    }
+}
+
+/// What happened in the ring of a driver that has one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RingCounters {
+    /// An operation found the submission queue full.
+    pub(crate) submissions_full: u64,
+    /// The kernel had put completions aside, for the completion queue was full.
+    pub(crate) completions_overflow: u64,
+    /// A receive found no buffer.
+    pub(crate) no_buffer: u64,
+}
+
+impl AddAssign for RingCounters {
+    fn add_assign(&mut self, other: Self) {
+        self.submissions_full += other.submissions_full;
+        self.completions_overflow += other.completions_overflow;
+        self.no_buffer += other.no_buffer;
     }
 }
 

@@ -10,6 +10,7 @@ mod descriptors;
 mod driver;
 pub mod hub;
 mod listener;
+mod metrics;
 mod pin;
 mod server;
 
@@ -62,6 +63,9 @@ fn serve(command_line: &CommandLine) -> Result<Summary, ServerError> {
     let config = command_line.config()?;
     let server = Server::bind(config.clone())?;
     end_on_signals(server.handle())?;
+    if let Some(address) = server.metrics_address() {
+        eprintln!("metrics on http://{address}/metrics");
+    }
     let descriptors = server.descriptors();
     server.run_and_tell(|address| {
         eprintln!(

@@ -16,6 +16,7 @@ use crate::descriptors;
 use crate::driver::{Driver, NoRing, RingSizes, Worker};
 use crate::hub::{Counters, Hub, Limits, Log, Reason};
 use crate::listener::{DeadPeers, listen_for};
+use crate::metrics::{Metrics, Reporter, Subject};
 use crate::pin::pin_thread;
 
 /// What a server is made of.
@@ -39,6 +40,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Sizes for the `uring` driver.
     pub ring: RingSizes,
+    /// Where to serve metrics over HTTP, if anywhere; port 0 lets the kernel pick one.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Why a server does not start, or had to end.
@@ -47,6 +50,14 @@ pub enum ServerError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}; choose another with --listen")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The address for metrics cannot be listened on.
+    #[error("cannot serve metrics on {address}: {error}; choose another with --metrics-listen")]
+    Metrics {
         /// The address.
         address: SocketAddr,
         /// What the kernel said.
@@ -85,6 +96,7 @@ pub struct Server {
     config: Config,
     listeners: Vec<TcpListener>,
     address: SocketAddr,
+    metrics: Option<TcpListener>,
     descriptors: u64,
     control: Arc<Control>,
 }
@@ -117,9 +129,11 @@ impl Server {
         let address = config.listen;
         let listeners = listen_for(address, config.threads, config.dead_peers)
             .map_err(|error| ServerError::Listen { address, error })?;
+        let metrics = config.metrics_listen.map(listen_for_metrics).transpose()?;
         Ok(Self {
             address: listeners[0].local_addr()?,
             listeners,
+            metrics,
             descriptors,
             control: Arc::new(Control::new(config.threads, config.drain_timeout)?),
             config,
@@ -130,6 +144,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where metrics are served; the port is never 0.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.local_addr().ok()
     }
 
     /// How many descriptors the process may have open.
@@ -156,9 +176,10 @@ impl Server {
     ///
     /// # Errors
     /// As [`Self::run`]; then `ready` may not have been called.
-    pub fn run_and_tell(self, ready: impl FnOnce(SocketAddr)) -> Result<Summary, ServerError> {
+    pub fn run_and_tell(mut self, ready: impl FnOnce(SocketAddr)) -> Result<Summary, ServerError> {
         let (begun, begins) = mpsc::channel();
         let log = Log::new(self.config.log_bytes_max);
+        let (_metrics, reporters) = self.watch(&log)?;
         let first = Hub::new(self.config.limits.clone(), log);
         let others: Vec<Hub> = (1..self.config.threads).map(|_| first.beside()).collect();
         let hubs = iter::once(first).chain(others);
@@ -166,13 +187,16 @@ impl Server {
         let pin = self.config.pin;
         let mut threads = Vec::new();
         let mut failed = None;
-        for (thread, (listener, hub)) in self.listeners.into_iter().zip(hubs).enumerate() {
+        let places = self.listeners.into_iter().zip(hubs).zip(reporters);
+        for (thread, ((listener, hub), reporter)) in places.enumerate() {
+            let last_word = reporter.as_ref().map(Reporter::last_word);
             let worker = Worker {
                 thread,
                 hub,
                 listener,
                 control: Arc::clone(&self.control),
                 ring: self.config.ring,
+                reporter,
                 begun: begun.clone(),
             };
             let control = Arc::clone(&self.control);
@@ -182,7 +206,11 @@ impl Server {
                     let processor = pin_thread(thread)?;
                     info!(thread, processor, "pinned");
                 }
-                driver.run(worker)
+                let snapshot = driver.run(worker)?;
+                if let Some(last_word) = last_word {
+                    last_word.say(snapshot);
+                }
+                Ok(snapshot.counters)
             };
             let name = format!("serve-{thread}");
             match thread::Builder::new().name(name).spawn(run) {
@@ -197,6 +225,7 @@ impl Server {
         // A thread that ends before it begins drops its end of the channel.
         drop(begun);
         if failed.is_none() && begins.iter().take(threads.len()).count() == threads.len() {
+            self.control.set_ready();
             ready(self.address);
         }
         let mut summary = Summary::default();
@@ -209,6 +238,30 @@ impl Server {
         }
         failed.map_or(Ok(summary), Err)
     }
+}
+
+/// What each serving thread answers those with who watch the server.
+type Reporters = Box<dyn Iterator<Item = Option<Reporter>>>;
+
+impl Server {
+    /// Begins to serve metrics, if that is wanted.
+    fn watch(&mut self, log: &Arc<Log>) -> Result<(Option<Metrics>, Reporters), ServerError> {
+        let Some(listener) = self.metrics.take() else {
+            return Ok((None, Box::new(iter::repeat_with(|| None))));
+        };
+        let subject = Subject {
+            driver: self.config.driver,
+            threads: self.config.threads,
+            control: Arc::clone(&self.control),
+            log: Arc::clone(log),
+        };
+        let (metrics, reporters) = Metrics::start(listener, subject)?;
+        Ok((Some(metrics), Box::new(reporters.into_iter().map(Some))))
+    }
+}
+
+fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).map_err(|error| ServerError::Metrics { address, error })
 }
 
 impl Handle {

@@ -22,7 +22,8 @@ use super::connections::Connections;
 use super::reserve::Reserve;
 use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, drain};
 use crate::control::{Control, Stage};
-use crate::hub::{Close, ConnectionId, Counters, Disconnect, Hub, Reading};
+use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
+use crate::metrics::Reporter;
 
 /// Events that one system call returns.
 const EVENTS: usize = 1024;
@@ -37,7 +38,7 @@ const BELL: Token = Token(usize::MAX - 1);
 ///
 /// # Errors
 /// When the kernel refuses an epoll descriptor, or memory to watch the listener.
-pub(super) fn run(worker: Worker) -> io::Result<Counters> {
+pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     let poll = Poll::new()?;
     watch(&poll, &worker.listener, LISTENER, Interest::READABLE)?;
     let bell = worker.control.bell(worker.thread);
@@ -47,6 +48,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
         thread: worker.thread,
         control: worker.control,
         hub: worker.hub,
+        reporter: worker.reporter,
         poll,
         accepting: Accepting::Ready,
         starving: false,
@@ -57,13 +59,14 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
         read_buffer: vec![0; READ_BYTES],
     };
     shell.serve()?;
-    Ok(*shell.hub.counters())
+    Ok(shell.hub.snapshot())
 }
 
 struct Shell {
     thread: usize,
     control: Arc<Control>,
     hub: Hub,
+    reporter: Option<Reporter>,
     poll: Poll,
     /// Closed when draining begins.
     listener: Option<TcpListener>,
@@ -166,6 +169,9 @@ impl Shell {
                 BELL => {
                     self.control.hush(self.thread);
                     self.hub.wake(now);
+                    if let Some(reporter) = &mut self.reporter {
+                        reporter.report(&self.hub, None, now);
+                    }
                 }
                 token => self.handle_connection(id_of(token), event, now),
             }

@@ -25,7 +25,8 @@ use super::connections::Connections;
 use super::reserve::Reserve;
 use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, drain};
 use crate::control::{Control, Stage};
-use crate::hub::{Close, ConnectionId, Counters, Disconnect, Hub, Reading};
+use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
+use crate::metrics::Reporter;
 use operations::{readable, send};
 
 /// Entries of the submission queue.
@@ -37,7 +38,7 @@ const COMPLETIONS: u32 = 16_384;
 ///
 /// # Errors
 /// When the kernel refuses the ring.
-pub(super) fn run(worker: Worker) -> io::Result<Counters> {
+pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     let mut ring = tokio_uring::uring_builder();
     ring.setup_coop_taskrun().setup_cqsize(COMPLETIONS);
     let mut builder = tokio_uring::builder();
@@ -52,6 +53,7 @@ struct Shell {
     thread: usize,
     control: Arc<Control>,
     hub: RefCell<Hub>,
+    reporter: RefCell<Option<Reporter>>,
     connections: RefCell<Connections<Rc<Connection>>>,
     read_buffer: RefCell<Vec<u8>>,
     /// The hub may have something to do.
@@ -68,11 +70,12 @@ struct Connection {
     released: Cell<bool>,
 }
 
-async fn serve(worker: Worker) -> Counters {
+async fn serve(worker: Worker) -> Snapshot {
     let shell = Rc::new(Shell {
         thread: worker.thread,
         control: worker.control,
         hub: RefCell::new(worker.hub),
+        reporter: RefCell::new(worker.reporter),
         connections: RefCell::new(Connections::new()),
         read_buffer: RefCell::new(vec![0; READ_BYTES]),
         work: Notify::new(),
@@ -102,7 +105,7 @@ async fn serve(worker: Worker) -> Counters {
             shell.wait().await;
         }
     }
-    *shell.hub.borrow().counters()
+    shell.hub.borrow().snapshot()
 }
 
 impl Shell {
@@ -162,7 +165,11 @@ impl Shell {
         let bell = self.control.bell(self.thread).as_raw_fd();
         while readable(bell, Arc::clone(&self.control)).await.is_ok() {
             self.control.hush(self.thread);
-            self.hub.borrow_mut().wake(Instant::now());
+            let now = Instant::now();
+            self.hub.borrow_mut().wake(now);
+            if let Some(reporter) = &mut *self.reporter.borrow_mut() {
+                reporter.report(&self.hub.borrow(), None, now);
+            }
             self.work.notify_one();
         }
     }

@@ -24,9 +24,10 @@ use tracing::{debug, info};
 
 use super::connections::Connections;
 use super::reserve::Reserve;
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, Worker, drain};
+use super::{ACCEPT_PAUSE, AcceptError, CHUNK, RingCounters, Worker, drain};
 use crate::control::{Control, Stage};
-use crate::hub::{Close, ConnectionId, Counters, Disconnect, Hub, Reading};
+use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
+use crate::metrics::Reporter;
 use buffers::{Buffers, GROUP};
 use operation::{Completion, Operation, SLOTS_MAX, Target, Token};
 use queue::{Queue, Wait};
@@ -81,7 +82,7 @@ pub(super) fn probe(sizes: RingSizes) -> io::Result<()> {
 ///
 /// # Errors
 /// When the kernel refuses the ring or its buffers, or takes no more submissions.
-pub(super) fn run(worker: Worker) -> io::Result<Counters> {
+pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     let sizes = worker.ring;
     let (mut ring, features) = queue::set_up(sizes.submissions, sizes.completions)?;
     let buffers = Buffers::new(sizes.buffers, sizes.buffer_bytes);
@@ -95,6 +96,8 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
         thread: worker.thread,
         control: worker.control,
         hub: worker.hub,
+        reporter: worker.reporter,
+        no_buffer: 0,
         listener: Some(worker.listener),
         queue: Queue::new(&mut ring),
         buffers: Some(buffers),
@@ -108,7 +111,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Counters> {
     };
     shell.serve()?;
     shell.wind_down()?;
-    Ok(*shell.hub.counters())
+    Ok(shell.hub.snapshot())
 }
 
 /// Gives the ring a table of files, one place for each slot; returns its size (0: there is none).
@@ -147,6 +150,9 @@ struct Shell<'ring> {
     thread: usize,
     control: Arc<Control>,
     hub: Hub,
+    reporter: Option<Reporter>,
+    /// Receives that found no buffer.
+    no_buffer: u64,
     /// Closed when draining begins.
     listener: Option<TcpListener>,
     queue: Queue<'ring>,
@@ -337,7 +343,15 @@ impl Shell<'_> {
 
     fn bell_rang(&mut self, completion: Completion) {
         self.control.hush(self.thread);
-        self.hub.wake(Instant::now());
+        let now = Instant::now();
+        self.hub.wake(now);
+        if let Some(reporter) = &mut self.reporter {
+            let ring = RingCounters {
+                no_buffer: self.no_buffer,
+                ..self.queue.counters()
+            };
+            reporter.report(&self.hub, Some(ring), now);
+        }
         if !completion.goes_on {
             let bell = self.control.bell(self.thread).as_raw_fd();
             self.queue.push(Operation::watch_bell(bell));
@@ -358,7 +372,10 @@ impl Shell<'_> {
                 self.hub.disconnected(id, Disconnect::EndOfStream, now);
             }
             Ok(bytes) => self.take_in(id, completion.buffer, bytes, now),
-            Err(Errno::NOBUFS) => self.starved.push_back(id),
+            Err(Errno::NOBUFS) => {
+                self.no_buffer += 1;
+                self.starved.push_back(id);
+            }
             Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => {}
             Err(Errno::INVAL) if connection.multishot => {
                 debug!("no multishot receive");

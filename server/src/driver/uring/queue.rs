@@ -10,6 +10,7 @@ use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter};
 use rustix::io::Errno;
 
 use super::operation::{Completion, Operation};
+use crate::driver::RingCounters;
 
 /// What of the kernel's offers a ring was set up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,7 @@ pub(super) struct Queue<'ring> {
     completions: CompletionQueue<'ring>,
     /// Operations that found the submission queue full while the kernel would take none.
     backlog: VecDeque<Operation>,
+    counters: RingCounters,
 }
 
 impl<'ring> Queue<'ring> {
@@ -120,7 +122,13 @@ impl<'ring> Queue<'ring> {
             submissions,
             completions,
             backlog: VecDeque::new(),
+            counters: RingCounters::default(),
         }
+    }
+
+    /// How often a queue was too small.
+    pub(super) fn counters(&self) -> RingCounters {
+        self.counters
     }
 
     pub(super) fn submitter(&self) -> &Submitter<'ring> {
@@ -131,6 +139,7 @@ impl<'ring> Queue<'ring> {
     /// [`Self::enter`].
     pub(super) fn push(&mut self, operation: Operation) {
         if !self.backlog.is_empty() || !self.try_push(&operation) {
+            self.counters.submissions_full += 1;
             // Room is made by submitting what is there.
             let _ = self.submit(Wait::No);
             if !self.backlog.is_empty() || !self.try_push(&operation) {
@@ -166,6 +175,8 @@ impl<'ring> Queue<'ring> {
 
     fn submit(&mut self, wait: Wait) -> io::Result<()> {
         self.submissions.sync();
+        // The kernel takes this back once it has moved them into the queue.
+        let overflows = self.submissions.cq_overflow();
         let submitted = match wait {
             Wait::No => self.submitter.submit_and_wait(0),
             Wait::UpTo(None) => self.submitter.submit_and_wait(1),
@@ -177,6 +188,7 @@ impl<'ring> Queue<'ring> {
         };
         self.submissions.sync();
         self.completions.sync();
+        self.counters.completions_overflow += u64::from(overflows);
         match submitted {
             Ok(_) => Ok(()),
             Err(error) => match Errno::from_io_error(&error) {

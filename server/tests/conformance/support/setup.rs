@@ -58,6 +58,7 @@ impl Setup {
             log_bytes_max: 64 << 20,
             drain_timeout: Duration::from_secs(10),
             ring: self.ring,
+            metrics_listen: None,
         }
     }
 }
