@@ -1,22 +1,53 @@
 //! The command line of the server.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 
+use crate::configuration::RELOADABLE;
 use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
 use crate::hub::{Coalesce, Limits};
 use crate::listener::DeadPeers;
-use crate::server::Config;
+use crate::server::{self, Config, ServerError};
+use crate::subcommands::Task;
 
 /// Relays each message of a client to all other clients.
 ///
 /// Prints `listening on ADDR (driver ...)` on standard error when it is ready. SIGTERM or SIGINT
 /// ends it in good order: everything accepted is delivered first. A second signal ends it at once.
+/// SIGHUP reads the configuration again.
+///
+/// Every option can also be given by a variable (URINGCAST_MAX_CLIENTS for --max-clients) or a line
+/// of the file that --config names (max-clients = 10). A flag goes before a variable, a variable
+/// before the file.
+///
+/// Exit status: 0 everything accepted was delivered, 1 not so or the server cannot run, 2 the
+/// configuration is wrong.
 #[derive(Debug, Parser)]
-#[command(name = "server", version)]
+#[command(
+    name = "server",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) task: Option<Task>,
+
+    /// Read options from this TOML file; `server default-config` prints one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Check the configuration, and end: status 0 when it is right, 2 when not
+    #[arg(long)]
+    pub(crate) check_config: bool,
+
+    /// Print every option with its value and where that comes from, and end
+    #[arg(long)]
+    pub(crate) print_config: bool,
+
     /// Where to listen; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9989", value_parser = address)]
     listen: SocketAddr,
@@ -34,27 +65,27 @@ pub(crate) struct CommandLine {
     pin: bool,
 
     /// Most clients at once; 0: any number
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
     max_clients: u32,
 
     /// Most clients at once from one IPv4 address or IPv6 /64 network; 0: any number
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
     max_clients_per_ip: u32,
 
     /// Refuse a client whose name somebody has who is there
-    #[arg(long)]
+    #[arg(long, help_heading = RELOADABLE)]
     unique_names: bool,
 
     /// Longest name of a client, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 64)]
     max_name_bytes: u32,
 
     /// Longest message, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 65_536)]
     max_message_bytes: u32,
 
     /// Messages may be any bytes, not only UTF-8
-    #[arg(long)]
+    #[arg(long, help_heading = RELOADABLE)]
     binary: bool,
 
     /// Most bytes of messages held for those who have not been sent them; when it is reached,
@@ -64,15 +95,15 @@ pub(crate) struct CommandLine {
 
     /// Least time between two sends of messages to the same client: `auto` (a quarter more than a
     /// round of all clients takes), or a time such as 50ms, which trades latency for CPU; 0s: none
-    #[arg(long, value_name = "auto|TIME", default_value = "auto", value_parser = coalesce)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "auto|TIME", default_value = "auto", value_parser = coalesce)]
     coalesce: Coalesce,
 
     /// How long a new connection may take to give its name
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "10s", value_parser = patience)]
     handshake_timeout: Duration,
 
     /// How long a frame may take from its first byte to its last
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     frame_timeout: Duration,
 
     /// How long a connection may be silent before the kernel asks whether its peer is still there;
@@ -85,7 +116,7 @@ pub(crate) struct CommandLine {
     user_timeout: Duration,
 
     /// How long a receiver may take nothing of what it is sent
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     write_deadline: Duration,
 
     /// How long draining may take before what is left is given up
@@ -99,7 +130,7 @@ pub(crate) struct CommandLine {
 
     /// What to log: error, warn, info (joins and leaves), debug (messages), trace, or a filter such
     /// as `warn,server=debug`
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    #[arg(long, help_heading = RELOADABLE, value_name = "LEVEL", default_value = "info")]
     pub(crate) log: tracing_subscriber::EnvFilter,
 }
 
@@ -119,24 +150,41 @@ impl CommandLine {
                 keepalive: self.keepalive,
                 user_timeout: self.user_timeout,
             },
-            limits: Limits {
-                clients_max: limit(self.max_clients),
-                clients_per_address_max: limit(self.max_clients_per_ip),
-                unique_names: self.unique_names,
-                name_bytes_max: self.max_name_bytes as usize,
-                message_bytes_max: self.max_message_bytes as usize,
-                coalesce: self.coalesce,
-                handshake_timeout: self.handshake_timeout,
-                frame_timeout: self.frame_timeout,
-                write_deadline: self.write_deadline,
-                binary: self.binary,
-                ..Limits::default()
-            },
-            log_bytes_max: usize::try_from(self.log_bytes).unwrap_or(usize::MAX),
+            limits: self.limits(),
+            log_bytes_max: self.log_bytes_max(),
             drain_timeout: self.drain_timeout,
             ring,
             metrics_listen: self.metrics_listen,
         })
+    }
+
+    /// Whether the values go together.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub(crate) fn check(&self) -> Result<(), ServerError> {
+        server::check_log(&self.limits(), self.log_bytes_max())
+    }
+
+    /// What connections may do.
+    fn limits(&self) -> Limits {
+        Limits {
+            clients_max: limit(self.max_clients),
+            clients_per_address_max: limit(self.max_clients_per_ip),
+            unique_names: self.unique_names,
+            name_bytes_max: self.max_name_bytes as usize,
+            message_bytes_max: self.max_message_bytes as usize,
+            coalesce: self.coalesce,
+            handshake_timeout: self.handshake_timeout,
+            frame_timeout: self.frame_timeout,
+            write_deadline: self.write_deadline,
+            binary: self.binary,
+            ..Limits::default()
+        }
+    }
+
+    fn log_bytes_max(&self) -> usize {
+        usize::try_from(self.log_bytes).unwrap_or(usize::MAX)
     }
 }
 

@@ -5,6 +5,7 @@
 //! clock; a [`Driver`] moves the bytes; [`Server`] puts them together; [`run`] is the program.
 
 mod command_line;
+mod configuration;
 mod control;
 mod descriptors;
 mod driver;
@@ -13,17 +14,18 @@ mod listener;
 mod metrics;
 mod pin;
 mod server;
+mod subcommands;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
 use command_line::CommandLine;
+use configuration::{Configuration, ConfigurationError, effective};
 
 pub use driver::{Driver, NoRing, RingSizes};
 pub use listener::DeadPeers;
@@ -36,16 +38,32 @@ pub use server::{Config, Handle, Server, ServerError, Summary};
 pub fn run<I, T>(arguments: I) -> ExitCode
 where
     I: IntoIterator<Item = T>,
-    T: Into<OsString> + Clone,
+    T: Into<OsString>,
 {
-    let command_line = match CommandLine::try_parse_from(arguments) {
-        Ok(command_line) => command_line,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
-    };
-    match serve(&command_line) {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    match Configuration::load(&arguments) {
+        Ok(configuration) => act(&configuration),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Does what the command line asks for: mostly, to serve.
+fn act(configuration: &Configuration) -> ExitCode {
+    let command_line = &configuration.command_line;
+    if let Some(task) = &command_line.task {
+        return task.carry_out();
+    }
+    if let Err(error) = command_line.check() {
+        return refuse(&configuration.wrong(&["log-bytes", "max-message-bytes"], &error));
+    }
+    if command_line.print_config {
+        // A reader that has gone away has read enough.
+        let _ = io::stdout().write_all(effective(configuration).as_bytes());
+    }
+    if command_line.print_config || command_line.check_config {
+        return ExitCode::SUCCESS;
+    }
+    match serve(configuration) {
         Ok(summary) => report(&summary),
         Err(error) => {
             eprintln!("error: {error}");
@@ -54,12 +72,26 @@ where
     }
 }
 
-fn serve(command_line: &CommandLine) -> Result<Summary, ServerError> {
+/// There is no configuration to run with.
+fn refuse(error: &ConfigurationError) -> ExitCode {
+    if let ConfigurationError::Usage(error) = error {
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    }
+    eprintln!("error: {error}");
+    ExitCode::from(2)
+}
+
+fn serve(configuration: &Configuration) -> Result<Summary, ServerError> {
+    let command_line: &CommandLine = &configuration.command_line;
     tracing_subscriber::fmt()
         .with_env_filter(command_line.log.clone())
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
+    for variable in &configuration.unknown_variables {
+        warn!(variable, "the environment names no option by this");
+    }
     let config = command_line.config()?;
     let server = Server::bind(config.clone())?;
     end_on_signals(server.handle())?;

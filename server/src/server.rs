@@ -118,13 +118,7 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub fn bind(config: Config) -> Result<Self, ServerError> {
-        let frame_bytes_max = Log::charge(config.limits.frame_bytes_max());
-        if config.log_bytes_max < frame_bytes_max {
-            return Err(ServerError::LogTooSmall {
-                log_bytes_max: config.log_bytes_max,
-                frame_bytes_max,
-            });
-        }
+        check_log(&config.limits, config.log_bytes_max)?;
         let descriptors = descriptors::raise_limit();
         let address = config.listen;
         let listeners = listen_for(address, config.threads, config.dead_peers)
@@ -262,6 +256,21 @@ impl Server {
 
 fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).map_err(|error| ServerError::Metrics { address, error })
+}
+
+/// Whether a log of `log_bytes_max` can work under `limits`.
+///
+/// # Errors
+/// [`ServerError::LogTooSmall`] when it cannot.
+pub(crate) fn check_log(limits: &Limits, log_bytes_max: usize) -> Result<(), ServerError> {
+    let frame_bytes_max = Log::charge(limits.frame_bytes_max());
+    if log_bytes_max < frame_bytes_max {
+        return Err(ServerError::LogTooSmall {
+            log_bytes_max,
+            frame_bytes_max,
+        });
+    }
+    Ok(())
 }
 
 impl Handle {

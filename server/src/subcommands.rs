@@ -1,0 +1,64 @@
+//! The subcommands: what a package is made of, printed.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use clap_complete::Shell;
+
+use crate::configuration::{command, commented_defaults};
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Task {
+    /// Print a configuration file with every option, its default and what it does
+    DefaultConfig,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, in roff
+    Man,
+}
+
+impl Task {
+    /// Does it.
+    pub(crate) fn carry_out(self) -> ExitCode {
+        let text = match self {
+            Self::DefaultConfig => commented_defaults(&command()),
+            Self::Completions { shell } => completions(shell),
+            Self::Man => manual(),
+        };
+        // A reader that has gone away has read enough.
+        let _ = io::stdout().write_all(text.as_bytes());
+        ExitCode::SUCCESS
+    }
+}
+
+fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "server", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+fn manual() -> String {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command())
+        .render(&mut page)
+        .expect("memory takes all that is written");
+    String::from_utf8_lossy(&page).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_and_the_completions_know_the_flags() {
+        assert!(manual().contains("\\-\\-max\\-clients"));
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            assert!(completions(shell).contains("max-clients"), "{shell}");
+        }
+    }
+}
