@@ -54,10 +54,12 @@ impl Bench {
         let engine = Engine::new(plan, warm, rand::random());
         let (outcome, warm) = engine.run(&mut self.monitor)?;
         self.warm = Some(warm);
+        let server_view = self.monitor.server_view(&outcome.observation);
         let fates = self.monitor.fates();
         let surroundings = self.surroundings.clone();
         let mut record = Record::new(plan, &outcome, &mut self.monitor, surroundings);
         record.report.misbehaviour = fates;
+        record.report.add_server_view(server_view);
         Ok(record)
     }
 

@@ -9,6 +9,7 @@ use clap::Parser;
 use crate::misbehaviour::MisbehaviourFlags;
 use crate::plan::{Arrival, Senders, Sizes};
 use crate::run_flags::RunFlags;
+use crate::server_view::Site;
 
 /// Measures a TCP broadcast server under an open-loop load and proves every delivery.
 ///
@@ -39,6 +40,13 @@ pub(crate) struct CommandLine {
     /// Process id of a server on this host whose CPU time and memory are to be reported
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
     pub(crate) server_pid: Option<u32>,
+
+    /// Read the server's own metrics (its --metrics-listen) before, during and after the run, put them
+    /// beside what the clients saw, and say whether the two agree. Without URL: those of the server
+    /// that --spawn-server starts
+    #[arg(long, value_name = "URL", num_args = 0..=1, value_parser = Site::parse)]
+    #[expect(clippy::option_option, reason = "not asked for, asked for, and where")]
+    pub(crate) server_metrics: Option<Option<Site>>,
 
     /// How many clients connect; each receives the messages of all others
     #[arg(long, value_name = "N", default_value_t = 5000)]
@@ -114,6 +122,15 @@ pub(crate) struct CommandLine {
 
     #[command(flatten)]
     pub(crate) misbehaviour: MisbehaviourFlags,
+}
+
+impl CommandLine {
+    /// What the server that --spawn-server starts is given.
+    pub(crate) fn server_arguments(&self) -> Vec<String> {
+        let metrics = matches!(self.server_metrics, Some(None));
+        let metrics = metrics.then(|| "--metrics-listen=127.0.0.1:0".to_owned());
+        metrics.into_iter().chain(self.server_arg.clone()).collect()
+    }
 }
 
 /// Reads `10`, `10s`, `1.5s`, `500ms`, `2m`, `1h`.

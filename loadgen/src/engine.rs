@@ -50,6 +50,8 @@ pub(crate) trait Watch {
     fn entered(&mut self, status: &Status<'_>);
     /// Time has passed.
     fn tick(&mut self, status: &Status<'_>) -> Result<(), Error>;
+    /// The run is over: whether what may still come need not be waited for.
+    fn is_settled(&mut self, observation: &Observation) -> bool;
 }
 
 /// How a run is getting on.
@@ -217,6 +219,13 @@ impl<'a> Engine<'a> {
             if now_ns >= self.next_tick_ns {
                 self.next_tick_ns = now_ns + TICK_NS;
                 watch.tick(&self.status(now_ns))?;
+            }
+        }
+        while !watch.is_settled(&self.observation) {
+            self.next_tick_ns = self.clock.now_ns() + TICK_NS;
+            self.wait(&mut events)?;
+            for event in &events {
+                self.dispatch(event)?;
             }
         }
         Ok(self.end())

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::folder::FolderError;
 use crate::plan::Refusal;
+use crate::server_view::NoMetrics;
 
 /// Ends the program without a verdict.
 #[derive(Debug, Error)]
@@ -80,6 +81,10 @@ pub(crate) enum Error {
     },
     #[error("the spawned server did not start: {0}")]
     ServerStart(String),
+    #[error(transparent)]
+    NoMetrics(#[from] NoMetrics),
+    #[error("--server-metrics needs a URL, as in http://127.0.0.1:9990/metrics, or --spawn-server")]
+    NoMetricsUrl,
     #[error("the server ended before the load began: see what it logs")]
     ServerEnded,
     #[error(transparent)]
@@ -104,7 +109,7 @@ impl Error {
     /// 2 if the command line asks for something impossible, else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Refused(_) | Self::Family { .. } => ExitCode::from(2),
+            Self::Refused(_) | Self::Family { .. } | Self::NoMetricsUrl => ExitCode::from(2),
             _ => ExitCode::from(1),
         }
     }

@@ -46,6 +46,7 @@ mod run_flags;
 mod schedule;
 mod search;
 mod series;
+mod server_view;
 mod slo;
 mod spawn;
 mod stamp;
@@ -72,6 +73,7 @@ use crate::plan::Plan;
 use crate::procfs::Process;
 use crate::progress::Progress;
 use crate::report::{Report, Surroundings};
+use crate::server_view::{Reader, Site};
 use crate::spawn::SpawnedServer;
 use crate::subcommands::Invocation;
 
@@ -124,7 +126,7 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error
     preflight::raise_descriptors(plan.clients.saturating_add(further))?;
     let interrupted = monitor::watch_signals().map_err(Error::system("handle signals"))?;
     let spawned = if demand.spawn_server {
-        Some(SpawnedServer::start(&demand.server_arg)?)
+        Some(SpawnedServer::start(&demand.server_arguments())?)
     } else {
         None
     };
@@ -134,6 +136,8 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error
     };
     let sources = preflight::sources(target, &demand.source_ip, plan.clients)?;
     let server = server_process(demand, spawned.as_ref())?;
+    let metrics = metrics_site(demand, spawned.as_ref())?;
+    let reader = metrics.map(|site| Reader::new(site, plan.clients));
     output.say(&summary::announcement(&plan, &addr));
 
     let ready_line = spawned.as_ref().map(SpawnedServer::ready_line);
@@ -146,7 +150,12 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error
             command,
             environment: Environment::look(target.ip(), ready_line),
         },
-        monitor: Monitor::new(Progress::new(demand.quiet), server, interrupted),
+        monitor: Monitor::new(
+            Progress::new(demand.quiet),
+            server,
+            reader.transpose()?,
+            interrupted,
+        ),
         warm: None,
     };
     let record = campaign::carry_out(&plan, &demand.runs, &mut bench);
@@ -171,6 +180,21 @@ fn status(report: &Report) -> ExitCode {
         (true, false) => ExitCode::from(SLO_BROKEN),
         (true, true) => ExitCode::SUCCESS,
     }
+}
+
+/// Where the server's metrics are, if they are wanted.
+fn metrics_site(
+    demand: &CommandLine,
+    spawned: Option<&SpawnedServer>,
+) -> Result<Option<Site>, Error> {
+    let url = match (&demand.server_metrics, spawned) {
+        (None, _) => return Ok(None),
+        (Some(Some(site)), _) => return Ok(Some(site.clone())),
+        (Some(None), Some(server)) => server.metrics_url(),
+        (Some(None), None) => None,
+    };
+    let site = url.and_then(|url| Site::parse(url).ok());
+    site.map(Some).ok_or(Error::NoMetricsUrl)
 }
 
 /// The server's process, where it is known.

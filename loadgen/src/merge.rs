@@ -55,6 +55,7 @@ fn merge(mut records: Vec<(String, Record)>) -> Option<Record> {
     sum.report.series = Vec::new();
     sum.report.slo = Vec::new();
     sum.report.steps = None;
+    sum.report.server_view = None;
     sum.intervals = Vec::new();
     for (name, record) in records {
         for kind in Kind::ALL {

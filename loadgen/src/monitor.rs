@@ -12,10 +12,12 @@ use crate::clock::SECOND_NS;
 use crate::engine::{Status, Watch};
 use crate::error::Error;
 use crate::misbehaviour::{Crowd, Fates};
+use crate::observation::Observation;
 use crate::phases::Phase;
 use crate::procfs::{Consumption, Process, Usage};
 use crate::progress::Progress;
 use crate::series::{Collector, Series};
+use crate::server_view::{Counted, Reader, ServerView};
 
 /// Watches one run.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct Monitor {
     series: Collector,
     /// Those who misbehave, if any do in this run.
     crowd: Option<Crowd>,
+    /// Asks the server for its own view.
+    reader: Option<Reader>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,7 @@ impl Monitor {
     pub(crate) fn new(
         progress: Progress,
         server: Option<Process>,
+        reader: Option<Reader>,
         interrupted: Arc<AtomicBool>,
     ) -> Self {
         Self {
@@ -55,6 +60,7 @@ impl Monitor {
             readings: [None; 2],
             series: Collector::default(),
             crowd: None,
+            reader,
         }
     }
 
@@ -83,8 +89,16 @@ impl Monitor {
     /// Another run begins.
     pub(crate) fn begin_run(&mut self, crowd: Option<Crowd>) {
         self.readings = [None; 2];
+        if let Some(reader) = &mut self.reader {
+            reader.begin_run(crowd.is_some());
+        }
         self.crowd = crowd;
         self.progress.begin_run();
+    }
+
+    /// The server's own view of the run that has ended, if it was asked for and could be had.
+    pub(crate) fn server_view(&mut self, observation: &Observation) -> Option<ServerView> {
+        self.reader.as_mut()?.end_run(counted(observation))
     }
 
     /// Ends those who misbehave, and says what had become of them.
@@ -131,7 +145,12 @@ impl Watch for Monitor {
             }
         }
         match status.phase {
-            Phase::Measure => self.readings[0] = self.read(status.now_ns),
+            Phase::Measure => {
+                self.readings[0] = self.read(status.now_ns);
+                if let Some(reader) = &self.reader {
+                    reader.measure();
+                }
+            }
             Phase::Drain => self.readings[1] = self.read(status.now_ns),
             Phase::Connect | Phase::WarmUp | Phase::Mark | Phase::Done => {}
         }
@@ -149,6 +168,19 @@ impl Watch for Monitor {
         self.look(status);
         self.progress.update(status);
         Ok(())
+    }
+
+    fn is_settled(&mut self, observation: &Observation) -> bool {
+        let reader = self.reader.as_mut();
+        reader.is_none_or(|reader| reader.is_settled(counted(observation)))
+    }
+}
+
+fn counted(observation: &Observation) -> Counted {
+    Counted {
+        sent: observation.handed_over,
+        received: observation.arrivals,
+        departed: observation.departures.count(),
     }
 }
 

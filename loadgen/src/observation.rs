@@ -26,6 +26,10 @@ pub(crate) struct Observation {
     pub(crate) foreign: u64,
     /// Measured messages that were sent on time: no later than [`SEND_LAG_MAX_NS`] after it.
     pub(crate) sent_on_time: u64,
+    /// Messages and probes that the kernel took, of whatever phase.
+    pub(crate) handed_over: u64,
+    /// Messages and probes that came, whatever they were.
+    pub(crate) arrivals: u64,
     /// Messages that are due and not yet with the kernel.
     waiting: u64,
     warmup_messages: u32,
@@ -41,6 +45,8 @@ impl Observation {
             corrupt: 0,
             foreign: 0,
             sent_on_time: 0,
+            handed_over: 0,
+            arrivals: 0,
             waiting: 0,
             warmup_messages: plan.warmup.messages,
         }
@@ -73,8 +79,10 @@ impl Observation {
     pub(crate) fn sent(&mut self, client: u32, item: Item, now_ns: u64) {
         match item {
             Item::Name => self.barrier.named(client),
-            Item::Probe { .. } | Item::Leftover => {}
+            Item::Leftover => {}
+            Item::Probe { .. } => self.handed_over += 1,
             Item::Message(message) => {
+                self.handed_over += 1;
                 self.waiting -= 1;
                 self.ledger.sent(message.number);
                 if message.number >= self.warmup_messages {
@@ -89,6 +97,7 @@ impl Observation {
 
     /// Something came to `receiver`. Hot: once per delivery.
     pub(crate) fn arrived(&mut self, receiver: u32, arrival: &Arrival<'_>, now_ns: u64) {
+        self.arrivals += u64::from(!matches!(arrival, Arrival::Notice(_)));
         match arrival {
             Arrival::Message(stamp) => match self.ledger.receive(receiver, stamp, now_ns) {
                 Receipt::Fresh {

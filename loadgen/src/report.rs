@@ -16,6 +16,7 @@ use crate::misbehaviour::Fates;
 use crate::plan::{Arrival, Plan, Sizes};
 use crate::procfs::Consumption;
 use crate::series::Second;
+use crate::server_view::ServerView;
 use crate::slo::Judged;
 use crate::verdict::{self, Evidence};
 
@@ -104,6 +105,9 @@ pub(crate) struct Report {
     /// What became of the clients that were to misbehave, by kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) misbehaviour: Option<Fates>,
+    /// The server's own view, from its metrics, if that was asked for and could be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server_view: Option<ServerView>,
 }
 
 /// All latencies, in milliseconds.
@@ -237,7 +241,23 @@ impl Report {
             slo: Vec::new(),
             steps: None,
             misbehaviour: None,
+            server_view: None,
         }
+    }
+
+    /// Puts the server's own view beside the clients', and says if the two do not agree.
+    pub(crate) fn add_server_view(&mut self, view: Option<ServerView>) {
+        if let Some(view) = view.as_ref().filter(|view| !view.agrees) {
+            let disagreement = view.sentences().join("; ");
+            self.notes.push(match self.departures.count() {
+                0 => format!("the server's counters and the clients' differ: {disagreement}"),
+                departed => format!(
+                    "{departed} clients were disconnected, which may have lost what the server had \
+                     handed over: {disagreement}"
+                ),
+            });
+        }
+        self.server_view = view;
     }
 }
 

@@ -25,6 +25,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 const LOG_LINES_MAX: usize = 20;
 
+/// What a server says when it is ready: its address, the line that says so, and where its metrics are.
+type Ready = (SocketAddr, String, Option<String>);
+
 /// A running server that ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct SpawnedServer {
@@ -32,6 +35,8 @@ pub(crate) struct SpawnedServer {
     addr: SocketAddr,
     /// The line that said so.
     ready_line: String,
+    /// Where it serves metrics, if it said so.
+    metrics_url: Option<String>,
     /// What it said last.
     log: Arc<Mutex<VecDeque<String>>>,
 }
@@ -55,9 +60,11 @@ impl SpawnedServer {
             child,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             ready_line: String::new(),
+            metrics_url: None,
             log,
         };
-        (server.addr, server.ready_line) = server.wait_until_listening(&listening)?;
+        let ready = server.wait_until_listening(&listening)?;
+        (server.addr, server.ready_line, server.metrics_url) = ready;
         Ok(server)
     }
 
@@ -71,6 +78,11 @@ impl SpawnedServer {
         &self.ready_line
     }
 
+    /// Where it serves metrics, if it was told to.
+    pub(crate) fn metrics_url(&self) -> Option<&str> {
+        self.metrics_url.as_deref()
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -82,10 +94,7 @@ impl SpawnedServer {
         log.iter().cloned().collect()
     }
 
-    fn wait_until_listening(
-        &mut self,
-        listening: &Receiver<(SocketAddr, String)>,
-    ) -> Result<(SocketAddr, String), Error> {
+    fn wait_until_listening(&mut self, listening: &Receiver<Ready>) -> Result<Ready, Error> {
         match listening.recv_timeout(START_TIMEOUT) {
             Ok(ready) => Ok(ready),
             Err(RecvTimeoutError::Timeout) => Err(Error::ServerStart(format!(
@@ -180,13 +189,17 @@ fn quiet_unless_asked(arguments: &[String]) -> &'static [&'static str] {
 }
 
 /// Reads what the server says until it ends, so that it never has to wait for a reader.
-fn follow(stderr: impl Read, log: &Mutex<VecDeque<String>>, found: &Sender<(SocketAddr, String)>) {
+fn follow(stderr: impl Read, log: &Mutex<VecDeque<String>>, found: &Sender<Ready>) {
+    let mut metrics_url = None;
     for line in BufReader::new(stderr).split(b'\n') {
         let Ok(line) = line else { return };
         let line = String::from_utf8_lossy(&line).into_owned();
+        if let Some((_, url)) = line.split_once("metrics on ") {
+            metrics_url = Some(url.trim().to_owned());
+        }
         if let Some(addr) = listening_addr(&line) {
             // Nobody waits any more for the address of a server that says it twice.
-            let _ = found.send((addr, line.clone()));
+            let _ = found.send((addr, line.clone(), metrics_url.clone()));
         }
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         if log.len() == LOG_LINES_MAX {

@@ -7,6 +7,7 @@ use crate::latency::Percentiles;
 use crate::plan::Plan;
 use crate::procfs::Consumption;
 use crate::report::Report;
+use crate::server_view::ServerView;
 
 /// What is about to be measured, in one line: the expected deliveries a second.
 pub(crate) fn announcement(plan: &Plan, addr: &str) -> String {
@@ -136,6 +137,15 @@ fn write_percentiles(out: &mut impl Write, name: &str, percentiles: &Percentiles
 }
 
 fn write_consumption(out: &mut impl Write, report: &Report) -> fmt::Result {
+    for (at, sentence) in report
+        .server_view
+        .iter()
+        .flat_map(ServerView::sentences)
+        .enumerate()
+    {
+        let name = if at == 0 { "both" } else { "" };
+        writeln!(out, "{name:<13}{sentence}")?;
+    }
     write_process(out, "server", &report.server)?;
     writeln!(out)?;
     write_process(out, "generator", &report.generator.consumption)?;

@@ -165,6 +165,87 @@ fn consumption_row(program: &str, used: &Consumption) -> Row {
     )
 }
 
+/// What the server counted beside what the clients did, and how it saw the run.
+pub(super) fn server_view(report: &Report) -> Vec<Row> {
+    let Some(view) = &report.server_view else {
+        return Vec::new();
+    };
+    let count = |name: &str, field: &str, count: u64| {
+        row(
+            name,
+            [cell(&format!("server_view.{field}"), grouped(count))],
+        )
+    };
+    let time = |name: &str, field: &str, time: Option<f64>| {
+        let text = time.map_or("-".into(), |_| format!("< {} ms", milliseconds(time)));
+        row(name, [cell(&format!("server_view.{field}"), text)])
+    };
+    let mut rows = vec![
+        count(
+            "messages the clients sent",
+            "messages_sent",
+            view.messages_sent,
+        ),
+        count(
+            "messages the server accepted",
+            "messages_accepted",
+            view.messages_accepted,
+        ),
+        count(
+            "deliveries the clients received",
+            "deliveries_received",
+            view.deliveries_received,
+        ),
+    ];
+    if let Some(deliveries) = view.deliveries_to_clients {
+        let name = "deliveries the server made to them";
+        rows.push(count(name, "deliveries_to_clients", deliveries));
+    }
+    rows.extend([
+        count(
+            "deliveries owed to all",
+            "deliveries_owed",
+            view.deliveries_owed,
+        ),
+        count("deliveries made to all", "deliveries", view.deliveries),
+    ]);
+    for (reason, &discarded) in &view.deliveries_discarded {
+        let field = format!("deliveries_discarded.{reason}");
+        rows.push(count(
+            &format!("given up: {}", reason.replace('_', " ")),
+            &field,
+            discarded,
+        ));
+    }
+    for (reason, &disconnects) in &view.disconnects {
+        let field = format!("disconnects.{reason}");
+        rows.push(count(
+            &format!("disconnects: {}", reason.replace('_', " ")),
+            &field,
+            disconnects,
+        ));
+    }
+    rows.extend([
+        count("short sends", "short_sends", view.short_sends),
+        time("fan-out, p50", "fanout_ms.p50", view.fanout_ms.p50),
+        time("fan-out, p99", "fanout_ms.p99", view.fanout_ms.p99),
+        time(
+            "oldest message of a send waited, p99",
+            "queue_to_wire_ms.p99",
+            view.queue_to_wire_ms.p99,
+        ),
+        row(
+            "messages a send",
+            [cell(
+                "server_view.messages_per_send",
+                view.messages_per_send
+                    .map_or("-".into(), |it| format!("{it:.1}")),
+            )],
+        ),
+    ]);
+    rows
+}
+
 /// What the generator's own loop added.
 pub(super) fn generator(report: &Report) -> Vec<Row> {
     let generator = &report.generator;

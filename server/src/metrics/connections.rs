@@ -11,7 +11,7 @@ use crate::hub::{Ended, Sight, SortBy};
 const LIMIT: u16 = 20;
 
 /// The most that are listed.
-const LIMIT_MAX: u16 = 1000;
+const LIMIT_MAX: u16 = 10_000;
 
 /// What is asked for in the query of the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +143,7 @@ mod tests {
         for (query, remedy) in [
             ("sort=name", "write backlog"),
             ("limit=-1", "write a number"),
-            ("limit=1001", "write a number"),
+            ("limit=10001", "write a number"),
             ("order=up", "write sort="),
         ] {
             let refusal = Query::parse(query).unwrap_err();
