@@ -19,5 +19,8 @@ mod churn;
 mod descriptors;
 mod framing;
 mod hostile;
+mod metrics;
 mod order;
+mod page;
+mod prometheus;
 mod shutdown;

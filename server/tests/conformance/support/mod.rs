@@ -5,6 +5,7 @@
 mod setup;
 
 mod gathering;
+mod http;
 mod message;
 mod peer;
 mod program;
@@ -14,6 +15,7 @@ mod tutorial;
 use std::time::Duration;
 
 pub(crate) use gathering::{gather, introduce};
+pub(crate) use http::{get, samples, send};
 pub(crate) use message::{Message, counted_text, said};
 pub(crate) use peer::{End, Peer, frame};
 pub(crate) use program::Program;

@@ -12,6 +12,8 @@ use super::{DEADLINE, Setup};
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
+    /// Where it serves metrics, if it was told to.
+    pub(crate) metrics: Option<SocketAddr>,
     handle: Handle,
     ended: Receiver<Result<Summary, ServerError>>,
     thread: Option<JoinHandle<()>>,
@@ -26,11 +28,13 @@ impl Served {
         let server = Server::bind(config).expect("a free port");
         let (tell, ended) = channel();
         let (address, handle) = (server.address(), server.handle());
+        let metrics = server.metrics_address();
         let thread = thread::spawn(move || {
             let _ = tell.send(server.run());
         });
         Self {
             address,
+            metrics,
             handle,
             ended,
             thread: Some(thread),
