@@ -5,7 +5,8 @@
 //! all that had joined before it (so the server is never flooded with them), or when patience ends
 //! (so a lost probe costs time and nothing else). While nobody new is reached, the pauses double.
 //!
-//! The author of a probe does not receive it, so two clients take turns.
+//! The author of a probe does not receive it, so two clients take turns. Where publishers of their own
+//! send, one of them asks; they receive nothing, and have joined as soon as they are named.
 //!
 //! After the drain the same barrier, begun anew, is the final mark: a client that has received it
 //! has received, from a server that keeps to one order, all that came before.
@@ -22,11 +23,14 @@ const PAUSE_UNSETTLED_NS: u64 = 100 * MILLISECOND_NS;
 /// Who has been reached by probes.
 #[derive(Debug)]
 pub(crate) struct Barrier {
+    /// Those that receive, then publishers, if there are any.
     clients: Vec<Progress>,
+    receivers: u32,
     /// How many can be reached: their names were sent and they are still there.
     named: u32,
-    /// How many of these have been reached since the barrier was begun.
+    /// How many of these have been reached since the barrier was begun, publishers included.
     reached: u32,
+    publishers_named: u32,
     round: u32,
     /// Rounds up to this one belong to an earlier use of the barrier.
     begun_after: u32,
@@ -45,9 +49,11 @@ struct Progress {
 }
 
 impl Barrier {
-    pub(crate) fn new(clients: u32) -> Self {
+    pub(crate) fn new(clients: u32, publishers: u32) -> Self {
         Self {
-            clients: vec![Progress::default(); clients as usize],
+            clients: vec![Progress::default(); clients as usize + publishers as usize],
+            receivers: clients,
+            publishers_named: 0,
             named: 0,
             reached: 0,
             round: 0,
@@ -62,16 +68,23 @@ impl Barrier {
     /// Forgets who was reached, to ask everybody anew.
     pub(crate) fn begin_anew(&mut self) {
         self.begun_after = self.round;
-        self.reached = 0;
+        self.reached = self.publishers_named;
         self.awaited = 0;
         self.answered = 0;
         self.pause_ns = PAUSE_MIN_NS;
     }
 
-    /// The name of `client` is with the kernel: a probe may reach it.
+    /// The name of `client` is with the kernel, or the server has confirmed that it has joined: a
+    /// probe may reach it.
     pub(crate) fn named(&mut self, client: u32) {
-        self.clients[client as usize].named = true;
+        if std::mem::replace(&mut self.clients[client as usize].named, true) {
+            return;
+        }
         self.named += 1;
+        if self.is_publisher(client) {
+            self.publishers_named += 1;
+            self.reached += 1;
+        }
     }
 
     /// `client` is gone and no longer waited for.
@@ -79,7 +92,9 @@ impl Barrier {
         let gone = self.clients[client as usize];
         if gone.named {
             self.named -= 1;
-            self.reached -= u32::from(gone.round > self.begun_after);
+            let is_publisher = self.is_publisher(client);
+            self.publishers_named -= u32::from(is_publisher);
+            self.reached -= u32::from(is_publisher || gone.round > self.begun_after);
         }
         self.clients[client as usize] = Progress::default();
     }
@@ -122,7 +137,7 @@ impl Barrier {
     /// When to ask for the next round; `None` while there is nobody to reach. `settled` says that
     /// nobody else is about to be named.
     pub(crate) fn next_round_ns(&self, settled: bool) -> Option<u64> {
-        if self.is_passed() || self.named < 2 {
+        if self.is_passed() || !self.can_probe() {
             return None;
         }
         let pause_ns = match (self.answered >= self.awaited, settled) {
@@ -144,21 +159,48 @@ impl Barrier {
         self.round += 1;
         self.asked_ns = now_ns;
         self.answered = 0;
-        let author_misses_it = 1;
-        self.awaited = self.reached.saturating_sub(author_misses_it);
+        let senders_miss_it = if self.has_publishers() {
+            self.publishers_named
+        } else {
+            1
+        };
+        self.awaited = self.reached.saturating_sub(senders_miss_it);
         Some(self.round)
     }
 
-    /// Who sends the round's probe: one client, and a second as long as the first was not reached.
+    fn is_publisher(&self, client: u32) -> bool {
+        client >= self.receivers
+    }
+
+    fn has_publishers(&self) -> bool {
+        self.clients.len() > self.receivers as usize
+    }
+
+    /// Whether there is somebody to send a probe, and somebody else to receive it.
+    fn can_probe(&self) -> bool {
+        if self.has_publishers() {
+            self.publishers_named > 0
+        } else {
+            self.named >= 2
+        }
+    }
+
+    /// Who sends the round's probe: a publisher, or where there are none one client, and a second as
+    /// long as the first was not reached.
     pub(crate) fn probers(&self) -> impl Iterator<Item = u32> {
-        let mut named = (0_u32..)
-            .zip(&self.clients)
+        let first = if self.has_publishers() {
+            self.receivers
+        } else {
+            0
+        };
+        let mut named = (first..)
+            .zip(&self.clients[first as usize..])
             .filter(|(_, client)| client.named)
             .map(|(client, _)| client);
         let first = named.next();
-        let second = named
-            .next()
-            .filter(|_| first.is_some_and(|first| !self.has_reached(first)));
+        let second = named.next().filter(|_| {
+            first.is_some_and(|first| !self.is_publisher(first) && !self.has_reached(first))
+        });
         first.into_iter().chain(second)
     }
 }
@@ -183,7 +225,7 @@ mod tests {
 
     #[test]
     fn it_is_passed_when_every_client_was_reached() {
-        let mut barrier = Barrier::new(3);
+        let mut barrier = Barrier::new(3, 0);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -195,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_client_that_joins_late_is_reached_by_a_later_round() {
-        let mut barrier = Barrier::new(3);
+        let mut barrier = Barrier::new(3, 0);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -209,7 +251,7 @@ mod tests {
 
     #[test]
     fn pauses_double_while_nobody_new_is_reached_and_stay_bounded() {
-        let mut barrier = Barrier::new(2);
+        let mut barrier = Barrier::new(2, 0);
         barrier.named(0);
         barrier.named(1);
         let mut now_ns = 0;
@@ -226,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_round_that_is_still_under_way_holds_the_next_one_back_until_patience_ends() {
-        let mut barrier = Barrier::new(4);
+        let mut barrier = Barrier::new(4, 0);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -243,7 +285,7 @@ mod tests {
 
     #[test]
     fn only_the_first_clients_probe_once_they_are_reached() {
-        let mut barrier = Barrier::new(3);
+        let mut barrier = Barrier::new(3, 0);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -256,7 +298,7 @@ mod tests {
 
     #[test]
     fn begun_anew_it_takes_no_earlier_probe_for_an_answer() {
-        let mut barrier = Barrier::new(2);
+        let mut barrier = Barrier::new(2, 0);
         barrier.named(0);
         barrier.named(1);
         ask(&mut barrier, PAUSE_MIN_NS, &[0, 1]);
@@ -272,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_client_that_departs_is_no_longer_waited_for() {
-        let mut barrier = Barrier::new(3);
+        let mut barrier = Barrier::new(3, 0);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -282,5 +324,25 @@ mod tests {
         barrier.departed(1);
         assert!(barrier.is_passed());
         assert_eq!(barrier.reached(), 1);
+    }
+
+    #[test]
+    fn where_publishers_send_one_of_them_asks_and_none_is_waited_for() {
+        let mut barrier = Barrier::new(2, 2);
+        barrier.named(0);
+        assert_eq!(barrier.next_round_ns(true), None, "nobody could ask");
+        barrier.named(3);
+        barrier.named(2);
+        barrier.named(2);
+        assert_eq!((barrier.named_so_far(), barrier.reached()), (3, 2));
+        assert_eq!(barrier.probers().collect::<Vec<_>>(), [2]);
+        assert!(ask(&mut barrier, PAUSE_MIN_NS, &[0]));
+        assert!(barrier.is_passed());
+        barrier.begin_anew();
+        assert!(!barrier.is_passed());
+        barrier.departed(2);
+        assert_eq!(barrier.probers().collect::<Vec<_>>(), [3]);
+        barrier.departed(0);
+        assert!(barrier.is_passed());
     }
 }

@@ -49,7 +49,7 @@ impl Bench {
         let crowd = self
             .cast
             .clone()
-            .map(|cast| Crowd::start(cast, self.target));
+            .map(|cast| Crowd::start(cast, self.target, plan));
         self.monitor.begin_run(crowd.transpose()?);
         let engine = Engine::new(plan, warm, rand::random());
         let (outcome, warm) = engine.run(&mut self.monitor)?;
@@ -65,7 +65,7 @@ impl Bench {
 
     fn connect(&self, plan: &Plan) -> Result<Warm, Error> {
         Warm::new(
-            plan.clients,
+            plan.connections(),
             self.target,
             self.sources.clone(),
             plan.connect_rate,

@@ -10,12 +10,14 @@ use crate::misbehaviour::MisbehaviourFlags;
 use crate::plan::{Arrival, Senders, Sizes};
 use crate::run_flags::RunFlags;
 use crate::server_view::Site;
+use crate::wire::{Protocol, Topic};
 
 /// Measures a TCP broadcast server under an open-loop load and proves every delivery.
 ///
-/// Every client is a TCP connection of its own that receives all others' messages. Messages are
-/// sent by the clock, whatever the server does, and latencies count from the time each message was
-/// meant to be sent. Exit status: 0 the measurement is valid, 1 it could not be made, 2 wrong
+/// Every client is a TCP connection of its own that receives all others' messages. With --protocol
+/// redis, nats or mqtt clients only receive: they subscribe to --topic, --publishers further
+/// connections send, and messages x clients deliveries are expected. Messages are sent by the clock,
+/// whatever the server does, and latencies count from the time each message was meant to be sent. Exit status: 0 the measurement is valid, 1 it could not be made, 2 wrong
 /// usage, 3 it was made and is INVALID, with the reasons, 4 it is valid and breaks an --slo.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, max_term_width = 100)]
@@ -23,6 +25,18 @@ pub(crate) struct CommandLine {
     /// The server to measure, as HOST:PORT
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9989")]
     pub(crate) addr: String,
+
+    /// What the server speaks: uringcast's own protocol, or that of a broker
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value_t)]
+    pub(crate) protocol: Protocol,
+
+    /// What clients of a broker subscribe to: a Redis channel, a NATS subject, an MQTT topic
+    #[arg(long, value_name = "NAME", default_value = "uringcast.loadgen")]
+    pub(crate) topic: Topic,
+
+    /// With a broker: so many connections send, beside the clients, and receive nothing [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) publishers: Option<u32>,
 
     /// Start a private server of this same build on a free port, measure it, and end it
     #[arg(long, conflicts_with_all = ["addr", "server_pid"])]
@@ -48,7 +62,8 @@ pub(crate) struct CommandLine {
     #[expect(clippy::option_option, reason = "not asked for, asked for, and where")]
     pub(crate) server_metrics: Option<Option<Site>>,
 
-    /// How many clients connect; each receives the messages of all others
+    /// How many clients connect; each receives the messages of all others, or with a broker all
+    /// messages
     #[arg(long, value_name = "N", default_value_t = 5000)]
     pub(crate) clients: u32,
 

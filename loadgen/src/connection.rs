@@ -4,12 +4,11 @@ use std::io;
 use std::io::Read;
 
 use mio::net::TcpStream;
-use protocol::frame;
 
 use crate::clock::Clock;
 use crate::inbox::{Identity, Inbox};
 use crate::outbox::{Item, Outbox};
-use crate::stamp::Stamp;
+use crate::wire::Protocol;
 
 /// A client that is connected, or about to be.
 #[derive(Debug)]
@@ -23,12 +22,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A client whose connection is under way; its name is the first thing it will send.
-    pub(crate) fn new(client: u32, socket: TcpStream) -> Self {
+    /// A client whose connection is under way; it makes itself known first.
+    pub(crate) fn new(client: u32, socket: TcpStream, protocol: Protocol) -> Self {
         let mut outbox = Outbox::default();
         outbox.push(Item::Name);
         Self {
-            inbox: Inbox::new(),
+            inbox: Inbox::new(protocol),
             outbox,
             socket,
             client,
@@ -91,29 +90,5 @@ impl Connection {
             |item| identity.frame_of(item, client, clock.now_ns()),
             |item| sent(item, clock.now_ns()),
         )
-    }
-}
-
-impl Identity {
-    /// What `item` is on the wire when `client` begins to send it at `now_ns`.
-    fn frame_of(&self, item: Item, client: u32, now_ns: u64) -> Vec<u8> {
-        let payload = match item {
-            Item::Name => self.names.of(client).into_bytes(),
-            Item::Probe { round } => self.stamper.probe(round, client),
-            // Its frame was made before it became one.
-            Item::Leftover => return Vec::new(),
-            Item::Message(message) => {
-                let stamp = Stamp {
-                    number: message.number,
-                    previous: message.previous,
-                    intended_ns: message.intended_ns,
-                    sent_ns: now_ns,
-                };
-                self.stamper.message(&stamp, client, message.payload_bytes)
-            }
-        };
-        let mut wire = Vec::with_capacity(protocol::HEADER_BYTES + payload.len());
-        frame::put(&mut wire, &payload);
-        wire
     }
 }

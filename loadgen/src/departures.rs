@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use protocol::HeaderError;
 use serde::{Deserialize, Serialize};
+
+use crate::wire::Undecodable;
 
 /// How many kinds of notices are kept apart; a server that says more is quoted no further.
 const REASONS_MAX: usize = 32;
@@ -21,8 +22,8 @@ pub(crate) enum Cause {
     Torn,
     /// It broke.
     Broken(io::Error),
-    /// What it carried was no sequence of frames.
-    Undecodable(HeaderError),
+    /// What it carried broke the protocol.
+    Undecodable(Undecodable),
 }
 
 /// All departures of a run and all that the server said.
@@ -71,6 +72,16 @@ impl Departures {
             .map(|notices| format!("{} x \"{}\"", notices.count, notices.example));
         let words: Vec<_> = causes.chain(example).chain(notices).collect();
         words.join(", ")
+    }
+
+    /// What the server said, to be put behind what came of it; empty if it said nothing.
+    pub(crate) fn quoted(&self) -> String {
+        let quoted = self.notices.values();
+        let quoted: Vec<_> = quoted.map(|said| format!("\"{}\"", said.example)).collect();
+        if quoted.is_empty() {
+            return String::new();
+        }
+        format!(", and said {}", quoted.join(", "))
     }
 
     /// Adds those of another run.

@@ -21,15 +21,14 @@ use crate::connect::Connector;
 use crate::connection::Connection;
 use crate::departures::Cause;
 use crate::error::Error;
-use crate::inbox::{Identity, Inbox};
-use crate::names::Names;
+use crate::inbox::{Arrival, Identity, Inbox};
 use crate::observation::Observation;
 use crate::outbox::Item;
 use crate::phases::{Facts, Phase, Phases};
 use crate::plan::Plan;
 use crate::schedule::Schedule;
-use crate::stamp::Stamper;
 use crate::turns::Turns;
+use crate::wire::Undecodable;
 
 mod joining;
 
@@ -122,8 +121,8 @@ pub(crate) struct Engine<'a> {
 }
 
 impl Warm {
-    /// `clients` clients of `target`, none of which has been started yet; they are to connect from
-    /// `sources`.
+    /// `clients` clients of `target`, publishers included, none of which has been started yet; they
+    /// are to connect from `sources`.
     ///
     /// # Errors
     /// When the system refuses an epoll instance or a timer.
@@ -156,7 +155,7 @@ impl<'a> Engine<'a> {
         let began_ns = warm.clock.now_ns();
         let mut observation = Observation::new(plan);
         let mut absent = Vec::new();
-        for (client, place) in (0..plan.clients).zip(&mut warm.connections) {
+        for (client, place) in (0..).zip(&mut warm.connections) {
             match place {
                 None => absent.push(client),
                 Some(connection) => {
@@ -165,6 +164,8 @@ impl<'a> Engine<'a> {
                 }
             }
         }
+        // Without a publisher nobody could be probed: publishers come first.
+        absent.sort_by_key(|&client| client < plan.clients);
         let may_replace = absent.len() < warm.connections.len();
         warm.connector.begin_anew(absent, began_ns);
         Self {
@@ -174,10 +175,7 @@ impl<'a> Engine<'a> {
             alarm: warm.alarm,
             connector: warm.connector,
             connections: warm.connections,
-            identity: Identity {
-                names: Names::new(plan.clients),
-                stamper: Stamper::new(run, plan.sizes.max),
-            },
+            identity: Identity::new(plan, run),
             schedule: Schedule::new(plan).peekable(),
             next_due_ns: u64::MAX,
             phases: Phases::new(plan),
@@ -305,8 +303,13 @@ impl<'a> Engine<'a> {
                 &mut self.observation,
                 now_ns,
             );
-            if let Err(error) = taken {
-                return self.depart(client, Cause::Undecodable(error));
+            match taken {
+                Ok(false) => {}
+                Ok(true) => {
+                    connection.outbox.push(Item::Pong);
+                    self.flush(client)?;
+                }
+                Err(error) => return self.depart(client, Cause::Undecodable(error)),
             }
             if now_ns >= self.next_due_ns {
                 self.send_due(now_ns)?;
@@ -401,7 +404,7 @@ impl<'a> Engine<'a> {
         Err(Error::LeftEarly {
             target: self.connector.target(),
             joined: self.joined,
-            clients: self.plan.clients,
+            clients: self.plan.connections(),
             how: self.observation.departures.in_words(),
         })
     }
@@ -412,7 +415,7 @@ impl<'a> Engine<'a> {
         let facts = Facts {
             present: self.observation.ledger.present(),
             barrier_passed: barrier.is_passed(),
-            all_named: barrier.named_so_far() == self.plan.clients,
+            all_named: barrier.named_so_far() == self.plan.connections(),
             owed: self.observation.owed(),
         };
         let Some(phase) = self.phases.advance(now_ns, facts) else {
@@ -421,7 +424,7 @@ impl<'a> Engine<'a> {
         match phase {
             Phase::WarmUp => {
                 self.observation.begin_load();
-                self.joined = self.plan.clients;
+                self.joined = self.plan.connections();
                 self.joined_ns = now_ns;
                 self.look_ahead();
             }
@@ -473,7 +476,7 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Books all that `bytes` hold. Hot: once per delivery.
+/// Books all that `bytes` hold; says whether the server asks for an answer. Hot: once per delivery.
 fn take(
     receiver: u32,
     inbox: &mut Inbox,
@@ -481,10 +484,11 @@ fn take(
     identity: &Identity,
     observation: &mut Observation,
     now_ns: u64,
-) -> Result<(), protocol::HeaderError> {
-    let mut rest = bytes;
-    while let Some(arrival) = inbox.next(&mut rest, identity)? {
-        observation.arrived(receiver, &arrival, now_ns);
-    }
-    Ok(())
+) -> Result<bool, Undecodable> {
+    let mut is_asked = false;
+    inbox.take(bytes, identity, |arrival| match arrival {
+        Arrival::Ping => is_asked = true,
+        arrival => observation.arrived(receiver, arrival, now_ns),
+    })?;
+    Ok(is_asked)
 }

@@ -62,13 +62,15 @@ pub(crate) enum Error {
         error: io::Error,
     },
     #[error(
-        "{joined} of {clients} clients have joined, and no other could for {waited:?}: the server at {target} does not take more, or does not relay messages; lower --clients or raise --connect-timeout"
+        "{joined} of {clients} clients have joined, and no other could for {waited:?}: the server at {target} does not take more, or does not relay messages{said}; lower --clients or raise --connect-timeout"
     )]
     JoinTimeout {
         joined: u32,
         clients: u32,
         waited: Duration,
         target: SocketAddr,
+        /// What the server said, if it did.
+        said: String,
     },
     #[error(
         "the server at {target} let go of a client while {joined} of {clients} had joined ({how}): see what it logs, or lower --clients"

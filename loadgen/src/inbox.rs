@@ -1,34 +1,44 @@
 //! The inbox: what one client's byte stream turns out to hold.
 //!
-//! Frames come in pairs, a name and a message. The inbox decodes them, however the stream was cut,
-//! and tells the run's own messages from probes, the server's notices and strangers' talk. It knows
-//! no socket and no clock. Hot: once per delivery; whole frames are read where they lie.
-
-use protocol::{DecodeError, Decoder, HeaderError};
+//! It decodes what the server sends, in whichever protocol and however the stream was cut, and tells
+//! the run's own messages from probes, the server's notices and strangers' talk. It knows no socket
+//! and no clock. The protocol is looked at once per read, never per delivery.
 
 use crate::names::{Names, Speaker};
-use crate::stamp::{Reading, Stamp, Stamper};
+use crate::outbox::Item;
+use crate::plan::Plan;
+use crate::stamp::{Reading, STAMP_BYTES, Stamp, Stamper};
+use crate::wire::{Hello, Mqtt, Nats, Protocol, Redis, Undecodable, Uringcast, Wire};
 
-/// The longest foreign message that is read; longer ones are stepped over.
-const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Whom a payload is stamped by where the protocol names no author.
+const NAMELESS: u32 = u32::MAX;
+
+/// What most protocols put before a payload fits in this; a longer head costs an allocation more.
+const HEAD_BYTES_USUAL: usize = 64;
 
 /// Decodes what one client receives.
 #[derive(Debug)]
-pub(crate) struct Inbox {
-    decoder: Decoder,
-    /// Whose name has come and whose message has not.
-    speaker: Option<Speaker>,
-    /// Length of a payload that was too long to be read and is to be stepped over.
-    refused_bytes: Option<u64>,
+pub(crate) enum Inbox {
+    Uringcast(Uringcast),
+    Redis(Redis),
+    Nats(Nats),
+    Mqtt(Mqtt),
 }
 
-/// What a run needs to know its own messages again.
+/// What a run needs to make itself known, and to know its own messages again.
 #[derive(Debug)]
 pub(crate) struct Identity {
     /// Names of the clients.
     pub(crate) names: Names,
     /// Writer and reader of payloads.
     pub(crate) stamper: Stamper,
+    pub(crate) protocol: Protocol,
+    /// What everybody subscribes to, where the protocol has such a thing.
+    pub(crate) topic: String,
+    /// Tells this run from others.
+    pub(crate) run: u32,
+    /// Clients from this number on send and do not receive.
+    pub(crate) receivers: u32,
 }
 
 /// One thing that came.
@@ -38,70 +48,159 @@ pub(crate) enum Arrival<'a> {
     Message(Stamp),
     /// A probe of this run's barrier.
     Probe { round: u32 },
+    /// The server confirms that this client has joined.
+    Joined,
+    /// The server asks whether this client is alive.
+    Ping,
     /// What the server itself says.
     Notice(&'a [u8]),
     /// Somebody else's message.
     Foreign,
     /// Something of this run that is not as it was sent.
     Corrupt,
+    /// Part of the protocol, and nothing to be booked.
+    Chatter,
 }
 
 impl Inbox {
     /// An inbox at the beginning of a stream.
-    pub(crate) const fn new() -> Self {
-        Self {
-            decoder: Decoder::new(PAYLOAD_BYTES_MAX),
-            speaker: None,
-            refused_bytes: None,
+    pub(crate) const fn new(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Uringcast => Self::Uringcast(Uringcast::new()),
+            Protocol::Redis => Self::Redis(Redis::new()),
+            Protocol::Nats => Self::Nats(Nats::new()),
+            Protocol::Mqtt => Self::Mqtt(Mqtt::new()),
         }
     }
 
-    /// The next arrival in `input`, or `None` when that is used up.
+    /// Tells `book` of all that `bytes` complete. Hot: once per read.
     ///
     /// # Errors
-    /// A malformed header: frame boundaries are lost, and nothing after it can be read.
-    pub(crate) fn next<'d, 'i: 'd>(
-        &'d mut self,
-        input: &mut &'i [u8],
+    /// What breaks the protocol: the bounds of messages are lost, and nothing after it can be read.
+    pub(crate) fn take(
+        &mut self,
+        bytes: &[u8],
         identity: &Identity,
-    ) -> Result<Option<Arrival<'d>>, HeaderError> {
-        if let Some(payload_bytes) = self.refused_bytes.take() {
-            self.decoder.skip(payload_bytes);
+        book: impl FnMut(&Arrival<'_>),
+    ) -> Result<(), Undecodable> {
+        match self {
+            Self::Uringcast(wire) => take(wire, bytes, identity, book),
+            Self::Redis(wire) => take(wire, bytes, identity, book),
+            Self::Nats(wire) => take(wire, bytes, identity, book),
+            Self::Mqtt(wire) => take(wire, bytes, identity, book),
         }
-        let speaker = match self.speaker {
-            Some(speaker) => speaker,
-            None => match self.decoder.next(input) {
-                Ok(Some(name)) => identity.names.speaker(name),
-                Ok(None) => return Ok(None),
-                Err(DecodeError::Header(error)) => return Err(error),
-                Err(DecodeError::TooLong { payload_bytes, .. }) => {
-                    self.decoder.skip(payload_bytes);
-                    Speaker::Stranger
-                }
-            },
-        };
-        self.speaker = Some(speaker);
-        let arrival = match self.decoder.next(input) {
-            Ok(Some(message)) => identity.judge(speaker, message),
-            Ok(None) => return Ok(None),
-            Err(DecodeError::Header(error)) => return Err(error),
-            Err(DecodeError::TooLong { payload_bytes, .. }) => {
-                self.refused_bytes = Some(payload_bytes);
-                over_long(speaker)
-            }
-        };
-        self.speaker = None;
-        Ok(Some(arrival))
     }
 
-    /// Whether the stream stands inside a pair of frames: an end here is a torn message.
+    /// Whether the stream stands inside a message: an end here is a torn message.
     pub(crate) fn is_mid_message(&self) -> bool {
-        self.speaker.is_some() || self.refused_bytes.is_some() || self.decoder.is_mid_frame()
+        match self {
+            Self::Uringcast(wire) => wire.is_mid_message(),
+            Self::Redis(wire) => wire.is_mid_message(),
+            Self::Nats(wire) => wire.is_mid_message(),
+            Self::Mqtt(wire) => wire.is_mid_message(),
+        }
     }
 }
 
+/// Hot: once per delivery.
+fn take<W: Wire>(
+    wire: &mut W,
+    bytes: &[u8],
+    identity: &Identity,
+    mut book: impl FnMut(&Arrival<'_>),
+) -> Result<(), Undecodable> {
+    let mut rest = bytes;
+    while let Some(arrival) = wire.next(&mut rest, identity)? {
+        book(&arrival);
+    }
+    Ok(())
+}
+
 impl Identity {
-    fn judge<'a>(&self, speaker: Speaker, message: &'a [u8]) -> Arrival<'a> {
+    /// Of the run that `run` tells from others.
+    pub(crate) fn new(plan: &Plan, run: u32) -> Self {
+        Self {
+            names: Names::new(plan.clients),
+            stamper: Stamper::new(run, plan.sizes.max),
+            protocol: plan.protocol,
+            topic: plan.topic.to_string(),
+            run,
+            receivers: plan.clients,
+        }
+    }
+
+    /// Of clients that only look on, and know nobody's messages for their own.
+    pub(crate) fn of_bystanders(plan: &Plan, run: u32) -> Self {
+        Self {
+            names: Names::new(1),
+            stamper: Stamper::new(run, STAMP_BYTES),
+            ..Self::new(plan, run)
+        }
+    }
+
+    /// What `item` is on the wire when `client` begins to send it at `now_ns`.
+    pub(crate) fn frame_of(&self, item: Item, client: u32, now_ns: u64) -> Vec<u8> {
+        match self.protocol {
+            Protocol::Uringcast => self.frame::<Uringcast>(item, client, now_ns),
+            Protocol::Redis => self.frame::<Redis>(item, client, now_ns),
+            Protocol::Nats => self.frame::<Nats>(item, client, now_ns),
+            Protocol::Mqtt => self.frame::<Mqtt>(item, client, now_ns),
+        }
+    }
+
+    /// What a client that receives says first, under `name`.
+    pub(crate) fn hello(&self, name: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        let hello = Hello {
+            name,
+            run: self.run,
+            topic: Some(&self.topic),
+        };
+        match self.protocol {
+            Protocol::Uringcast => Uringcast::put_hello(&mut out, &hello),
+            Protocol::Redis => Redis::put_hello(&mut out, &hello),
+            Protocol::Nats => Nats::put_hello(&mut out, &hello),
+            Protocol::Mqtt => Mqtt::put_hello(&mut out, &hello),
+        }
+        out
+    }
+
+    fn frame<W: Wire>(&self, item: Item, client: u32, now_ns: u64) -> Vec<u8> {
+        let author = if W::NAMES_AUTHORS { client } else { NAMELESS };
+        let payload = match item {
+            Item::Name => return self.opening::<W>(client),
+            Item::Pong => return W::PONG.to_vec(),
+            // Its frame was made before it became one.
+            Item::Leftover => return Vec::new(),
+            Item::Probe { round } => self.stamper.probe(round, author),
+            Item::Message(message) => {
+                let stamp = Stamp {
+                    number: message.number,
+                    previous: message.previous,
+                    intended_ns: message.intended_ns,
+                    sent_ns: now_ns,
+                };
+                self.stamper.message(&stamp, author, message.payload_bytes)
+            }
+        };
+        let mut out = Vec::with_capacity(HEAD_BYTES_USUAL + payload.len());
+        W::put_payload(&mut out, &self.topic, &payload);
+        out
+    }
+
+    fn opening<W: Wire>(&self, client: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        let hello = Hello {
+            name: &self.names.of(client),
+            run: self.run,
+            topic: (client < self.receivers).then_some(&self.topic),
+        };
+        W::put_hello(&mut out, &hello);
+        out
+    }
+
+    /// What a message under a name is. Hot: once per delivery.
+    pub(crate) fn judge<'a>(&self, speaker: Speaker, message: &'a [u8]) -> Arrival<'a> {
         match speaker {
             Speaker::Client(author) => match self.stamper.read(message, author) {
                 Reading::Message(stamp) => Arrival::Message(stamp),
@@ -115,126 +214,32 @@ impl Identity {
             Speaker::Stranger => Arrival::Foreign,
         }
     }
-}
 
-fn over_long(speaker: Speaker) -> Arrival<'static> {
-    match speaker {
-        Speaker::Client(_) | Speaker::Server => Arrival::Corrupt,
-        Speaker::Stranger => Arrival::Foreign,
+    /// What a message without a name is. Hot: once per delivery.
+    pub(crate) fn judge_nameless(&self, message: &[u8]) -> Arrival<'static> {
+        match self.stamper.read(message, NAMELESS) {
+            Reading::Message(stamp) => Arrival::Message(stamp),
+            Reading::Probe { round } => Arrival::Probe { round },
+            Reading::OtherRun => Arrival::Foreign,
+            Reading::Corrupt if self.stamper.claims_this_run(message) => Arrival::Corrupt,
+            Reading::Corrupt => Arrival::Foreign,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use protocol::frame::broadcast;
-
+pub(crate) mod tests {
     use super::*;
 
-    fn identity() -> Identity {
+    /// An identity of ten clients.
+    pub(crate) fn identity_of(protocol: Protocol) -> Identity {
         Identity {
             names: Names::new(10),
             stamper: Stamper::new(99, 100),
+            protocol,
+            topic: "a.topic".into(),
+            run: 99,
+            receivers: 10,
         }
-    }
-
-    fn stamp(number: u32) -> Stamp {
-        Stamp {
-            number,
-            previous: None,
-            intended_ns: 5,
-            sent_ns: 6,
-        }
-    }
-
-    fn message(number: u32, author: u32) -> Vec<u8> {
-        let id = identity();
-        let payload = id.stamper.message(&stamp(number), author, 64);
-        broadcast(id.names.of(author).as_bytes(), &payload).to_vec()
-    }
-
-    /// All that `stream` holds, read in pieces that end at `cuts`.
-    fn read(stream: &[u8], cuts: &[usize]) -> Vec<String> {
-        let (identity, mut inbox, mut said) = (identity(), Inbox::new(), Vec::new());
-        let mut from = 0;
-        for &to in cuts.iter().chain([&stream.len()]) {
-            let mut input = &stream[from..to];
-            while let Some(arrival) = inbox.next(&mut input, &identity).unwrap() {
-                said.push(format!("{arrival:?}"));
-            }
-            assert!(input.is_empty());
-            from = to;
-        }
-        assert!(!inbox.is_mid_message());
-        said
-    }
-
-    fn conversation() -> Vec<u8> {
-        let id = identity();
-        let mut damaged_name = message(3, 1);
-        damaged_name[12] ^= 1;
-        [
-            message(1, 4),
-            broadcast(b"load-00002", &id.stamper.probe(9, 2)).to_vec(),
-            broadcast(b"*server*", b"closing: too slow").to_vec(),
-            broadcast(b"ann", b"hello").to_vec(),
-            broadcast(b"ann", b"").to_vec(),
-            broadcast(b"load-00003", b"").to_vec(),
-            damaged_name,
-            message(2, 5),
-        ]
-        .concat()
-    }
-
-    #[test]
-    fn each_kind_of_arrival_is_told_from_the_others() {
-        let said = read(&conversation(), &[]);
-        let message = |number| format!("{:?}", Arrival::Message(stamp(number)));
-        assert_eq!(
-            said,
-            [
-                message(1),
-                format!("{:?}", Arrival::Probe { round: 9 }),
-                format!("{:?}", Arrival::Notice(b"closing: too slow")),
-                "Foreign".into(),
-                "Foreign".into(),
-                "Corrupt".into(),
-                "Corrupt".into(),
-                message(2),
-            ]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_read_does_not_depend_on_how_the_stream_was_cut(
-            cuts in proptest::collection::vec(0..conversation().len(), 0..12)
-        ) {
-            let mut cuts = cuts;
-            cuts.sort_unstable();
-            prop_assert_eq!(read(&conversation(), &cuts), read(&conversation(), &[]));
-        }
-    }
-
-    #[test]
-    fn a_message_beyond_all_measure_is_stepped_over() {
-        let long = PAYLOAD_BYTES_MAX + 1;
-        let stream = [
-            &protocol::frame::encode(b"ann")[..],
-            &protocol::header::encode(long),
-            &vec![b'x'; long],
-            &message(7, 7),
-        ]
-        .concat();
-        let said = read(&stream, &[30, 1_000]);
-        assert_eq!(said[0], "Foreign");
-        assert!(said[1].starts_with("Message"));
-    }
-
-    #[test]
-    fn a_malformed_header_is_an_error() {
-        let (identity, mut inbox) = (identity(), Inbox::new());
-        let mut input = &b"GET / HTTP"[..];
-        assert!(inbox.next(&mut input, &identity).is_err());
     }
 }

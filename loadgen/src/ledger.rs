@@ -16,7 +16,11 @@ pub(crate) use audit::{Account, Audit};
 /// The book of one run.
 #[derive(Debug)]
 pub(crate) struct Ledger {
+    /// Those that receive, then those that only send.
     clients: Vec<Client>,
+    receivers: u32,
+    /// How many receive a message: all receivers, or all but its author if that is one of them.
+    everybody: u32,
     messages: Vec<Message>,
     /// A row per receiver, a bit per message number.
     received: Vec<u64>,
@@ -95,7 +99,9 @@ pub(crate) fn bytes_needed(clients: u32, messages: u64) -> u64 {
 
 impl Ledger {
     /// An empty ledger for `messages` messages, of which the first `warmup_messages` are warm-up.
-    pub(crate) fn new(clients: u32, messages: u32, warmup_messages: u32) -> Self {
+    /// They are sent by the `clients` that receive, or if there are any by `publishers` that do not,
+    /// whose numbers follow those of the clients.
+    pub(crate) fn new(clients: u32, publishers: u32, messages: u32, warmup_messages: u32) -> Self {
         let row_words = (messages as usize).div_ceil(64);
         let client = Client {
             departed: false,
@@ -103,7 +109,9 @@ impl Ledger {
             sent: 0,
         };
         Self {
-            clients: vec![client; clients as usize],
+            clients: vec![client; clients as usize + publishers as usize],
+            receivers: clients,
+            everybody: if publishers > 0 { clients } else { clients - 1 },
             messages: Vec::with_capacity(messages as usize),
             received: vec![0; row_words * clients as usize],
             sent: vec![0; row_words],
@@ -145,16 +153,19 @@ impl Ledger {
         self.tallies[usize::from(measured)].sent += 1;
         self.clients[author].sent += 1;
         self.sent_total += 1;
-        let author_present = u32::from(!self.clients[author].departed);
-        self.outstanding += u64::from(self.present - author_present);
+        let owed_nothing = author < self.receivers as usize && !self.clients[author].departed;
+        self.outstanding += u64::from(self.present - u32::from(owed_nothing));
     }
 
     /// A client has gone: nothing more can reach it.
     pub(crate) fn departed(&mut self, client: u32) {
-        let owed = self.owed_to(client);
         let gone = &mut self.clients[client as usize];
         assert!(!gone.departed, "a client leaves once");
         gone.departed = true;
+        if client >= self.receivers {
+            return;
+        }
+        let owed = self.owed_to(client);
         self.present -= 1;
         self.outstanding -= owed;
     }
@@ -185,10 +196,9 @@ impl Ledger {
         }
         tally.delivered += 1;
         self.outstanding = self.outstanding.saturating_sub(1);
-        let everybody = self.clients.len() - 1;
         Receipt::Fresh {
             measured,
-            completion: message.reached_one_more(everybody, now_ns),
+            completion: message.reached_one_more(self.everybody, now_ns),
         }
     }
 
@@ -202,7 +212,7 @@ impl Ledger {
         self.tallies.iter().map(|tally| tally.delivered).sum()
     }
 
-    /// How many clients are present.
+    /// How many of those that receive are present.
     pub(crate) fn present(&self) -> u32 {
         self.present
     }
@@ -227,9 +237,9 @@ impl Ledger {
 }
 
 impl Message {
-    fn reached_one_more(&mut self, everybody: usize, now_ns: u64) -> Option<Completion> {
+    fn reached_one_more(&mut self, everybody: u32, now_ns: u64) -> Option<Completion> {
         self.receivers += 1;
-        let reached = self.receivers as usize;
+        let reached = self.receivers;
         if reached == 1 {
             self.first_ns = now_ns;
         }
@@ -264,7 +274,7 @@ mod tests {
     /// A ledger in which the given authors' messages have all been sent.
     pub(super) fn ledger_of(clients: u32, warmup_messages: u32, authors: &[u32]) -> Ledger {
         let messages = u32::try_from(authors.len()).unwrap();
-        let mut ledger = Ledger::new(clients, messages, warmup_messages);
+        let mut ledger = Ledger::new(clients, 0, messages, warmup_messages);
         for &author in authors {
             let (number, _) = ledger.enter(author);
             ledger.sent(number);
@@ -290,7 +300,7 @@ mod tests {
 
     #[test]
     fn numbers_follow_each_other_and_name_the_authors_previous() {
-        let mut ledger = Ledger::new(3, 4, 0);
+        let mut ledger = Ledger::new(3, 0, 4, 0);
         assert_eq!(ledger.enter(2), (0, None));
         assert_eq!(ledger.enter(1), (1, None));
         assert_eq!(ledger.enter(2), (2, Some(0)));
@@ -344,5 +354,29 @@ mod tests {
             deliver(&mut ledger, receiver, number, 2);
         }
         assert_eq!(ledger.outstanding(), 0);
+    }
+
+    #[test]
+    fn what_publishers_send_is_owed_to_every_client() {
+        let mut ledger = Ledger::new(3, 2, 2, 0);
+        for author in [3, 4] {
+            let (number, _) = ledger.enter(author);
+            ledger.sent(number);
+        }
+        assert_eq!(ledger.outstanding(), 6);
+        for receiver in 0..3 {
+            assert!(matches!(
+                deliver(&mut ledger, receiver, 0, 5),
+                Receipt::Fresh { completion, .. } if completion.is_some() == (receiver == 2)
+            ));
+        }
+        ledger.departed(3);
+        assert_eq!((ledger.present(), ledger.outstanding()), (3, 3));
+        ledger.departed(0);
+        assert_eq!((ledger.present(), ledger.outstanding()), (2, 2));
+        let measured = ledger.audit().measured;
+        assert_eq!((measured.expected, measured.delivered), (6, 3));
+        assert_eq!(measured.lost(), 3);
+        assert_eq!(measured.lost_to_disconnects, 1);
     }
 }

@@ -55,6 +55,7 @@ mod summary;
 mod sweep;
 mod turns;
 mod verdict;
+mod wire;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -123,7 +124,7 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error
     let output = Output::open(demand.json.as_deref(), demand.out.as_deref())?;
     let cast = demand.misbehaviour.cast(plan.clients);
     let further = cast.as_ref().map_or(0, Cast::sockets);
-    preflight::raise_descriptors(plan.clients.saturating_add(further))?;
+    preflight::raise_descriptors(plan.connections().saturating_add(further))?;
     let interrupted = monitor::watch_signals().map_err(Error::system("handle signals"))?;
     let spawned = if demand.spawn_server {
         Some(SpawnedServer::start(&demand.server_arguments())?)
@@ -134,7 +135,7 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error
         Some(server) => (server.addr().to_string(), server.addr()),
         None => (demand.addr.clone(), preflight::resolve(&demand.addr)?),
     };
-    let sources = preflight::sources(target, &demand.source_ip, plan.clients)?;
+    let sources = preflight::sources(target, &demand.source_ip, plan.connections())?;
     let server = server_process(demand, spawned.as_ref())?;
     let metrics = metrics_site(demand, spawned.as_ref())?;
     let reader = metrics.map(|site| Reader::new(site, plan.clients));

@@ -154,6 +154,7 @@ fn add(sum: &mut Report, one: &Report, together: bool) {
 fn add_beside(sum: &mut Report, one: &Report) {
     sum.clients += one.clients;
     sum.senders += one.senders;
+    sum.publishers += one.publishers;
     sum.rate_requested += one.rate_requested;
     sum.rate_achieved += one.rate_achieved;
     sum.deliveries_per_second += one.deliveries_per_second;
@@ -194,6 +195,7 @@ fn add_behind(sum: &mut Report, one: &Report) {
     );
     sum.clients = sum.clients.max(one.clients);
     sum.senders = sum.senders.max(one.senders);
+    sum.publishers = sum.publishers.max(one.publishers);
     sum.duration_seconds = seconds;
     sum.server = one_after_the_other(sum.server, one.server, seconds);
     let (ours, theirs) = (sum.generator.consumption, one.generator.consumption);

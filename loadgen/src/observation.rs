@@ -33,14 +33,21 @@ pub(crate) struct Observation {
     /// Messages that are due and not yet with the kernel.
     waiting: u64,
     warmup_messages: u32,
+    /// Whether the server confirms that a client has joined.
+    is_confirmed: bool,
 }
 
 impl Observation {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
-            ledger: Ledger::new(plan.clients, plan.messages(), plan.warmup.messages),
+            ledger: Ledger::new(
+                plan.clients,
+                plan.publishers,
+                plan.messages(),
+                plan.warmup.messages,
+            ),
             latencies: Latencies::new(),
-            barrier: Barrier::new(plan.clients),
+            barrier: Barrier::new(plan.clients, plan.publishers),
             departures: Departures::default(),
             corrupt: 0,
             foreign: 0,
@@ -49,6 +56,7 @@ impl Observation {
             arrivals: 0,
             waiting: 0,
             warmup_messages: plan.warmup.messages,
+            is_confirmed: plan.protocol.is_broker(),
         }
     }
 
@@ -78,8 +86,8 @@ impl Observation {
     /// `client` has handed an item to the kernel.
     pub(crate) fn sent(&mut self, client: u32, item: Item, now_ns: u64) {
         match item {
-            Item::Name => self.barrier.named(client),
-            Item::Leftover => {}
+            Item::Name if !self.is_confirmed => self.barrier.named(client),
+            Item::Name | Item::Pong | Item::Leftover => {}
             Item::Probe { .. } => self.handed_over += 1,
             Item::Message(message) => {
                 self.handed_over += 1;
@@ -113,9 +121,12 @@ impl Observation {
                 Receipt::NeverSent => self.corrupt += 1,
             },
             Arrival::Probe { round } => self.barrier.received(receiver, *round),
+            Arrival::Joined => self.barrier.named(receiver),
             Arrival::Notice(text) => self.departures.noticed(text),
             Arrival::Foreign => self.foreign += 1,
             Arrival::Corrupt => self.corrupt += 1,
+            // It is the engine that answers a ping, once the read is taken.
+            Arrival::Ping | Arrival::Chatter => {}
         }
     }
 

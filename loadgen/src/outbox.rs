@@ -9,8 +9,10 @@ use std::io::{self, Write};
 /// One thing to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Item {
-    /// The client's name.
+    /// The client's name, or whatever else a client says first.
     Name,
+    /// The answer to the server's question whether the client is alive.
+    Pong,
     /// A probe of the barrier.
     Probe { round: u32 },
     /// A message of the schedule.

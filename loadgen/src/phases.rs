@@ -32,7 +32,7 @@ pub(crate) enum Phase {
 /// What decides about the next phase.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {
-    /// Clients that are connected.
+    /// Clients that are connected, publishers aside.
     pub(crate) present: u32,
     /// Whether the barrier is passed by all clients that it waits for.
     pub(crate) barrier_passed: bool,

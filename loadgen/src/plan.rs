@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::command_line::CommandLine;
 use crate::ledger;
 use crate::stamp::{NUMBER_MAX, STAMP_BYTES};
+use crate::wire::{Protocol, Topic};
 
 /// What the ledger may take of the memory.
 const LEDGER_BYTES_MAX: u64 = 1 << 30;
@@ -65,8 +66,14 @@ pub(crate) struct Span {
 /// What one run is to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    pub(crate) protocol: Protocol,
+    /// What clients subscribe to, where the protocol has such a thing.
+    pub(crate) topic: Topic,
     pub(crate) clients: u32,
+    /// How many send: clients, or the publishers if there are any.
     pub(crate) senders: u32,
+    /// Connections beside the clients' that send and do not receive; none where clients send.
+    pub(crate) publishers: u32,
     /// Messages a second, over all senders.
     pub(crate) rate: f64,
     pub(crate) arrival: Arrival,
@@ -91,6 +98,22 @@ pub(crate) enum Refusal {
     TooFewClients(u32),
     #[error("--{flag} {value} is not a rate: give a number above 0")]
     BadRate { flag: &'static str, value: f64 },
+    #[error(
+        "--spawn-server starts uringcast, which does not speak {0}: start your broker and give --addr"
+    )]
+    ForeignSpawn(Protocol),
+    #[error(
+        "--server-metrics reads the metrics of uringcast, and --protocol is {0}: leave one of them out"
+    )]
+    ForeignMetrics(Protocol),
+    #[error(
+        "--senders makes clients send, and with --protocol {0} they only receive: give --publishers"
+    )]
+    ClientsDoNotSend(Protocol),
+    #[error(
+        "--publishers {0} is for brokers, and with --protocol uringcast clients send: give --senders"
+    )]
+    NoPublishers(u32),
     #[error("--senders {senders} is not between 1 and --clients {clients}")]
     BadSenders { senders: u32, clients: u32 },
     #[error(
@@ -133,12 +156,22 @@ impl Plan {
         if clients < 2 {
             return Err(Refusal::TooFewClients(clients));
         }
-        let senders = senders(demand)?;
+        if demand.spawn_server && demand.protocol.is_broker() {
+            return Err(Refusal::ForeignSpawn(demand.protocol));
+        }
+        if demand.server_metrics.is_some() && demand.protocol.is_broker() {
+            return Err(Refusal::ForeignMetrics(demand.protocol));
+        }
+        let publishers = publishers(demand)?;
+        let senders = senders(demand, publishers)?;
         let rate = rate(demand, senders)?;
         check_sizes(demand.size)?;
         let plan = Self {
+            protocol: demand.protocol,
+            topic: demand.topic.clone(),
             clients,
             senders,
+            publishers,
             rate,
             arrival: demand.arrival,
             sizes: demand.size,
@@ -200,9 +233,18 @@ impl Plan {
         self.warmup.messages + self.measure.messages
     }
 
-    /// Everybody but the author receives a message.
+    /// How many receive a message: every client but its author, who is none where publishers send.
     pub(crate) fn receivers(&self) -> u32 {
-        self.clients - 1
+        if self.publishers > 0 {
+            self.clients
+        } else {
+            self.clients - 1
+        }
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> u32 {
+        self.clients.saturating_add(self.publishers)
     }
 
     /// What the rate comes to, in deliveries a second.
@@ -211,9 +253,19 @@ impl Plan {
     }
 }
 
-fn senders(demand: &CommandLine) -> Result<u32, Refusal> {
+fn publishers(demand: &CommandLine) -> Result<u32, Refusal> {
+    match demand.publishers {
+        None => Ok(u32::from(demand.protocol.is_broker())),
+        Some(publishers) if !demand.protocol.is_broker() => Err(Refusal::NoPublishers(publishers)),
+        Some(publishers) => Ok(publishers),
+    }
+}
+
+fn senders(demand: &CommandLine, publishers: u32) -> Result<u32, Refusal> {
     let clients = demand.clients;
     match demand.senders {
+        Senders::All if publishers > 0 => Ok(publishers),
+        Senders::Some(_) if publishers > 0 => Err(Refusal::ClientsDoNotSend(demand.protocol)),
         Senders::All => Ok(clients),
         Senders::Some(senders) if (1..=clients).contains(&senders) => Ok(senders),
         Senders::Some(senders) => Err(Refusal::BadSenders { senders, clients }),
@@ -374,6 +426,24 @@ mod tests {
         assert!(refusal("--rate 0.01 --duration 1s").contains("not one message"));
         assert!(refusal("--clients 5000 --rate 100 --duration 24h").contains("limit of 1024 MiB"));
         assert!(refusal("--clients 9 --rate 1e300 --force").contains("ledger"));
+    }
+
+    #[test]
+    fn with_a_broker_publishers_send_and_every_client_receives() {
+        let one = plan("--protocol nats --clients 200 --rate 50").unwrap();
+        assert_eq!(
+            (one.senders, one.publishers, one.connections()),
+            (1, 1, 201)
+        );
+        assert!((one.deliveries_per_second() - 10_000.0).abs() < 1e-6);
+        let four = "--protocol redis --clients 9 --publishers 4 --rate-per-client 2";
+        assert!((plan(four).unwrap().rate - 8.0).abs() < 1e-9);
+        assert!(refusal("--protocol mqtt --senders 2").contains("give --publishers"));
+        assert!(refusal("--publishers 2").contains("give --senders"));
+        let measured = refusal("--protocol nats --server-metrics http://127.0.0.1:1/metrics");
+        assert!(measured.starts_with("--server-metrics"), "{measured}");
+        let spawned = refusal("--protocol mqtt --spawn-server");
+        assert!(spawned.contains("does not speak mqtt"), "{spawned}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::series::Second;
 use crate::server_view::ServerView;
 use crate::slo::Judged;
 use crate::verdict::{self, Evidence};
+use crate::wire::Protocol;
 
 /// Which meaning the fields have.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
@@ -44,8 +45,13 @@ pub(crate) struct Report {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) merged_from: Vec<String>,
 
+    #[serde(default)]
+    pub(crate) protocol: Protocol,
     pub(crate) clients: u32,
     pub(crate) senders: u32,
+    /// Connections beside the clients' that send and do not receive.
+    #[serde(default)]
+    pub(crate) publishers: u32,
     /// Messages a second over all senders.
     pub(crate) rate_requested: f64,
     /// Those that were sent on time, by the length of the measured time.
@@ -172,6 +178,12 @@ impl Report {
         let seconds = plan.measure.duration.as_secs_f64();
         let latencies = Histograms::of(&observation.latencies).table();
         let departures = observation.departures.clone();
+        let mut departures_in_words = departures.in_words();
+        if departures.notices.is_empty()
+            && let Some(place) = plan.protocol.where_to_look()
+        {
+            departures_in_words = format!("{departures_in_words}; {place}");
+        }
         let generator = Generator::new(outcome, watched.generator, measured, seconds);
         let rate_achieved = observation.sent_on_time as f64 / seconds;
         let evidence = Evidence {
@@ -179,7 +191,7 @@ impl Report {
             corrupt: observation.corrupt,
             foreign: observation.foreign,
             departed: departures.count(),
-            departures_in_words: &departures.in_words(),
+            departures_in_words: &departures_in_words,
             completed: outcome.completed,
             server_ended: watched.server_ended,
             rate_requested: plan.rate,
@@ -204,8 +216,10 @@ impl Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: watched.started_at,
             merged_from: Vec::new(),
+            protocol: plan.protocol,
             clients: plan.clients,
             senders: plan.senders,
+            publishers: plan.publishers,
             rate_requested: plan.rate,
             rate_achieved,
             arrival: plan.arrival,

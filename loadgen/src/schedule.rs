@@ -18,7 +18,7 @@ use crate::plan::{Arrival, Plan, Sizes, Span};
 pub(crate) struct Due {
     /// When, since the start of the load.
     pub(crate) due_ns: u64,
-    /// The client that sends it.
+    /// The client or publisher that sends it.
     pub(crate) author: u32,
     /// How long it is.
     pub(crate) payload_bytes: usize,
@@ -31,6 +31,8 @@ pub(crate) struct Schedule {
     choices: StdRng,
     clients: u32,
     senders: u32,
+    /// Where there are publishers: the number of the first, for they are the senders.
+    first_publisher: Option<u32>,
     sizes: Sizes,
 }
 
@@ -46,6 +48,7 @@ impl Schedule {
             choices: StdRng::seed_from_u64(plan.seed),
             clients: plan.clients,
             senders: plan.senders,
+            first_publisher: (plan.publishers > 0).then_some(plan.clients),
             sizes: plan.sizes,
         }
     }
@@ -54,6 +57,9 @@ impl Schedule {
     /// in step with it would always meet it at the same place.
     fn draw_author(&mut self) -> u32 {
         let sender = self.choices.random_range(0..self.senders);
+        if let Some(first) = self.first_publisher {
+            return first + sender;
+        }
         let client = u64::from(sender) * u64::from(self.clients) / u64::from(self.senders);
         u32::try_from(client).unwrap_or(sender)
     }

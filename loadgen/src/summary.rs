@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::figures::{cores, grouped, mebibytes, milliseconds, rate, whole};
+use crate::figures::{cores, counted, grouped, mebibytes, milliseconds, rate, whole};
 use crate::latency::Percentiles;
 use crate::plan::Plan;
 use crate::procfs::Consumption;
@@ -11,12 +11,20 @@ use crate::server_view::ServerView;
 
 /// What is about to be measured, in one line: the expected deliveries a second.
 pub(crate) fn announcement(plan: &Plan, addr: &str) -> String {
+    let deliveries = rate(plan.deliveries_per_second());
+    let expected = match plan.publishers {
+        0 => format!("{deliveries} deliveries/s expected"),
+        publishers => format!(
+            "{deliveries} deliveries/s expected, all messages of {} to all clients by {}",
+            counted(publishers.into(), "publisher"),
+            plan.protocol
+        ),
+    };
     format!(
-        "{} clients at {addr}, {} messages/s of {} bytes in total: {} deliveries/s expected",
+        "{} clients at {addr}, {} messages/s of {} bytes in total: {expected}",
         grouped(plan.clients.into()),
         rate(plan.rate),
         plan.sizes,
-        rate(plan.deliveries_per_second()),
     )
 }
 

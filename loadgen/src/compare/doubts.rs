@@ -8,7 +8,8 @@ use crate::report::Report;
 /// A setting that both sides should have in common, as text.
 type Setting = (&'static str, fn(&Report) -> String);
 
-const SETTINGS: [Setting; 10] = [
+const SETTINGS: [Setting; 11] = [
+    ("protocol", |report| report.protocol.to_string()),
     ("clients", |report| report.clients.to_string()),
     ("senders", |report| report.senders.to_string()),
     ("messages/s", |report| report.rate_requested.to_string()),

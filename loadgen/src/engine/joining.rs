@@ -36,8 +36,9 @@ impl Engine<'_> {
         if !paced && now_ns - self.joined_ns > nanoseconds(self.plan.connect_timeout) {
             return Err(Error::JoinTimeout {
                 joined: self.joined,
-                clients: self.plan.clients,
+                clients: self.plan.connections(),
                 waited: self.plan.connect_timeout,
+                said: self.observation.departures.quoted(),
                 target: self.connector.target(),
             });
         }
@@ -57,7 +58,8 @@ impl Engine<'_> {
                 Interest::READABLE | Interest::WRITABLE,
             )
             .map_err(Error::system("watch a socket"))?;
-        self.connections[client as usize] = Some(Connection::new(client, socket));
+        self.connections[client as usize] =
+            Some(Connection::new(client, socket, self.plan.protocol));
         Ok(())
     }
 

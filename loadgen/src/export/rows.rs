@@ -3,7 +3,7 @@
 
 use crate::campaign::{Spread, Step};
 use crate::environment::Environment;
-use crate::figures::{cores, grouped, mebibytes, milliseconds, rate, whole};
+use crate::figures::{cores, counted, grouped, mebibytes, milliseconds, rate, whole};
 use crate::histograms::Kind;
 use crate::latency::Percentiles;
 use crate::plan::Arrival;
@@ -330,7 +330,17 @@ pub(super) fn load(report: &Report) -> Vec<(&'static str, String)> {
                 report.connect_seconds
             ),
         ),
-        ("senders", grouped(report.senders.into())),
+        (
+            "senders",
+            match report.publishers {
+                0 => grouped(report.senders.into()),
+                publishers => format!(
+                    "{} beside the clients",
+                    counted(publishers.into(), "publisher")
+                ),
+            },
+        ),
+        ("protocol", report.protocol.to_string()),
         (
             "messages/s",
             format!(

@@ -27,7 +27,7 @@ pub(crate) struct Account {
     pub(crate) sent: u64,
     /// Messages that were due and could not be sent.
     pub(crate) unsent: u64,
-    /// One per sent message and client other than its author.
+    /// One per sent message and client that is to receive it: all but its author.
     pub(crate) expected: u64,
     pub(crate) delivered: u64,
     pub(crate) lost_while_connected: u64,
@@ -55,8 +55,8 @@ impl Ledger {
     /// Explains every delivery that has not come. To be asked when nothing more can come.
     pub(crate) fn audit(&self) -> Audit {
         let mut accounts = [self.opening_account(false), self.opening_account(true)];
-        for client in 0..self.clients.len() {
-            self.audit_receiver(u32::try_from(client).unwrap_or(u32::MAX), &mut accounts);
+        for receiver in 0..self.receivers {
+            self.audit_receiver(receiver, &mut accounts);
         }
         let [warmup, measured] = accounts;
         Audit { warmup, measured }
@@ -70,7 +70,7 @@ impl Ledger {
         Account {
             sent: tally.sent,
             unsent: due - tally.sent,
-            expected: tally.sent * (self.clients.len() as u64 - 1),
+            expected: tally.sent * u64::from(self.everybody),
             delivered: tally.delivered,
             duplicated: tally.duplicated,
             // Gaps that a loss explains are taken off as the losses are found.

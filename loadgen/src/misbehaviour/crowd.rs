@@ -18,8 +18,7 @@ use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::departures::Cause;
 use crate::error::Error;
 use crate::inbox::Identity;
-use crate::names::Names;
-use crate::stamp::{STAMP_BYTES, Stamper};
+use crate::plan::Plan;
 
 const TURN: Duration = Duration::from_millis(10);
 const EVENTS_MAX: usize = 1024;
@@ -52,10 +51,15 @@ impl Crowd {
     ///
     /// # Errors
     /// When the system refuses a thread or an epoll instance.
-    pub(crate) fn start(cast: Cast, target: SocketAddr) -> Result<Self, Error> {
+    pub(crate) fn start(cast: Cast, target: SocketAddr, plan: &Plan) -> Result<Self, Error> {
         let (commands, inbox) = channel();
         let poll = Poll::new().map_err(Error::system("make an epoll instance"))?;
-        let mut scene = Scene::new(cast, target, poll);
+        let mut scene = Scene::new(
+            cast,
+            target,
+            poll,
+            Identity::of_bystanders(plan, rand::random()),
+        );
         let thread = thread::Builder::new()
             .name("misbehaving".into())
             .spawn(move || {
@@ -108,16 +112,13 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(cast: Cast, target: SocketAddr, poll: Poll) -> Self {
+    fn new(cast: Cast, target: SocketAddr, poll: Poll, identity: Identity) -> Self {
         Self {
             cast,
             target,
             poll,
             clock: Clock::start(),
-            identity: Identity {
-                names: Names::new(1),
-                stamper: Stamper::new(0, STAMP_BYTES),
-            },
+            identity,
             members: Slab::new(),
             buffer: vec![0; READ_BUFFER_BYTES],
             fates: Fates::new(),
@@ -253,7 +254,7 @@ impl Scene {
     fn connect(&mut self, kind: Kind, now_ns: u64) {
         self.numbers += 1;
         self.fates.entry(kind).or_default().attempts += 1;
-        let member = Member::connect(kind, self.numbers, self.target, now_ns);
+        let member = Member::connect(kind, self.numbers, self.target, now_ns, &self.identity);
         if let Err(error) = member.and_then(|member| self.watch(member)) {
             let departures = &mut self.fates.entry(kind).or_default().departures;
             departures.departed(&Cause::Broken(error));

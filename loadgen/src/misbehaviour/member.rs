@@ -4,12 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use mio::net::TcpStream;
-use protocol::frame;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Kind;
 use crate::departures::Cause;
 use crate::inbox::{Arrival, Identity, Inbox};
+use crate::outbox::Item;
+use crate::wire::Undecodable;
 
 /// Clients that do not read have small buffers, so that it is the server that feels it.
 const RECEIVE_BUFFER_BYTES: usize = 4096;
@@ -17,8 +18,8 @@ const RECEIVE_BUFFER_BYTES: usize = 4096;
 /// What has never been a header.
 const GARBAGE: &[u8] = b"\xff\x00GET / HTTP/1.1\r\n\r\n";
 
-/// A part of a header that announces a short name.
-const PART_OF_A_HEADER: &[u8] = b"5  ";
+/// How much a half-open client says of what it was to say first: of uringcast's, a part of a header.
+const PART_OF_A_HELLO_BYTES: usize = 3;
 
 /// A connection of a misbehaving client.
 #[derive(Debug)]
@@ -33,8 +34,8 @@ pub(super) struct Member {
     pub(super) allowance_bytes: f64,
     /// Whether anybody's message has come.
     pub(super) has_heard: bool,
-    /// Sends its garbage instead of a name, and not after it.
-    is_nameless: bool,
+    /// What it says first.
+    opening: Vec<u8>,
 }
 
 /// What reading came to.
@@ -54,6 +55,7 @@ impl Member {
         number: u64,
         target: SocketAddr,
         now_ns: u64,
+        identity: &Identity,
     ) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(target),
@@ -74,12 +76,12 @@ impl Member {
         Ok(Self {
             kind,
             socket: TcpStream::from_std(socket.into()),
-            inbox: Inbox::new(),
+            inbox: Inbox::new(identity.protocol),
             is_connected: false,
             began_ns: now_ns,
             allowance_bytes: 0.0,
             has_heard: false,
-            is_nameless: number.is_multiple_of(2),
+            opening: opening(kind, number, identity),
         })
     }
 
@@ -106,18 +108,8 @@ impl Member {
             Err(error) => return Err(error),
         }
         self.is_connected = true;
-        self.socket.write_all(&self.opening())?;
+        self.socket.write_all(&self.opening)?;
         Ok(true)
-    }
-
-    fn opening(&self) -> Vec<u8> {
-        let name = frame::encode(self.kind.to_string().as_bytes()).to_vec();
-        match self.kind {
-            Kind::HalfOpen => PART_OF_A_HEADER.to_vec(),
-            Kind::Garbage if self.is_nameless => GARBAGE.to_vec(),
-            Kind::Garbage => [&name[..], GARBAGE].concat(),
-            Kind::Slow | Kind::Stalled | Kind::Churn | Kind::Herd => name,
-        }
     }
 
     /// Reads until nothing is there, or `limit_bytes` are read.
@@ -168,14 +160,38 @@ impl Member {
         bytes: &[u8],
         identity: &Identity,
         reading: &mut Reading,
-    ) -> Result<(), protocol::HeaderError> {
-        let mut rest = bytes;
-        while let Some(arrival) = self.inbox.next(&mut rest, identity)? {
-            match arrival {
-                Arrival::Notice(text) => reading.notices.push(text.to_vec()),
-                _ => self.has_heard = true,
+    ) -> Result<(), Undecodable> {
+        let (mut has_heard, mut is_asked) = (self.has_heard, false);
+        self.inbox.take(bytes, identity, |arrival| match arrival {
+            Arrival::Notice(text) => reading.notices.push(text.to_vec()),
+            Arrival::Ping => is_asked = true,
+            Arrival::Joined | Arrival::Chatter => {}
+            Arrival::Message(_) | Arrival::Probe { .. } | Arrival::Foreign | Arrival::Corrupt => {
+                has_heard = true;
             }
+        })?;
+        self.has_heard = has_heard;
+        if is_asked {
+            // A socket that takes no few bytes is one of a client that the server is about to lose.
+            let _ = self.socket.write(&identity.frame_of(Item::Pong, 0, 0));
         }
         Ok(())
+    }
+}
+
+/// What a client of `kind` says first. Every other one that is to send garbage joins before it.
+fn opening(kind: Kind, number: u64, identity: &Identity) -> Vec<u8> {
+    // Brokers drive out one of two clients of the same name.
+    let name = if identity.protocol.is_broker() {
+        format!("m{number}")
+    } else {
+        kind.to_string()
+    };
+    let hello = identity.hello(&name);
+    match kind {
+        Kind::HalfOpen => hello[..PART_OF_A_HELLO_BYTES].to_vec(),
+        Kind::Garbage if number.is_multiple_of(2) => GARBAGE.to_vec(),
+        Kind::Garbage => [&hello[..], GARBAGE].concat(),
+        Kind::Slow | Kind::Stalled | Kind::Churn | Kind::Herd => hello,
     }
 }

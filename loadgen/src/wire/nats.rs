@@ -1,0 +1,205 @@
+//! The client protocol of NATS: lines, and payloads whose length the line before says.
+//!
+//! A client says CONNECT, SUB if it is to receive, and PING, and has joined when that is answered:
+//! NATS serves a connection's words in order. From then on it is NATS that asks with PING.
+
+use super::packets::{Kind, Packet, Packets, Stop, decimal, line, payload};
+use super::{Hello, Protocol, Undecodable, Wire};
+use crate::inbox::{Arrival, Identity};
+
+const LINE_END: &[u8] = b"\r\n";
+
+/// What one client hears of the others.
+#[derive(Debug)]
+pub(crate) struct Nats {
+    packets: Packets,
+}
+
+impl Nats {
+    /// At the beginning of a stream.
+    pub(crate) const fn new() -> Self {
+        Self {
+            packets: Packets::new(),
+        }
+    }
+}
+
+impl Wire for Nats {
+    const NAMES_AUTHORS: bool = false;
+    const PONG: &'static [u8] = b"PONG\r\n";
+
+    fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
+        // Names of clients are of letters, digits and '-': nothing that JSON would escape.
+        let connect = format!(
+            "CONNECT {{\"verbose\":false,\"pedantic\":false,\"tls_required\":false,\
+             \"name\":\"{}\",\"lang\":\"rust\",\"version\":\"{}\",\"protocol\":0,\"echo\":true}}\r\n",
+            hello.name,
+            env!("CARGO_PKG_VERSION")
+        );
+        out.extend_from_slice(connect.as_bytes());
+        if let Some(topic) = hello.topic {
+            out.extend_from_slice(format!("SUB {topic} 1\r\n").as_bytes());
+        }
+        out.extend_from_slice(b"PING\r\n");
+    }
+
+    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]) {
+        out.extend_from_slice(format!("PUB {topic} {}\r\n", payload.len()).as_bytes());
+        out.extend_from_slice(payload);
+        out.extend_from_slice(LINE_END);
+    }
+
+    fn next<'d, 'i: 'd>(
+        &'d mut self,
+        input: &mut &'i [u8],
+        identity: &Identity,
+    ) -> Result<Option<Arrival<'d>>, Undecodable> {
+        self.packets.next(input, identity, scan)
+    }
+
+    fn is_mid_message(&self) -> bool {
+        self.packets.is_mid_packet()
+    }
+}
+
+/// Hot: once per delivery.
+fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
+    let (head, next) = line(bytes, 0)?;
+    let said = &bytes[head.clone()];
+    let simple = |kind, body_at: usize| Packet {
+        kind,
+        bytes: next,
+        body: body_at.min(head.end)..head.end,
+    };
+    let word = said.split(|&byte| byte == b' ').next().unwrap_or_default();
+    match word {
+        b"MSG" => message(bytes, said, next),
+        b"PING" => Ok(simple(Kind::Ping, head.end)),
+        b"PONG" => Ok(simple(Kind::Joined, head.end)),
+        b"-ERR" => Ok(simple(Kind::Notice, word.len() + 1)),
+        b"INFO" | b"+OK" => Ok(simple(Kind::Chatter, head.end)),
+        _ => Err(malformed(
+            "a line begins with one of MSG PING PONG INFO +OK -ERR",
+        )),
+    }
+}
+
+/// `MSG subject sid [reply-to] bytes`, then the payload.
+fn message(bytes: &[u8], said: &[u8], next: usize) -> Result<Packet, Stop> {
+    let length = said.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    let length = decimal(length).ok_or_else(|| malformed("MSG ends with a length"))?;
+    let body = payload(bytes, next, length, LINE_END.len())?;
+    let end = body.end + LINE_END.len();
+    if bytes[body.end..end] != *LINE_END {
+        return Err(malformed("a payload ends with its line"));
+    }
+    Ok(Packet {
+        kind: Kind::Message,
+        bytes: end,
+        body,
+    })
+}
+
+fn malformed(what: &'static str) -> Stop {
+    Stop::Undecodable(Undecodable::Malformed {
+        protocol: Protocol::Nats,
+        what,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::inbox::tests::identity_of;
+    use crate::wire::tests::{fault, read, stamped};
+
+    fn message(payload: &[u8], reply_to: &str) -> Vec<u8> {
+        let head = format!("MSG a.topic 1 {reply_to}{}\r\n", payload.len());
+        [head.as_bytes(), payload, LINE_END].concat()
+    }
+
+    fn conversation() -> Vec<u8> {
+        [
+            &b"INFO {\"server_id\":\"x\",\"max_payload\":1048576}\r\n"[..],
+            b"PONG\r\n",
+            &message(&stamped(Protocol::Nats, 1), ""),
+            b"PING\r\n",
+            &message(b"hello\r\nPING\r\n", "_INBOX.1 "),
+            &message(b"", ""),
+            b"+OK\r\n-ERR 'Slow Consumer'\r\n",
+            &message(&stamped(Protocol::Nats, 2), ""),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn each_kind_of_arrival_is_told_from_the_others() {
+        let said = read(&identity_of(Protocol::Nats), &conversation(), &[]);
+        assert_eq!(said[..2], ["Chatter", "Joined"]);
+        assert!(
+            said[2].starts_with("Message(Stamp { number: 1,"),
+            "{}",
+            said[2]
+        );
+        assert_eq!(said[3..7], ["Ping", "Foreign", "Foreign", "Chatter"]);
+        assert_eq!(
+            said[7],
+            format!("{:?}", Arrival::Notice(b"'Slow Consumer'"))
+        );
+        assert!(said[8].starts_with("Message(Stamp { number: 2,"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_does_not_depend_on_how_the_stream_was_cut(
+            cuts in proptest::collection::vec(0..conversation().len(), 0..40)
+        ) {
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let identity = identity_of(Protocol::Nats);
+            prop_assert_eq!(
+                read(&identity, &conversation(), &cuts),
+                read(&identity, &conversation(), &[])
+            );
+        }
+
+        #[test]
+        fn whatever_comes_nothing_panics(stream in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut input = &stream[..];
+            let (identity, mut nats) = (identity_of(Protocol::Nats), Nats::new());
+            while let Ok(Some(_)) = nats.next(&mut input, &identity) {}
+        }
+    }
+
+    #[test]
+    fn one_that_only_sends_does_not_subscribe() {
+        let hello = |topic| {
+            let mut out = Vec::new();
+            Nats::put_hello(
+                &mut out,
+                &Hello {
+                    name: "n",
+                    run: 1,
+                    topic,
+                },
+            );
+            String::from_utf8(out).unwrap()
+        };
+        assert!(hello(Some("t")).ends_with("\r\nSUB t 1\r\nPING\r\n"));
+        assert!(!hello(None).contains("SUB"));
+        let mut out = Vec::new();
+        Nats::put_payload(&mut out, "t", b"abc");
+        assert_eq!(out, b"PUB t 3\r\nabc\r\n");
+    }
+
+    #[test]
+    fn what_is_not_nats_is_an_error_that_says_so() {
+        let identity = identity_of(Protocol::Nats);
+        assert!(fault(&identity, b"HTTP/1.1 400\r\n").starts_with("what came is not nats"));
+        assert!(fault(&identity, b"MSG t 1 x\r\n").contains("ends with a length"));
+        assert!(fault(&identity, b"MSG t 1 99999999\r\n").contains("over the limit"));
+        assert!(fault(&identity, b"MSG t 1 1\r\nabcd").contains("ends with its line"));
+    }
+}
