@@ -8,7 +8,7 @@ use clap::Parser;
 
 use crate::configuration::RELOADABLE;
 use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
-use crate::hub::{Coalesce, Limits};
+use crate::hub::{Coalesce, Limits, SlowPolicy};
 use crate::listener::DeadPeers;
 use crate::server::{self, Config, ServerError};
 use crate::subcommands::Task;
@@ -76,6 +76,30 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE)]
     unique_names: bool,
 
+    /// Most messages a second that are taken from one client, after a burst of as many; more wait in
+    /// its kernel, none is dropped; 0: any number
+    #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
+    rate_per_client: u32,
+
+    /// Most bytes of messages a second that are taken from one client, after a burst of as many;
+    /// 0: any number
+    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 0)]
+    bytes_per_client: u32,
+
+    /// Most bytes of messages that a client may be behind which has taken nothing for a second;
+    /// 0: any number
+    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 0)]
+    max_backlog_bytes: u64,
+
+    /// What becomes of a client that is too far behind, or takes next to nothing while a full log
+    /// makes everyone wait
+    #[arg(long, help_heading = RELOADABLE, value_enum, default_value_t = SlowPolicy::Disconnect)]
+    slow_policy: SlowPolicy,
+
+    /// How many of the last messages a newcomer is sent first, as far as half of the log holds them
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    history: u32,
+
     /// Longest name of a client, in bytes
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 64)]
     max_name_bytes: u32,
@@ -94,7 +118,8 @@ pub(crate) struct CommandLine {
     log_bytes: u64,
 
     /// Least time between two sends of messages to the same client: `auto` (a quarter more than a
-    /// round of all clients takes), or a time such as 50ms, which trades latency for CPU; 0s: none
+    /// round of all clients takes), or a time such as 50ms, which trades latency for CPU; 0s: none.
+    /// Whoever is more than 128 KiB behind is not left to wait
     #[arg(long, help_heading = RELOADABLE, value_name = "auto|TIME", default_value = "auto", value_parser = coalesce)]
     coalesce: Coalesce,
 
@@ -172,6 +197,11 @@ impl CommandLine {
             clients_max: limit(self.max_clients),
             clients_per_address_max: limit(self.max_clients_per_ip),
             unique_names: self.unique_names,
+            messages_per_second_max: limit(self.rate_per_client),
+            bytes_per_second_max: limit(self.bytes_per_client),
+            backlog_bytes_max: (self.max_backlog_bytes > 0).then_some(self.max_backlog_bytes),
+            slow_policy: self.slow_policy,
+            history_messages: self.history,
             name_bytes_max: self.max_name_bytes as usize,
             message_bytes_max: self.max_message_bytes as usize,
             coalesce: self.coalesce,

@@ -25,11 +25,13 @@ mod pace;
 mod session;
 #[cfg(test)]
 mod simulation;
+mod slow;
 mod snapshot;
 mod span;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod transmit;
 
 use std::collections::VecDeque;
@@ -50,12 +52,13 @@ use log::{Reader, Reservation};
 use pace::Pace;
 use session::{Phase, Session, Subscriber};
 use span::Spans;
+use throttle::Throttled;
 
 pub use counters::{Counters, PerReason};
 pub use departure::{Departure, Reason};
 pub use ended::Ended;
 pub use histogram::Histogram;
-pub use limits::Limits;
+pub use limits::{Limits, SlowPolicy};
 pub use log::Log;
 pub use pace::Coalesce;
 pub use snapshot::{Measures, Snapshot};
@@ -96,12 +99,19 @@ pub enum Disconnect {
 pub enum Reading {
     /// Read on.
     Continue,
-    /// Read nothing more from it until [`Hub::poll_resume`] names it: the log has no room.
+    /// Read nothing more from it until [`Hub::poll_resume`] names it: the log has no room, or it says
+    /// too much.
     Pause,
 }
 
-/// The log cannot take another message until its readers have passed some.
-struct NoRoom;
+/// What a session has to wait for before its next message is taken.
+#[derive(Debug, Clone, Copy)]
+enum Wait {
+    /// Its readers have passed some of the log, or caught up with it.
+    Room,
+    /// It said too much.
+    Until(Instant),
+}
 
 /// The decisions of one server thread. See the module's text.
 #[derive(Debug)]
@@ -118,6 +128,8 @@ pub struct Hub {
     pace: Pace,
     /// Sessions whose reading is paused, in the order in which they will go on.
     paused: Lists<1>,
+    /// Sessions whose reading is paused until it is time again.
+    throttled: Throttled,
     resumed: VecDeque<ConnectionId>,
     closes: VecDeque<Close>,
     /// No later than the earliest deadline of any session; `None` when there is none.
@@ -138,7 +150,7 @@ impl Hub {
     /// A hub without connections. [`Self::beside`] makes those of other threads.
     ///
     /// # Panics
-    /// When the log's bound is below one frame of the largest size: no message could pass.
+    /// When the log's bound is below [`Limits::log_bytes_min`].
     #[must_use]
     pub fn new(limits: Limits, log: Arc<Log>) -> Self {
         Self::sharing(limits, log, Arc::default())
@@ -154,22 +166,23 @@ impl Hub {
 
     fn sharing(limits: Limits, log: Arc<Log>, admission: Arc<Admission>) -> Self {
         assert!(
-            log.bytes_max() >= Log::charge(limits.frame_bytes_max()),
-            "the log holds {} bytes and cannot take a frame of {}",
+            log.bytes_max() >= limits.log_bytes_min(),
+            "the log holds {} bytes and needs {}",
             log.bytes_max(),
-            limits.frame_bytes_max()
+            limits.log_bytes_min()
         );
         Self {
             spans: Spans::new(limits.span_bytes_max),
             pace: Pace::new(limits.coalesce),
-            limits,
             admission,
             sessions: Slab::new(),
             next_generation: 0,
             subscribers: 0,
-            log: Reader::new(log),
+            log: Reader::with(log, &limits),
+            limits,
             conveyor: Conveyor::new(),
             paused: Lists::new(),
+            throttled: Throttled::default(),
             resumed: VecDeque::new(),
             closes: VecDeque::new(),
             next_sweep: None,
@@ -238,16 +251,17 @@ impl Hub {
             return Reading::Pause;
         }
         let held_back = self.ingest(id.slot, bytes, None, now);
-        if held_back > 0 {
-            let rest = Bytes::copy_from_slice(&bytes[bytes.len() - held_back..]);
-            self.hold_back(id.slot, rest);
-        }
+        let reading = match held_back {
+            None => Reading::Continue,
+            Some((held_back, wait)) => {
+                let rest = Bytes::copy_from_slice(&bytes[bytes.len() - held_back..]);
+                self.hold_back(id.slot, rest, wait);
+                Reading::Pause
+            }
+        };
         self.use_room(now);
-        if held_back > 0 {
-            Reading::Pause
-        } else {
-            Reading::Continue
-        }
+        self.watch_the_slow(now);
+        reading
     }
 
     /// The driver released the connection: its slot is free.
@@ -266,6 +280,7 @@ impl Hub {
     pub fn wake(&mut self, now: Instant) {
         self.read_log();
         self.use_room(now);
+        self.watch_the_slow(now);
     }
 
     /// Whether the other threads' hubs are to be woken; asking takes the wish back.
@@ -291,22 +306,25 @@ impl Hub {
     }
 
     /// Takes frames out of what a peer sent, as long as the log has room for what they may be;
-    /// `room` is for the first. Returns how many bytes, at the end, are to be held back.
+    /// `room` is for the first. Returns how many bytes, at the end, are to be held back, and for what.
     fn ingest(
         &mut self,
         slot: u32,
         mut bytes: &[u8],
         room: Option<Reservation>,
         now: Instant,
-    ) -> usize {
+    ) -> Option<(usize, Wait)> {
         let mut room = room.map(|room| Ok(Some(room)));
         let mut took_frames = false;
         let mut departure = None;
-        let mut held_back = 0;
+        let mut held_back = None;
         while !bytes.is_empty() {
-            let Ok(room) = room.take().unwrap_or_else(|| self.room_for_next(slot)) else {
-                held_back = bytes.len();
-                break;
+            let room = match room.take().unwrap_or_else(|| self.room_for_next(slot, now)) {
+                Ok(room) => room,
+                Err(wait) => {
+                    held_back = Some((bytes.len(), wait));
+                    break;
+                }
             };
             let took = self.take_frame(slot, &mut bytes, room, now);
             if let Ok(true) = took {
@@ -320,31 +338,54 @@ impl Hub {
         self.read_log();
         self.note_unfinished(slot, took_frames, now);
         match departure {
-            Some(_) if self.is_parting(slot) => 0,
+            Some(_) if self.is_parting(slot) => None,
             Some(departure) => {
                 self.depart(slot, &departure, now);
-                0
+                None
             }
             None => held_back,
         }
     }
 
-    /// The log has no room for what comes next: keeps `bytes` until it has.
-    fn hold_back(&mut self, slot: u32, bytes: Bytes) {
-        self.sessions[slot as usize].input.held_back = Some(bytes);
-        self.paused.push_back(0, slot);
+    /// What comes next has to wait: keeps `bytes` until then.
+    fn hold_back(&mut self, slot: u32, bytes: Bytes, wait: Wait) {
+        let input = &mut self.sessions[slot as usize].input;
+        input.held_back = Some(bytes);
+        match wait {
+            Wait::Room => self.paused.push_back(0, slot),
+            Wait::Until(until) => {
+                input.throttle.until = Some(until);
+                self.throttled.insert(until, slot);
+                self.counters.throttled += 1;
+            }
+        }
+    }
+
+    /// Those who said too much and have waited for it queue for room.
+    fn lift_throttles(&mut self, now: Instant) {
+        while let Some(slot) = self.throttled.pop(now) {
+            self.sessions[slot as usize].input.throttle.until = None;
+            self.paused.push_back(0, slot);
+        }
+        self.use_room(now);
     }
 
     /// What the next frame of a session needs in the log: nothing for a name, else room for the
     /// longest message. Those who wait for room come first.
-    fn room_for_next(&self, slot: u32) -> Result<Option<Reservation>, NoRoom> {
-        match self.sessions[slot as usize].phase {
-            Phase::Naming { .. } => Ok(None),
-            _ if self.paused.front(0).is_some() => Err(NoRoom),
-            _ => match self.log.reserve(self.limits.frame_bytes_max()) {
-                Some(room) => Ok(Some(room)),
-                None => Err(NoRoom),
-            },
+    fn room_for_next(&self, slot: u32, now: Instant) -> Result<Option<Reservation>, Wait> {
+        let session = &self.sessions[slot as usize];
+        if let Phase::Naming { .. } = session.phase {
+            return Ok(None);
+        }
+        if let Some(until) = session.input.throttle.wait(&self.limits, now) {
+            return Err(Wait::Until(until));
+        }
+        if self.paused.front(0).is_some() {
+            return Err(Wait::Room);
+        }
+        match self.log.reserve(self.limits.frame_bytes_max()) {
+            Some(room) => Ok(Some(room)),
+            None => Err(Wait::Room),
         }
     }
 
@@ -378,6 +419,8 @@ impl Hub {
             text::message(payload)?;
         }
         let frame = frame::broadcast(session.name.as_bytes(), payload);
+        let came_as = protocol::HEADER_BYTES + payload.len();
+        session.input.throttle.charge(&self.limits, came_as, now);
         debug!(name = %session.name, bytes = payload.len(), "message");
         self.log.append(room, frame, session.id, now);
         self.counters.messages += 1;
@@ -385,18 +428,22 @@ impl Hub {
         Ok(true)
     }
 
-    /// A session that has its name becomes a subscriber: the next message is the first it is owed.
+    /// A session that has its name becomes a subscriber: it is owed the history, if any is kept, and
+    /// every message from then on.
     fn join(&mut self, slot: u32) {
         self.read_log();
         let session = &mut self.sessions[slot as usize];
         session.input.decoder = Decoder::new(self.limits.message_bytes_max);
-        session.phase = Phase::Joined(Subscriber {
-            cursor: self.log.enter(),
-            own_ahead: 0,
-            put_off_until: None,
-        });
+        let cursor = self.log.enter();
+        let history = self.log.head() - cursor;
+        session.phase = Phase::Joined(Subscriber::new(cursor));
         info!(name = %session.name, peer = %session.peer, "joined");
-        self.conveyor.rest(slot);
+        if history > 0 {
+            self.counters.owed += history;
+            self.conveyor.wait(slot);
+        } else {
+            self.conveyor.rest(slot);
+        }
         self.subscribers += 1;
         self.counters.joined += 1;
     }
@@ -442,7 +489,7 @@ impl Hub {
     fn use_room(&mut self, now: Instant) {
         loop {
             if self.log.takes_back_made_room() {
-                if self.log.is_empty() {
+                if self.log.is_at_rest() {
                     self.spans.forget();
                 }
                 self.others_to_wake |= self.log.takes_back_wanted();
@@ -466,9 +513,11 @@ impl Hub {
         // The time that we did not read is not the peer's fault.
         input.unfinished_since = None;
         match self.ingest(slot, &bytes, Some(room), now) {
-            0 if self.is_parting(slot) => self.release(slot),
-            0 => self.resumed.push_back(self.sessions[slot as usize].id),
-            held_back => self.hold_back(slot, bytes.slice(bytes.len() - held_back..)),
+            None if self.is_parting(slot) => self.release(slot),
+            None => self.resumed.push_back(self.sessions[slot as usize].id),
+            Some((held_back, wait)) => {
+                self.hold_back(slot, bytes.slice(bytes.len() - held_back..), wait);
+            }
         }
     }
 

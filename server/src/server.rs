@@ -63,16 +63,16 @@ pub enum ServerError {
         /// What the kernel said.
         error: io::Error,
     },
-    /// The log could not take a single message.
+    /// The log could not take a single message, beside the history.
     #[error(
-        "a log of {log_bytes_max} bytes cannot hold a message of the largest size \
-         ({frame_bytes_max} bytes with its headers); raise --log-bytes or lower --max-message-bytes"
+        "a log of {log_bytes_max} bytes is too small for messages of the largest size: it needs \
+         {log_bytes_min}; raise --log-bytes or lower --max-message-bytes"
     )]
     LogTooSmall {
         /// The bound that was asked for.
         log_bytes_max: usize,
         /// The least that would do.
-        frame_bytes_max: usize,
+        log_bytes_min: usize,
     },
     /// A limit is in the way of the driver that should run.
     #[error(transparent)]
@@ -263,11 +263,11 @@ fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, ServerError> {
 /// # Errors
 /// [`ServerError::LogTooSmall`] when it cannot.
 pub(crate) fn check_log(limits: &Limits, log_bytes_max: usize) -> Result<(), ServerError> {
-    let frame_bytes_max = Log::charge(limits.frame_bytes_max());
-    if log_bytes_max < frame_bytes_max {
+    let log_bytes_min = limits.log_bytes_min();
+    if log_bytes_max < log_bytes_min {
         return Err(ServerError::LogTooSmall {
             log_bytes_max,
-            frame_bytes_max,
+            log_bytes_min,
         });
     }
     Ok(())

@@ -15,6 +15,8 @@ pub struct Counters {
     pub connections: u64,
     /// Messages accepted from this hub's connections.
     pub messages: u64,
+    /// How often a client was not read from for a while since it said too much.
+    pub throttled: u64,
     /// Deliveries that accepted messages made due to this hub's connections.
     pub owed: u64,
     /// Deliveries that were handed to the kernel whole.
@@ -61,6 +63,7 @@ impl AddAssign for Counters {
         self.joined += other.joined;
         self.connections += other.connections;
         self.messages += other.messages;
+        self.throttled += other.throttled;
         self.owed += other.owed;
         self.delivered += other.delivered;
         self.short_sends += other.short_sends;

@@ -15,12 +15,17 @@ impl Hub {
     /// happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let times = [self.next_sweep, self.conveyor.next_line_up()];
+        let times = [
+            self.next_sweep,
+            self.conveyor.next_line_up(),
+            self.throttled.next(),
+        ];
         times.into_iter().flatten().min()
     }
 
     /// Acts on all deadlines that are not after `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.lift_throttles(now);
         if self.next_sweep.is_none_or(|at| at > now) {
             return;
         }
@@ -38,12 +43,14 @@ impl Hub {
         for slot in due {
             self.expire(slot, now);
         }
+        self.judge_the_slow(now);
         self.use_room(now);
         let sessions = self.sessions.iter();
         self.next_sweep = sessions
             .filter_map(|(_, session)| session.deadline(&self.limits))
             .chain(self.drain_until.filter(|&at| at > now && !self.is_empty()))
             .min();
+        self.watch_the_slow(now);
     }
 
     /// Makes sure that a sweep comes at `at` or before.

@@ -35,6 +35,22 @@ pub enum Departure {
     /// A message that may not be relayed.
     #[error(transparent)]
     Message(#[from] MessageError),
+    /// The peer takes next to nothing and holds up a full log.
+    #[error("only {bytes} bytes were taken within {} while everyone waited", Seconds(*within))]
+    TooSlow {
+        /// How far it came, in bytes of messages.
+        bytes: u64,
+        /// The time it had.
+        within: Duration,
+    },
+    /// The peer does not take what it is sent, and is owed too much.
+    #[error("{backlog_bytes} bytes behind, over the limit of {backlog_bytes_max}")]
+    TooFarBehind {
+        /// What it is owed, in bytes of messages.
+        backlog_bytes: u64,
+        /// The limit.
+        backlog_bytes_max: u64,
+    },
     /// As many clients as the server takes are there.
     #[error("server is full ({clients_max} clients); try again later")]
     Full {
@@ -91,6 +107,12 @@ pub enum Reason {
     Timeout,
     /// The peer did not take what it was sent.
     Stalled,
+    /// The peer took next to nothing while others waited for it.
+    TooSlow,
+    /// The peer was too far behind.
+    TooFarBehind,
+    /// Not a departure: deliveries that a subscriber missed which was too slow and stayed.
+    Skipped,
     /// The server has as many clients as it takes.
     Full,
     /// The server has as many clients from one address as it takes.
@@ -105,13 +127,16 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their index in counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Left,
         Self::Broken,
         Self::Malformed,
         Self::TooLong,
         Self::Timeout,
         Self::Stalled,
+        Self::TooSlow,
+        Self::TooFarBehind,
+        Self::Skipped,
         Self::Full,
         Self::AddressFull,
         Self::NoDescriptor,
@@ -129,6 +154,9 @@ impl Reason {
             Self::TooLong => "too_long",
             Self::Timeout => "timeout",
             Self::Stalled => "stalled",
+            Self::TooSlow => "too_slow",
+            Self::TooFarBehind => "too_far_behind",
+            Self::Skipped => "skipped",
             Self::Full => "full",
             Self::AddressFull => "address_full",
             Self::NoDescriptor => "no_descriptor",
@@ -150,6 +178,8 @@ impl Departure {
             Self::Name(_) => Reason::Malformed,
             Self::NoName { .. } | Self::UnfinishedFrame { .. } => Reason::Timeout,
             Self::Stalled { .. } => Reason::Stalled,
+            Self::TooSlow { .. } => Reason::TooSlow,
+            Self::TooFarBehind { .. } => Reason::TooFarBehind,
             Self::Full { .. } => Reason::Full,
             Self::AddressFull { .. } => Reason::AddressFull,
             Self::NoDescriptor => Reason::NoDescriptor,

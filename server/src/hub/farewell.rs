@@ -62,6 +62,9 @@ impl Hub {
             // to finish what they began to say. Reading goes on, to throw away.
             session.input.unfinished_since = None;
             self.paused.remove(session.id.slot);
+            if let Some(until) = session.input.throttle.until.take() {
+                self.throttled.remove(until, session.id.slot);
+            }
             if session.input.held_back.take().is_some() {
                 self.resumed.push_back(session.id);
             }
@@ -139,7 +142,7 @@ impl Hub {
             Phase::Joined(subscriber) => {
                 info!(name = %session.name, peer = %session.peer, reason = %departure, "left");
                 self.subscribers -= 1;
-                self.log.leave(subscriber.cursor, now);
+                subscriber.leave(&mut self.log, now);
                 // What is on its way may still arrive; the rest never will.
                 let given_up = pending - session.pending(self.log.head());
                 self.counters.discarded[reason] += given_up;
@@ -160,6 +163,9 @@ impl Hub {
         }
         let waits = session.in_flight.is_none();
         self.paused.remove(slot);
+        if let Some(until) = session.input.throttle.until.take() {
+            self.throttled.remove(until, slot);
+        }
         if waits {
             self.conveyor.wait(slot);
         }
@@ -180,7 +186,7 @@ impl Hub {
         session.in_flight = None;
         session.torn = bytes::Bytes::new();
         self.subscribers -= 1;
-        self.log.leave(subscriber.cursor, now);
+        subscriber.leave(&mut self.log, now);
         self.counters.discarded[Reason::Left] += pending;
         self.counters.departed[Reason::Left] += 1;
         self.last_ended.remember(session, &Departure::Left, now);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Coalesce;
+use super::{Coalesce, Log};
 
 /// The hub's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,23 @@ pub struct Limits {
     pub clients_per_address_max: Option<u32>,
     /// Whether nobody may take the name of someone who is there.
     pub unique_names: bool,
+    /// Most messages a second that are taken from one client; more are left to wait in its kernel.
+    /// Not 0; `None` is any number.
+    pub messages_per_second_max: Option<u32>,
+    /// Most bytes of messages a second, with their headers, that are taken from one client. Not 0;
+    /// `None` is any number.
+    pub bytes_per_second_max: Option<u32>,
+    /// How far authors may be ahead of half of the subscribers, in bytes; then they wait. One message
+    /// may be longer.
+    pub lead_bytes_max: u64,
+    /// Most bytes a subscriber that makes no progress may be behind; `None` is any number.
+    pub backlog_bytes_max: Option<u64>,
+    /// The least that a subscriber which holds up a full log must take within the write deadline.
+    pub progress_bytes_min: u64,
+    /// What becomes of a subscriber that is too slow.
+    pub slow_policy: SlowPolicy,
+    /// How many of the last messages a newcomer is sent first, as far as half of the log holds them.
+    pub history_messages: u32,
     /// Longest name.
     pub name_bytes_max: usize,
     /// Longest message.
@@ -34,12 +51,28 @@ pub struct Limits {
     pub binary: bool,
 }
 
+/// What becomes of a subscriber that holds others up, or is too far behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SlowPolicy {
+    /// It is told why, and closed
+    Disconnect,
+    /// It misses what it was owed, is told how much, and goes on with the next message
+    Skip,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             clients_max: None,
             clients_per_address_max: None,
             unique_names: false,
+            messages_per_second_max: None,
+            bytes_per_second_max: None,
+            lead_bytes_max: 128 * 1024,
+            backlog_bytes_max: None,
+            progress_bytes_min: 64 * 1024,
+            slow_policy: SlowPolicy::Disconnect,
+            history_messages: 0,
             name_bytes_max: 64,
             message_bytes_max: 64 * 1024,
             span_bytes_max: 64 * 1024,
@@ -54,6 +87,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The least bound of a log that works under these limits: one message of the largest size, and
+    /// as much again if half of it may be history.
+    #[must_use]
+    pub fn log_bytes_min(&self) -> usize {
+        let halves = if self.history_messages > 0 { 2 } else { 1 };
+        halves * Log::charge(self.frame_bytes_max())
+    }
+
     /// The longest broadcast frame that these limits allow, in bytes.
     #[must_use]
     pub fn frame_bytes_max(&self) -> usize {

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::ConnectionId;
 use super::histogram::{Histogram, micros};
+use super::{ConnectionId, Limits};
 
 /// The messages of all hubs, in their total order.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub(super) struct Author {
 struct Budget {
     bytes: AtomicUsize,
     bytes_max: usize,
+    /// Readers whose authors are far ahead of half of their cursors.
+    lagging: AtomicUsize,
     /// Somebody was refused a reservation and wants to know when bytes are given back.
     wanted: AtomicBool,
 }
@@ -85,6 +87,7 @@ impl Log {
             budget: Arc::new(Budget {
                 bytes: AtomicUsize::new(0),
                 bytes_max,
+                lagging: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
             }),
         })
@@ -170,12 +173,27 @@ pub(super) struct Reader {
     /// Sequence number of the first in `held`.
     first: u64,
     held: VecDeque<Held>,
-    /// Bytes of all frames that were read so far.
-    read_bytes: u64,
+    /// Up to here all cursors had passed at some time.
+    passed: u64,
     /// How long messages took that this reader was the last to forget.
     fan_out: Histogram,
     /// Cursors that stand behind the last message.
     at_head: usize,
+    /// Bytes of all frames up to the head.
+    head_bytes: u64,
+    /// All cursors.
+    cursors: usize,
+    /// A cursor before this message is far: more than `lead_bytes_max` behind.
+    near: u64,
+    /// Cursors that are far; among them those of stalled subscribers.
+    far: usize,
+    stalled: usize,
+    lead_bytes_max: u64,
+    /// Half of the cursors that are not stalled are far.
+    lagging: bool,
+    /// What newcomers are sent first: the messages from here on.
+    history: u64,
+    history_messages_max: u64,
     /// Whether room may have been made since [`Reader::takes_back_made_room`].
     made_room: bool,
 }
@@ -183,14 +201,24 @@ pub(super) struct Reader {
 #[derive(Debug)]
 struct Held {
     message: Arc<Message>,
-    /// Bytes of all frames that were read before it.
-    begins_at: u64,
     /// Cursors that stand at this message.
     cursors: usize,
+    /// Bytes of all frames before this one.
+    position_bytes: u64,
 }
 
 impl Reader {
+    /// A reader that never lags and keeps no history.
+    #[cfg(test)]
     pub(super) fn new(log: Arc<Log>) -> Self {
+        let limits = Limits {
+            lead_bytes_max: u64::MAX,
+            ..Limits::default()
+        };
+        Self::with(log, &limits)
+    }
+
+    pub(super) fn with(log: Arc<Log>, limits: &Limits) -> Self {
         let mut order = log.lock();
         let first = order.first + order.recent.len() as u64;
         let index = order.read_to.len();
@@ -201,9 +229,18 @@ impl Reader {
             index,
             first,
             held: VecDeque::new(),
-            read_bytes: 0,
+            passed: first,
             fan_out: Histogram::new(),
             at_head: 0,
+            head_bytes: 0,
+            cursors: 0,
+            near: first,
+            far: 0,
+            stalled: 0,
+            lead_bytes_max: limits.lead_bytes_max,
+            lagging: false,
+            history: first,
+            history_messages_max: u64::from(limits.history_messages),
             made_room: false,
         }
     }
@@ -233,8 +270,67 @@ impl Reader {
     }
 
     /// Whether there is nothing that anyone is owed.
-    pub(super) fn is_empty(&self) -> bool {
-        self.held.is_empty()
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.at_head == self.cursors
+    }
+
+    /// The log's bound.
+    pub(super) fn bytes_max(&self) -> usize {
+        self.log.budget.bytes_max
+    }
+
+    /// Whether an author with a frame of `frame_bytes` would have to wait for room.
+    pub(super) fn is_full_for(&self, frame_bytes: usize) -> bool {
+        self.log.bytes() + Log::charge(frame_bytes) > self.bytes_max()
+    }
+
+    /// Whether authors have to wait until this reader's cursors have caught up.
+    pub(super) fn is_lagging(&self) -> bool {
+        self.lagging
+    }
+
+    /// Bytes of the frames before `cursor`, since this reader began.
+    pub(super) fn position_bytes(&self, cursor: u64) -> u64 {
+        let held = self.held.get(self.position(cursor));
+        held.map_or(self.head_bytes, |held| held.position_bytes)
+    }
+
+    /// Bytes of the frames between `cursor` and the head.
+    pub(super) fn backlog_bytes(&self, cursor: u64) -> u64 {
+        self.head_bytes - self.position_bytes(cursor)
+    }
+
+    /// Bytes of frames from the hindmost cursor to the head.
+    pub(super) fn backlog_bytes_max(&self) -> u64 {
+        let hindmost = self.held.iter().find(|held| held.cursors > 0);
+        hindmost.map_or(0, |held| self.head_bytes - held.position_bytes)
+    }
+
+    /// What the messages between `cursor` and the head are charged.
+    pub(super) fn charged_from(&self, cursor: u64) -> u64 {
+        self.backlog_bytes(cursor) + (self.head() - cursor) * Log::charge(0) as u64
+    }
+
+    /// The last of all cursors, or the begin of the history before it, if anyone is owed anything.
+    pub(super) fn last_cursor(&self) -> Option<u64> {
+        (!self.is_at_rest()).then_some(self.first)
+    }
+
+    /// Whether a subscriber at `cursor` is more than `lead_bytes_max` behind.
+    pub(super) fn is_far(&self, cursor: u64) -> bool {
+        cursor < self.near
+    }
+
+    /// One whose cursor is far has stalled: until [`Self::unstall`], authors do not wait for it.
+    pub(super) fn stall(&mut self) {
+        self.stalled += 1;
+        self.note_lag();
+    }
+
+    /// One that had stalled goes on, or goes; its cursor has not moved since.
+    pub(super) fn unstall(&mut self) {
+        self.stalled -= 1;
+        self.note_lag();
     }
 
     /// Whether messages were forgotten or room was given back since the last call.
@@ -252,10 +348,14 @@ impl Reader {
     pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         let budget = &self.log.budget;
         let bytes = Log::charge(bytes);
-        budget.reserve(bytes).or_else(|| {
+        let reserve = || match budget.lagging.load(Ordering::SeqCst) {
+            0 => budget.reserve(bytes),
+            _ => None,
+        };
+        reserve().or_else(|| {
             budget.wanted.store(true, Ordering::SeqCst);
             // Room that was made before `wanted` was seen would be missed.
-            budget.reserve(bytes)
+            reserve()
         })
     }
 
@@ -294,10 +394,10 @@ impl Reader {
         for message in order.recent.range(known..) {
             self.held.push_back(Held {
                 message: Arc::clone(message),
-                begins_at: self.read_bytes,
                 cursors: std::mem::take(&mut self.at_head),
+                position_bytes: self.head_bytes,
             });
-            self.read_bytes += message.frame.len() as u64;
+            self.head_bytes += message.frame.len() as u64;
         }
         order.read_to[self.index] = self.head();
         let read_by_all = order.read_to.iter().copied().min().unwrap_or(order.first);
@@ -309,7 +409,10 @@ impl Reader {
             order.recent.shrink_to(RESTING_ENTRIES);
         }
         drop(order);
+        self.shorten_history();
         self.forget(None);
+        self.find_near();
+        self.note_lag();
     }
 
     /// The messages from `cursor` on.
@@ -318,16 +421,22 @@ impl Reader {
         self.held.range(position..).map(|held| &held.message)
     }
 
-    /// A new cursor at the head: the next message is the first it is owed.
+    /// A new cursor: at the first message of the history, which is the head if there is none.
     pub(super) fn enter(&mut self) -> u64 {
-        self.at_head += 1;
-        self.head()
+        let cursor = self.history;
+        self.cursors += 1;
+        *self.cursors_at(cursor) += 1;
+        self.far += usize::from(self.is_far(cursor));
+        self.note_lag();
+        cursor
     }
 
     /// Moves a cursor forward.
     pub(super) fn advance(&mut self, from: u64, to: u64, now: Instant) {
         debug_assert!(from <= to);
+        self.cursors += 1;
         *self.cursors_at(to) += 1;
+        self.far += usize::from(self.is_far(to));
         self.leave(from, now);
     }
 
@@ -335,20 +444,56 @@ impl Reader {
     pub(super) fn leave(&mut self, cursor: u64, now: Instant) {
         let cursors = self.cursors_at(cursor);
         *cursors = cursors.checked_sub(1).expect("a cursor stands here");
-        if *cursors == 0 && cursor == self.first {
+        let was_last_there = *cursors == 0;
+        self.cursors -= 1;
+        self.far -= usize::from(self.is_far(cursor));
+        if was_last_there && (cursor == self.first || cursor == self.passed) {
             self.forget(Some(now));
+        }
+        self.note_lag();
+    }
+
+    /// Half of the log may be history, and no more than `history_messages_max`.
+    fn shorten_history(&mut self) {
+        let head = self.head();
+        self.history = self.history.max(self.first);
+        loop {
+            let messages = head - self.history;
+            let charged = self.charged_from(self.history);
+            if messages <= self.history_messages_max && charged <= self.bytes_max() as u64 / 2 {
+                return;
+            }
+            self.history += 1;
         }
     }
 
-    /// Bytes of frames from `cursor` to the head.
-    pub(super) fn bytes_from(&self, cursor: u64) -> u64 {
-        let held = self.held.get(self.position(cursor));
-        held.map_or(0, |held| self.read_bytes - held.begins_at)
+    /// Counts who has become far.
+    fn find_near(&mut self) {
+        self.near = self.near.max(self.first);
+        while self.near < self.head() && self.backlog_bytes(self.near) > self.lead_bytes_max {
+            self.far += *self.cursors_at(self.near);
+            self.near += 1;
+        }
     }
 
-    /// Bytes of frames from the hindmost cursor to the head.
-    pub(super) fn backlog_bytes_max(&self) -> u64 {
-        self.bytes_from(self.first)
+    fn note_lag(&mut self) {
+        let far = self.far - self.stalled;
+        let lagging = far > 0 && 2 * far >= self.cursors - self.stalled;
+        if lagging != self.lagging {
+            self.change_lagging(lagging);
+        }
+    }
+
+    #[cold]
+    fn change_lagging(&mut self, lagging: bool) {
+        self.lagging = lagging;
+        let readers = &self.log.budget.lagging;
+        if lagging {
+            readers.fetch_add(1, Ordering::SeqCst);
+        } else {
+            readers.fetch_sub(1, Ordering::SeqCst);
+            self.made_room = true;
+        }
     }
 
     /// How long messages took from being accepted until the last cursor had passed them, for those
@@ -357,12 +502,20 @@ impl Reader {
         &self.fan_out
     }
 
-    /// Forgets what all cursors have passed: at `passed_at`, unless there was none.
+    /// Forgets what all cursors have passed: at `passed_at`, unless there was none. The history is kept.
     fn forget(&mut self, passed_at: Option<Instant>) {
-        while let Some(held) = self.held.pop_front_if(|held| held.cursors == 0) {
+        self.passed = self.passed.max(self.first);
+        while let Some(held) = self.held.get(self.position(self.passed))
+            && held.cursors == 0
+        {
             if let Some(at) = passed_at {
                 held.message.passed_at(at);
             }
+            self.passed += 1;
+        }
+        while self.first < self.history
+            && let Some(held) = self.held.pop_front_if(|held| held.cursors == 0)
+        {
             // Whoever is left with it alone is the last of all readers.
             if let Some(after_us) = Arc::into_inner(held.message).and_then(Message::fan_out_us) {
                 self.fan_out.record(after_us);
@@ -390,6 +543,17 @@ impl Reader {
             .expect("a cursor keeps its message in the log");
         debug_assert!(position <= self.held.len());
         position
+    }
+}
+
+impl Drop for Reader {
+    /// Nothing waits for a reader that is gone.
+    fn drop(&mut self) {
+        if self.lagging {
+            self.change_lagging(false);
+        }
+        let mut order = self.log.lock();
+        order.read_to[self.index] = u64::MAX;
     }
 }
 

@@ -11,7 +11,7 @@
 //! frame that a send tore.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use protocol::Decoder;
@@ -19,6 +19,7 @@ use protocol::Decoder;
 use super::admission::Admitted;
 use super::departure::Reason;
 use super::log::Reader;
+use super::throttle::Throttle;
 use super::{ConnectionId, Limits};
 
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Session {
     pub(super) sent_bytes: u64,
     /// When the kernel last took one.
     pub(super) progress_at: Option<Instant>,
+    /// What was torn is a message, which was owed, and not a notice.
+    pub(super) torn_is_message: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +67,7 @@ pub(super) enum Phase {
 }
 
 /// A place in the log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Subscriber {
     /// The next message it has not been sent.
     pub(super) cursor: u64,
@@ -72,6 +75,23 @@ pub(super) struct Subscriber {
     pub(super) own_ahead: u64,
     /// Before this time it is not sent to again: see [`super::pace`].
     pub(super) put_off_until: Option<Instant>,
+    /// It is waited for by nobody: see [`super::slow`].
+    pub(super) stalled: bool,
+    /// While it holds others up: what it does about it.
+    pub(super) progress: Option<Box<Progress>>,
+    /// Messages that it has to be told it missed.
+    pub(super) missed: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    /// Bytes of the log before its cursor, at first.
+    pub(super) position: u64,
+    /// For how long a send was on its way since then, as seen from time to time.
+    pub(super) waited: Duration,
+    /// When it was looked at last, and whether a send was on its way.
+    pub(super) looked: Instant,
+    pub(super) was_sending: bool,
 }
 
 #[derive(Debug)]
@@ -90,8 +110,9 @@ pub(super) struct Input {
     pub(super) decoder: Decoder,
     /// When the first byte of a frame came whose last has not come.
     pub(super) unfinished_since: Option<Instant>,
-    /// While the log has no room: what was read before the reading stopped.
+    /// While it has to wait: what was read before the reading stopped.
     pub(super) held_back: Option<Bytes>,
+    pub(super) throttle: Throttle,
 }
 
 /// A send that the driver was given and has not reported on.
@@ -109,8 +130,14 @@ pub(super) enum Content {
         messages: u32,
         end: u64,
     },
-    /// The rest of a torn message.
+    /// Whole messages for a subscriber that has skipped them meanwhile.
+    Detached {
+        messages: u32,
+    },
+    /// The rest of a torn message, or of a torn notice that it skipped some.
     Torn,
+    /// That it skipped some.
+    SkipNotice,
     Notice,
 }
 
@@ -127,20 +154,25 @@ impl Session {
                 decoder: Decoder::new(limits.name_bytes_max),
                 unfinished_since: None,
                 held_back: None,
+                throttle: Throttle::default(),
             },
             in_flight: None,
             torn: Bytes::new(),
             sent_messages: 0,
             sent_bytes: 0,
             progress_at: None,
+            torn_is_message: false,
         }
     }
 
     /// Messages that were owed to this session and are neither delivered nor given up.
     pub(super) fn pending(&self, head: u64) -> u64 {
-        let torn = u64::from(!self.torn.is_empty());
+        let torn = u64::from(self.torn_is_message && !self.torn.is_empty());
         match &self.phase {
-            Phase::Joined(subscriber) => torn + subscriber.owed(head),
+            Phase::Joined(subscriber) => {
+                let detached = self.in_flight.as_ref().map_or(0, InFlight::detached);
+                torn + detached + subscriber.owed(head)
+            }
             Phase::Farewell(_) => torn + self.in_flight.as_ref().map_or(0, InFlight::messages),
             Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => 0,
         }
@@ -184,6 +216,39 @@ impl Session {
 }
 
 impl Subscriber {
+    /// One whose cursor stands at `cursor`.
+    pub(super) fn new(cursor: u64) -> Self {
+        Self {
+            cursor,
+            own_ahead: 0,
+            put_off_until: None,
+            stalled: false,
+            progress: None,
+            missed: 0,
+        }
+    }
+
+    /// It took nothing for a while: if it is far behind, nobody waits for it any more.
+    pub(super) fn stall(&mut self, log: &mut Reader) {
+        if !self.stalled && log.is_far(self.cursor) {
+            self.stalled = true;
+            log.stall();
+        }
+    }
+
+    /// It took something, or goes.
+    pub(super) fn take_bytes(&mut self, log: &mut Reader) {
+        if std::mem::take(&mut self.stalled) {
+            log.unstall();
+        }
+    }
+
+    /// Ends its cursor.
+    pub(super) fn leave(mut self, log: &mut Reader, now: Instant) {
+        self.take_bytes(log);
+        log.leave(self.cursor, now);
+    }
+
     /// Messages between the cursor and the head that are not its own.
     pub(super) fn owed(&self, head: u64) -> u64 {
         head - self.cursor - self.own_ahead
@@ -216,8 +281,16 @@ impl InFlight {
     /// How many messages it carries, whole or the rest of one that `Session::torn` does not count.
     fn messages(&self) -> u64 {
         match self.content {
-            Content::Span { messages, .. } => u64::from(messages),
-            Content::Torn | Content::Notice => 0,
+            Content::Span { messages, .. } | Content::Detached { messages } => u64::from(messages),
+            Content::Torn | Content::SkipNotice | Content::Notice => 0,
+        }
+    }
+
+    /// How many messages it carries that its receiver's cursor has passed.
+    fn detached(&self) -> u64 {
+        match self.content {
+            Content::Detached { messages } => u64::from(messages),
+            _ => 0,
         }
     }
 

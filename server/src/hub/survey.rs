@@ -150,7 +150,7 @@ impl Session {
     fn sight(&self, hub: &Hub, now: Instant) -> Sight {
         let (state, backlog_bytes) = match &self.phase {
             Phase::Naming { .. } => ("naming", 0),
-            Phase::Joined(subscriber) => ("joined", hub.log.bytes_from(subscriber.cursor)),
+            Phase::Joined(subscriber) => ("joined", hub.log.backlog_bytes(subscriber.cursor)),
             Phase::Farewell(_) => ("farewell", 0),
             Phase::Lingering { .. } => ("lingering", 0),
             Phase::Parting => ("parting", 0),

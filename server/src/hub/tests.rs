@@ -121,3 +121,239 @@ fn room_that_was_reserved_and_not_used_wakes_who_waits_for_it() {
     hub.wake(now);
     assert_eq!(hub.poll_resume(), Some(author));
 }
+
+/// A hub whose authors are never more than a kilobyte ahead, under limits that a test may change.
+fn hub_with(change: impl FnOnce(&mut Limits)) -> Hub {
+    let mut limits = Limits {
+        message_bytes_max: 1000,
+        lead_bytes_max: 1000,
+        coalesce: Coalesce::Fixed(Duration::ZERO),
+        ..Limits::default()
+    };
+    change(&mut limits);
+    Hub::new(limits, Log::new(20_000))
+}
+
+/// What a driver would send now to all but those who are stuck, each transmit whole.
+fn serve(hub: &mut Hub, stuck: &[ConnectionId], now: Instant) -> Vec<(ConnectionId, Bytes)> {
+    let mut sent = Vec::new();
+    while let Some(transmit) = hub.poll_transmit(now) {
+        if !stuck.contains(&transmit.id) {
+            hub.transmitted(transmit.id, transmit.bytes.len(), now);
+            sent.push((transmit.id, transmit.bytes));
+        }
+    }
+    sent
+}
+
+/// `author` says messages of 500 bytes until it has to wait; returns how many were taken.
+fn flood(hub: &mut Hub, author: ConnectionId, now: Instant) -> u64 {
+    let before = hub.counters().messages;
+    while hub.receive(author, &frame::encode(&[b'x'; 500]), now) == Reading::Continue {}
+    hub.counters().messages - before
+}
+
+#[test]
+fn a_flood_waits_for_half_of_the_subscribers_and_goes_on_when_they_have_caught_up() {
+    let now = Instant::now();
+    let mut hub = hub_with(|_| ());
+    let ids: Vec<_> = ["ann", "bob", "cleo", "dan"]
+        .map(|name| join(&mut hub, name, now))
+        .into();
+    assert_eq!(
+        flood(&mut hub, ids[0], now),
+        2,
+        "a kilobyte, and what reaches over it"
+    );
+    assert_eq!(hub.poll_resume(), None);
+    // One that is stuck is waited for by nobody; half of those who are left is one.
+    serve(&mut hub, &ids[3..], now);
+    assert_eq!(hub.poll_resume(), Some(ids[0]));
+}
+
+#[test]
+fn stalled_subscribers_are_not_waited_for_even_if_they_are_most() {
+    let now = Instant::now();
+    let mut hub = hub_with(|_| ());
+    let ids: Vec<_> = ["ann", "bob", "cleo", "dan"]
+        .map(|name| join(&mut hub, name, now))
+        .into();
+    flood(&mut hub, ids[0], now);
+    serve(&mut hub, &ids[1..], now);
+    assert_eq!(hub.poll_resume(), None, "three of four take nothing");
+    let mut later = now;
+    while later < now + Duration::from_secs(2) {
+        later = hub.poll_timeout().expect("the hub looks at the slow");
+        hub.handle_timeout(later);
+    }
+    assert_eq!(hub.poll_resume(), Some(ids[0]));
+}
+
+#[test]
+fn one_that_is_too_far_behind_and_takes_nothing_is_sent_away() {
+    let now = Instant::now();
+    let mut hub = hub_with(|limits| {
+        limits.backlog_bytes_max = Some(700);
+        limits.lead_bytes_max = u64::MAX;
+    });
+    let [ann, bob, cleo] = ["ann", "bob", "cleo"].map(|name| join(&mut hub, name, now));
+    for _ in 0..3 {
+        assert_eq!(
+            hub.receive(ann, &frame::encode(&[b'x'; 500]), now),
+            Reading::Continue
+        );
+    }
+    serve(&mut hub, &[bob], now);
+    hub.handle_timeout(now + Duration::from_millis(900));
+    assert_eq!(hub.counters().departed[Reason::TooFarBehind], 0, "not yet");
+    hub.handle_timeout(now + Duration::from_millis(1500));
+    assert_eq!(hub.counters().departed[Reason::TooFarBehind], 1);
+    let _ = cleo;
+}
+
+#[test]
+fn one_that_skips_gets_what_was_on_its_way_then_how_much_it_missed_then_what_is_new() {
+    let now = Instant::now();
+    let mut hub = hub_with(|limits| {
+        limits.backlog_bytes_max = Some(700);
+        limits.lead_bytes_max = u64::MAX;
+        limits.slow_policy = SlowPolicy::Skip;
+        limits.span_bytes_max = 1;
+    });
+    let [ann, bob] = ["ann", "bob"].map(|name| join(&mut hub, name, now));
+    let say = |hub: &mut Hub, text: &[u8]| {
+        assert_eq!(
+            hub.receive(ann, &frame::encode(text), now),
+            Reading::Continue
+        );
+    };
+    let texts = [[b'1'; 500], [b'2'; 500], [b'3'; 500], [b'4'; 500]];
+    texts.iter().for_each(|text| say(&mut hub, text));
+    let first = hub.poll_transmit(now).unwrap();
+    assert_eq!(
+        (first.id, &first.bytes),
+        (bob, &frame::broadcast(b"ann", &texts[0]))
+    );
+    let later = now + Duration::from_millis(1500);
+    hub.handle_timeout(later);
+    say(&mut hub, b"new");
+    // Half of the first has gone out after all.
+    hub.transmitted(bob, 100, later);
+    let got: Vec<u8> = serve(&mut hub, &[], later)
+        .into_iter()
+        .flat_map(|(_, it)| it)
+        .collect();
+    let expected = [
+        first.bytes.slice(100..),
+        frame::broadcast(b"*server*", b"skipped 3 messages: you were too far behind"),
+        frame::broadcast(b"ann", b"new"),
+    ];
+    assert_eq!(got, expected.concat());
+    let counters = hub.counters();
+    assert_eq!(
+        (counters.delivered, counters.discarded[Reason::Skipped]),
+        (2, 3)
+    );
+    assert_eq!(counters.pending(), 0);
+}
+
+#[test]
+fn one_that_trickles_while_everyone_waits_for_it_is_sent_away() {
+    let now = Instant::now();
+    let mut hub = hub_with(|limits| limits.lead_bytes_max = u64::MAX);
+    let [ann, bob, cleo] = ["ann", "bob", "cleo"].map(|name| join(&mut hub, name, now));
+    let mut second = now;
+    while hub.counters().departed[Reason::TooSlow] == 0 {
+        flood(&mut hub, ann, second);
+        for (id, _) in serve(&mut hub, &[bob], second) {
+            assert!(id == ann || id == cleo);
+        }
+        second += Duration::from_millis(250);
+        hub.handle_timeout(second);
+        // Bob takes a byte four times a second: never nothing.
+        hub.transmitted(bob, 1, second);
+        assert!(
+            second < now + Duration::from_secs(60),
+            "bob holds everyone up"
+        );
+    }
+    assert_eq!(
+        hub.poll_resume(),
+        Some(ann),
+        "nobody waits for bob any more"
+    );
+}
+
+#[test]
+fn a_newcomer_is_sent_the_last_messages_and_then_what_is_new() {
+    let now = Instant::now();
+    let mut hub = hub_with(|limits| limits.history_messages = 2);
+    let ann = join(&mut hub, "ann", now);
+    for text in [b"one", b"two", b"tri"] {
+        assert_eq!(
+            hub.receive(ann, &frame::encode(text), now),
+            Reading::Continue
+        );
+        serve(&mut hub, &[], now);
+    }
+    let bob = join(&mut hub, "bob", now);
+    assert_eq!(
+        hub.receive(ann, &frame::encode(b"new"), now),
+        Reading::Continue
+    );
+    let got: Vec<u8> = serve(&mut hub, &[], now)
+        .into_iter()
+        .filter(|&(id, _)| id == bob)
+        .flat_map(|(_, bytes)| bytes)
+        .collect();
+    let expected = [b"two", b"tri", b"new"].map(|text| frame::broadcast(b"ann", text));
+    assert_eq!(got, expected.concat());
+    assert_eq!(hub.counters().pending(), 0);
+}
+
+#[test]
+fn history_yields_to_messages_under_way() {
+    let now = Instant::now();
+    let mut hub = hub_with(|limits| limits.history_messages = 1_000_000);
+    let ann = join(&mut hub, "ann", now);
+    let _bob = join(&mut hub, "bob", now);
+    for _ in 0..200 {
+        flood(&mut hub, ann, now);
+        serve(&mut hub, &[], now);
+        assert_eq!(
+            hub.poll_resume(),
+            Some(ann),
+            "there is always room for what is new"
+        );
+        assert!(hub.log().bytes() <= hub.log().bytes_max());
+    }
+    assert!(
+        hub.log().bytes() > hub.log().bytes_max() / 3,
+        "and it keeps what it can"
+    );
+}
+
+#[test]
+fn who_says_too_much_is_not_read_from_until_it_is_time() {
+    let now = Instant::now();
+    let mut hub = hub_with(|limits| limits.messages_per_second_max = Some(2));
+    let [ann, bob] = ["ann", "bob"].map(|name| join(&mut hub, name, now));
+    let five = [b"1", b"2", b"3", b"4", b"5"]
+        .map(|text| frame::encode(text))
+        .concat();
+    assert_eq!(hub.receive(ann, &five, now), Reading::Pause);
+    let mut at = now;
+    let mut taken_at = Vec::new();
+    while hub.poll_resume().is_none() {
+        serve(&mut hub, &[], at);
+        taken_at.push((hub.counters().delivered, at - now));
+        at = hub.poll_timeout().unwrap();
+        hub.handle_timeout(at);
+    }
+    let halves = |n: u32| Duration::from_millis(500) * n;
+    assert_eq!(taken_at, [(2, halves(0)), (3, halves(1)), (4, halves(2))]);
+    assert_eq!(
+        serve(&mut hub, &[], at),
+        [(bob, frame::broadcast(b"ann", b"5"))]
+    );
+}

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 
+use super::departure::Reason;
 use super::session::{Content, InFlight, Phase};
+use super::slow::skip_notice;
 use super::{ConnectionId, Hub};
 
 /// Bytes for a driver to send. It has one transmit of a connection at a time.
@@ -23,6 +25,10 @@ impl Hub {
     /// The next send that is due. A driver asks for some tens to hundreds, hands them to the
     /// kernel, sees what came in, and asks again.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        if self.log.is_lagging() {
+            // There is enough to send: it gathers no better by waiting.
+            self.conveyor.line_up_all();
+        }
         self.conveyor.line_up(now);
         while let Some(slot) = self.conveyor.next() {
             if self.is_put_off(slot, now) {
@@ -76,11 +82,24 @@ impl Hub {
         }
         self.counters.sends += 1;
         self.counters.short_sends += u64::from(sent < in_flight.bytes.len());
+        if sent > 0
+            && let Phase::Joined(subscriber) = &mut self.sessions[id.slot as usize].phase
+        {
+            subscriber.take_bytes(&mut self.log);
+        }
         match in_flight.content {
             Content::Span { messages, end } => {
                 self.sent_span(id.slot, &in_flight, sent, (messages, end), now);
             }
+            Content::Detached { messages } => {
+                self.sent_detached(id.slot, &in_flight, sent, messages);
+            }
             Content::Torn => self.sent_torn(id.slot, sent),
+            Content::SkipNotice => {
+                let session = &mut self.sessions[id.slot as usize];
+                session.torn = in_flight.bytes.slice(sent..);
+                session.torn_is_message = false;
+            }
             Content::Notice => self.sent_notice(id.slot, sent),
         }
         self.go_on(id.slot, now);
@@ -92,7 +111,12 @@ impl Hub {
     fn is_put_off(&mut self, slot: u32, now: Instant) -> bool {
         let session = &self.sessions[slot as usize];
         match session.put_off_until() {
-            Some(until) if until > now && session.torn.is_empty() && !self.is_draining() => {
+            Some(until)
+                if until > now
+                    && session.torn.is_empty()
+                    && !self.is_draining()
+                    && !self.log.is_lagging() =>
+            {
                 self.conveyor.put_off(slot, until);
                 true
             }
@@ -109,6 +133,10 @@ impl Hub {
         }
         match &mut session.phase {
             Phase::Joined(subscriber) => {
+                if subscriber.missed > 0 {
+                    let missed = std::mem::take(&mut subscriber.missed);
+                    return Some((skip_notice(missed), Content::SkipNotice));
+                }
                 let cursor = subscriber.cursor;
                 let span = if subscriber.own_ahead == 0 {
                     self.spans.shared(&self.log, cursor)
@@ -149,18 +177,9 @@ impl Hub {
         (messages, end): (u32, u64),
         now: Instant,
     ) {
-        let session = &mut self.sessions[slot as usize];
+        let begun = self.sent_messages(slot, in_flight, sent, messages);
         let messages = u64::from(messages);
-        let whole = if sent == in_flight.bytes.len() {
-            messages
-        } else {
-            let (whole, torn) = in_flight.tear(sent);
-            session.torn = torn;
-            whole
-        };
-        let begun = whole + u64::from(!session.torn.is_empty());
-        self.counters.delivered += whole;
-        session.sent_messages += whole;
+        let session = &mut self.sessions[slot as usize];
         match &mut session.phase {
             Phase::Joined(subscriber) => {
                 let end = if begun == messages {
@@ -178,15 +197,51 @@ impl Hub {
         }
     }
 
+    /// Accounts for a span that its receiver skipped while it was on its way.
+    fn sent_detached(&mut self, slot: u32, in_flight: &InFlight, sent: usize, messages: u32) {
+        let begun = self.sent_messages(slot, in_flight, sent, messages);
+        let missed = u64::from(messages) - begun;
+        match &mut self.sessions[slot as usize].phase {
+            Phase::Joined(subscriber) => {
+                subscriber.missed += missed;
+                self.counters.discarded[Reason::Skipped] += missed;
+            }
+            Phase::Farewell(farewell) => self.counters.discarded[farewell.reason] += missed,
+            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {}
+        }
+    }
+
+    /// Counts what went out of `messages`, and keeps the rest of one that was torn; returns how many
+    /// went out, whole or in part.
+    fn sent_messages(
+        &mut self,
+        slot: u32,
+        in_flight: &InFlight,
+        sent: usize,
+        messages: u32,
+    ) -> u64 {
+        let session = &mut self.sessions[slot as usize];
+        let mut whole = u64::from(messages);
+        let mut begun = whole;
+        if sent < in_flight.bytes.len() {
+            (whole, session.torn) = in_flight.tear(sent);
+            session.torn_is_message = true;
+            begun = whole + u64::from(!session.torn.is_empty());
+        }
+        session.sent_messages += whole;
+        self.counters.delivered += whole;
+        begun
+    }
+
     /// Accounts for the rest of a torn frame.
     fn sent_torn(&mut self, slot: u32, sent: usize) {
         let session = &mut self.sessions[slot as usize];
-        let torn = &mut session.torn;
-        torn.advance(sent);
-        if torn.is_empty() {
-            *torn = Bytes::new();
-            session.sent_messages += 1;
-            self.counters.delivered += 1;
+        session.torn.advance(sent);
+        if session.torn.is_empty() {
+            session.torn = Bytes::new();
+            let whole = u64::from(session.torn_is_message);
+            session.sent_messages += whole;
+            self.counters.delivered += whole;
         }
     }
 
@@ -201,7 +256,8 @@ impl Hub {
         let session = &self.sessions[slot as usize];
         match &session.phase {
             Phase::Joined(subscriber) => {
-                if !session.torn.is_empty() || subscriber.cursor < self.log.head() {
+                let owed = subscriber.cursor < self.log.head() || subscriber.missed > 0;
+                if owed || !session.torn.is_empty() {
                     self.conveyor.wait(slot);
                 } else if self.says_goodbye {
                     self.depart(slot, &super::Departure::Shutdown, now);

@@ -24,3 +24,4 @@ mod order;
 mod page;
 mod prometheus;
 mod shutdown;
+mod slow;

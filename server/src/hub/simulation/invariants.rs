@@ -15,6 +15,9 @@ impl World {
         self.check_admission();
         let log = self.hubs[0].log();
         assert!(log.bytes() <= log.bytes_max(), "the log keeps its bound");
+        for hub in &self.hubs {
+            check_lag(hub);
+        }
     }
 
     pub(super) fn check_that_all_is_freed(&mut self) {
@@ -25,10 +28,17 @@ impl World {
             assert_eq!(hub.counters().pending(), 0);
             let ended: u64 = hub.counters().departed.total();
             assert_eq!(ended, hub.counters().accepted);
-            assert!(hub.log.is_empty());
+            assert!(hub.log.is_at_rest());
             assert_eq!(hub.subscribers, 0);
         }
-        assert_eq!(self.hubs[0].log().bytes(), 0, "at rest all is freed");
+        let log = self.hubs[0].log();
+        if self.limits.history_messages == 0 {
+            assert_eq!(log.bytes(), 0, "at rest all is freed");
+        }
+        assert!(
+            log.bytes() <= log.bytes_max() / 2,
+            "at rest all but the history is freed"
+        );
     }
 }
 
@@ -61,6 +71,26 @@ impl World {
     }
 }
 
+/// What the reader counts about those who are behind is what a look at all of them says.
+fn check_lag(hub: &Hub) {
+    let mut cursors = 0;
+    let mut far = 0;
+    let mut stalled = 0;
+    for (_, session) in &hub.sessions {
+        if let Phase::Joined(subscriber) = &session.phase {
+            let is_far = hub.log.backlog_bytes(subscriber.cursor) > hub.limits.lead_bytes_max;
+            assert_eq!(is_far, hub.log.is_far(subscriber.cursor));
+            assert!(is_far || !subscriber.stalled, "only who is far stalls");
+            cursors += 1;
+            far += usize::from(is_far);
+            stalled += usize::from(subscriber.stalled);
+        }
+    }
+    let waited_for = far - stalled;
+    let lags = waited_for > 0 && 2 * waited_for >= cursors - stalled;
+    assert_eq!(hub.log.is_lagging(), lags);
+}
+
 /// owed = delivered + pending + discarded, and each session counts its own messages rightly.
 fn check_accounts(hub: &Hub) {
     let head = hub.log.head();
@@ -86,7 +116,7 @@ fn check_accounts(hub: &Hub) {
         let Phase::Joined(subscriber) = &session.phase else {
             return None;
         };
-        Some(hub.log.bytes_from(subscriber.cursor))
+        Some(hub.log.backlog_bytes(subscriber.cursor))
     });
     let snapshot = hub.snapshot();
     assert_eq!(snapshot.backlog_bytes_max, backlogs.max().unwrap_or(0));

@@ -16,6 +16,8 @@ pub(super) enum Manner {
     Healthy,
     /// As the healthy, but takes nothing any more.
     Stuck,
+    /// As the healthy, but takes one byte at a time.
+    Trickling,
     /// Sent something that the protocol does not allow, or keeps silent where it must speak.
     Faulty,
 }
@@ -30,6 +32,9 @@ pub(super) struct Peer {
     pub(super) to_hub: VecDeque<u8>,
     /// Well-formed messages that were said and not accepted yet.
     said: VecDeque<Bytes>,
+    /// How many were accepted, and since when.
+    accepted: u32,
+    speaks_since: Option<Instant>,
     pub(super) paused: bool,
     pub(super) hung_up: bool,
     /// A limit on those who come in, or the name of another, was in its way.
@@ -49,14 +54,6 @@ pub(super) struct Peer {
 }
 
 impl Manner {
-    pub(super) fn draw(rng: &mut impl Rng) -> Self {
-        match rng.random_range(0..10) {
-            0 => Self::Stuck,
-            1 => Self::Faulty,
-            _ => Self::Healthy,
-        }
-    }
-
     pub(super) fn is_healthy(self) -> bool {
         self == Self::Healthy
     }
@@ -78,6 +75,8 @@ impl Peer {
             manner,
             to_hub: VecDeque::new(),
             said: VecDeque::new(),
+            accepted: 0,
+            speaks_since: None,
             paused: false,
             hung_up: false,
             refused: false,
@@ -144,7 +143,17 @@ impl Peer {
         self.to_hub.drain(..bytes).collect()
     }
 
-    pub(super) fn was_accepted(&mut self, frame: &Bytes) {
+    pub(super) fn was_accepted(&mut self, frame: &Bytes, limits: &Limits, now: Instant) {
+        self.accepted += 1;
+        let since = now - *self.speaks_since.get_or_insert(now);
+        if let Some(rate) = limits.messages_per_second_max {
+            let most = f64::from(rate) * (1.0 + since.as_secs_f64());
+            assert!(
+                f64::from(self.accepted) <= most,
+                "{} > {most}",
+                self.accepted
+            );
+        }
         assert_eq!(
             Some(frame),
             self.said.pop_front().as_ref(),
@@ -175,6 +184,26 @@ impl Peer {
             }
         }
         self.notice.extend_from_slice(bytes);
+        if let Some((missed, rest)) = skip_notice(&self.notice) {
+            assert_ne!(
+                self.manner,
+                Manner::Healthy,
+                "nobody healthy misses anything"
+            );
+            let rest = rest.to_vec();
+            self.notice.clear();
+            for _ in 0..missed {
+                let joined_at = self
+                    .joined_at
+                    .expect("only who has joined can miss something");
+                assert!(
+                    self.next_expected(joined_at, order).is_some(),
+                    "there was so much"
+                );
+                self.next += 1;
+            }
+            return self.take(&rest, order);
+        }
         let server = frame::encode(SERVER_NAME.as_bytes());
         let common = self.notice.len().min(server.len());
         assert_eq!(
@@ -242,8 +271,9 @@ impl Peer {
     pub(super) fn check_that_all_arrived(&self, world: &World) {
         if self.is_departing(world) {
             assert!(
-                self.refused || self.manner != Manner::Healthy,
-                "nobody healthy is sent away"
+                self.refused || self.hung_up || self.manner != Manner::Healthy,
+                "nobody healthy is sent away: {:?}",
+                world.hubs[self.hub].sessions[self.id.slot as usize]
             );
             return;
         }
@@ -255,4 +285,20 @@ impl Peer {
             assert!(self.said.is_empty(), "all that was said was accepted");
         }
     }
+}
+
+/// How many messages `notice` says were skipped, and what follows it, if it is a whole notice of that.
+fn skip_notice(mut notice: &[u8]) -> Option<(u32, &[u8])> {
+    let mut decoder = protocol::Decoder::new(1000);
+    for part in [0, 1] {
+        let Ok(Some(text)) = decoder.next(&mut notice) else {
+            return None;
+        };
+        if part == 1 {
+            let text = String::from_utf8_lossy(text);
+            let missed = text.strip_prefix("skipped ")?.split(' ').next()?;
+            return Some((missed.parse().unwrap(), notice));
+        }
+    }
+    None
 }

@@ -1,8 +1,10 @@
 //! A server in this process, on a thread of its own.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use server::{Config, Handle, Server, ServerError, Summary, hub::Counters};
 
@@ -38,6 +40,27 @@ impl Served {
             handle,
             ended,
             thread: Some(thread),
+        }
+    }
+
+    /// A metric's value, such as `uringcast_disconnects_total{reason="stalled"}`; 0 while it has none.
+    /// The server has to be configured to serve metrics.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let mut http = TcpStream::connect(self.metrics.expect("metrics are served")).unwrap();
+        http.set_read_timeout(Some(DEADLINE)).unwrap();
+        http.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        http.read_to_string(&mut answer).unwrap();
+        let value = answer.lines().find_map(|line| line.strip_prefix(name));
+        value.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Waits until a metric is no longer 0.
+    pub(crate) fn wait_for(&self, name: &str) {
+        let patience = Instant::now() + DEADLINE;
+        while self.metric(name) == 0 {
+            assert!(Instant::now() < patience, "{name} stays 0");
         }
     }
 
