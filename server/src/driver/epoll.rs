@@ -299,6 +299,7 @@ impl Shell {
             match listener.accept().map_err(AcceptError::from) {
                 Ok((stream, peer)) => {
                     self.starving = false;
+                    self.reserve.refill();
                     let id = self.hub.accept(peer, now);
                     self.connect(id, stream, now);
                 }

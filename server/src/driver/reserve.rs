@@ -1,7 +1,8 @@
 //! A descriptor in reserve, for the time when the process may open no more: with it each newcomer is
 //! taken in for a moment and told why it has to go, instead of waiting without a word.
 //!
-//! What always holds: after every call the reserve is filled again, unless somebody was faster.
+//! After every call the reserve is filled again, unless another thread was faster to take the
+//! descriptor; then newcomers wait until one is free, as they would without a reserve.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -21,6 +22,13 @@ pub(super) struct Reserve(Option<File>);
 impl Reserve {
     pub(super) fn new() -> Self {
         Self(File::open(PLACEHOLDER).ok())
+    }
+
+    /// Fills the reserve if it is empty; to be called when there are descriptors.
+    pub(super) fn refill(&mut self) {
+        if self.0.is_none() {
+            *self = Self::new();
+        }
     }
 
     /// Refuses those who wait at the listener, which does not block; each is sent what `refusal` says.

@@ -181,6 +181,7 @@ impl Shell {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     starving = false;
+                    reserve.refill();
                     let id = self.hub.borrow_mut().accept(peer, Instant::now());
                     self.connect(id, stream);
                     self.work.notify_one();

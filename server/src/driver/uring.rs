@@ -284,6 +284,7 @@ impl Shell<'_> {
         match completion.result {
             Ok(fd) => {
                 self.starving = false;
+                self.reserve.refill();
                 // SAFETY: the kernel has just opened this descriptor for us, and for nobody else.
                 let socket = unsafe { OwnedFd::from_raw_fd(fd.cast_signed()) };
                 if self.listener.is_some() {
