@@ -51,6 +51,7 @@ use lists::Lists;
 use log::{Reader, Reservation};
 use pace::Pace;
 use session::{Phase, Session, Subscriber};
+use snapshot::Waited;
 use span::Spans;
 use throttle::Throttled;
 
@@ -143,6 +144,7 @@ pub struct Hub {
     counters: Counters,
     /// All but the fan-out, which the log's reader sees.
     measures: Measures,
+    waited: Waited,
     last_ended: LastEnded,
 }
 
@@ -191,6 +193,7 @@ impl Hub {
             others_to_wake: false,
             counters: Counters::default(),
             measures: Measures::default(),
+            waited: Waited::default(),
             last_ended: LastEnded::default(),
         }
     }

@@ -34,12 +34,6 @@ impl Histogram {
         self.sum += value;
     }
 
-    /// Counts a time, in microseconds.
-    #[inline]
-    pub fn record_time(&mut self, time: Duration) {
-        self.record(micros(time));
-    }
-
     /// How many values were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -133,7 +127,7 @@ mod tests {
     #[test]
     fn sums_and_counts_add_up() {
         let mut one = Histogram::new();
-        one.record_time(Duration::from_millis(3));
+        one.record(micros(Duration::from_millis(3)));
         let mut other = Histogram::new();
         other.record(7);
         other += one;

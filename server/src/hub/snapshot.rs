@@ -4,8 +4,9 @@
 //! hub's own thread: a few instructions a send, no lock and nothing shared.
 
 use std::ops::AddAssign;
+use std::time::Instant;
 
-use super::histogram::Histogram;
+use super::histogram::{Histogram, micros};
 use super::{Counters, Hub};
 
 /// What a hub measures as it goes.
@@ -26,6 +27,26 @@ impl AddAssign for Measures {
         self.fan_out += other.fan_out;
         self.queue_to_wire += other.queue_to_wire;
         self.messages_per_send += other.messages_per_send;
+    }
+}
+
+/// How long something waited. Most sends of a turn ask the same again, and are told without a
+/// calculation.
+#[derive(Debug, Default)]
+pub(super) struct Waited(Option<(Instant, Instant, u64)>);
+
+impl Waited {
+    /// Whole microseconds from `since` to `now`.
+    #[inline]
+    pub(super) fn micros(&mut self, since: Instant, now: Instant) -> u64 {
+        match self.0 {
+            Some((from, to, waited)) if from == since && to == now => waited,
+            _ => {
+                let waited = micros(now.saturating_duration_since(since));
+                self.0 = Some((since, now, waited));
+                waited
+            }
+        }
     }
 }
 
@@ -69,7 +90,7 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use protocol::frame;
 

@@ -147,8 +147,8 @@ impl Hub {
                     subscriber.advance(&mut self.log, span.end, 0, now);
                     return None;
                 };
-                let waited = now.saturating_duration_since(oldest);
-                self.measures.queue_to_wire.record_time(waited);
+                let waited_us = self.waited.micros(oldest, now);
+                self.measures.queue_to_wire.record(waited_us);
                 let messages = u64::from(span.messages);
                 self.measures.messages_per_send.record(messages);
                 let content = Content::Span {
