@@ -126,6 +126,20 @@ impl Decoder {
         };
     }
 
+    /// Takes another limit. A frame whose header was taken under the old one goes to its end.
+    pub fn set_payload_bytes_max(&mut self, payload_bytes_max: usize) {
+        self.payload_bytes_max = payload_bytes_max;
+    }
+
+    /// How long the payload is in which the stream stands; 0 when it stands in none.
+    #[must_use]
+    pub fn unfinished_payload_bytes(&self) -> usize {
+        match self.state {
+            State::Payload { bytes } => bytes,
+            State::Header | State::HandedOut | State::Skip { .. } => 0,
+        }
+    }
+
     /// Whether the stream stands inside a frame: an end here is a torn frame.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
@@ -211,6 +225,18 @@ mod tests {
         assert_eq!(decoder.next(&mut input), Ok(Some(&b""[..])));
         assert_eq!(decoder.next(&mut input), Ok(None));
         assert!(decoder.is_mid_frame());
+    }
+
+    #[test]
+    fn another_limit_holds_from_the_next_header_on() {
+        let mut decoder = Decoder::new(5);
+        assert_eq!(decoder.next(&mut &b"5         he"[..]), Ok(None));
+        decoder.set_payload_bytes_max(4);
+        assert_eq!(decoder.unfinished_payload_bytes(), 5);
+        let mut input = &b"llo5         again"[..];
+        assert_eq!(decoder.next(&mut input), Ok(Some(&b"hello"[..])));
+        assert!(decoder.next(&mut input).is_err());
+        assert_eq!(decoder.unfinished_payload_bytes(), 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::configuration::RELOADABLE;
 use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
 use crate::hub::{Coalesce, Limits, SlowPolicy};
 use crate::listener::DeadPeers;
+use crate::logging::LogFormat;
 use crate::server::{self, Config, ServerError};
 use crate::subcommands::Task;
 
@@ -104,7 +105,7 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 64)]
     max_name_bytes: u32,
 
-    /// Longest message, in bytes
+    /// Longest message, in bytes; 0: whatever a quarter of --log-bytes has room for
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 65_536)]
     max_message_bytes: u32,
 
@@ -113,7 +114,7 @@ pub(crate) struct CommandLine {
     binary: bool,
 
     /// Most bytes of messages held for those who have not been sent them; when it is reached,
-    /// reading waits
+    /// reading waits; 0: any number
     #[arg(long, value_name = "BYTES", default_value_t = 67_108_864)]
     log_bytes: u64,
 
@@ -123,11 +124,11 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "auto|TIME", default_value = "auto", value_parser = coalesce)]
     coalesce: Coalesce,
 
-    /// How long a new connection may take to give its name
+    /// How long a new connection may take to give its name; 0s: any time
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "10s", value_parser = patience)]
     handshake_timeout: Duration,
 
-    /// How long a frame may take from its first byte to its last
+    /// How long a frame may take from its first byte to its last; 0s: any time
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     frame_timeout: Duration,
 
@@ -140,18 +141,22 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = user_timeout)]
     user_timeout: Duration,
 
-    /// How long a receiver may take nothing of what it is sent
+    /// How long a receiver may take nothing of what it is sent; 0s: any time
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     write_deadline: Duration,
 
-    /// How long draining may take before what is left is given up
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    /// How long draining may take before what is left is given up; 0s: any time
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     drain_timeout: Duration,
 
     /// Where to serve metrics and a page about the server over HTTP, such as 127.0.0.1:9990; port 0
     /// picks a free one. Whoever reaches it sees names and addresses
     #[arg(long, value_name = "ADDR", value_parser = address)]
     metrics_listen: Option<SocketAddr>,
+
+    /// How lines of the log are written; where journald reads them, with the level in front
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
 
     /// What to log: error, warn, info (joins and leaves), debug (messages), trace, or a filter such
     /// as `warn,server=debug`
@@ -192,7 +197,7 @@ impl CommandLine {
     }
 
     /// What connections may do.
-    fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         Limits {
             clients_max: limit(self.max_clients),
             clients_per_address_max: limit(self.max_clients_per_ip),
@@ -203,7 +208,7 @@ impl CommandLine {
             slow_policy: self.slow_policy,
             history_messages: self.history,
             name_bytes_max: self.max_name_bytes as usize,
-            message_bytes_max: self.max_message_bytes as usize,
+            message_bytes_max: self.message_bytes_max(),
             coalesce: self.coalesce,
             handshake_timeout: self.handshake_timeout,
             frame_timeout: self.frame_timeout,
@@ -214,7 +219,29 @@ impl CommandLine {
     }
 
     fn log_bytes_max(&self) -> usize {
-        usize::try_from(self.log_bytes).unwrap_or(usize::MAX)
+        match usize::try_from(self.log_bytes) {
+            // More than any memory, and no sum of it overflows.
+            Ok(0) | Err(_) => usize::MAX / 4,
+            Ok(bytes) => bytes,
+        }
+    }
+
+    fn message_bytes_max(&self) -> usize {
+        // The longest that a header can announce.
+        const LONGEST: u64 = protocol::header::PAYLOAD_BYTES_MAX;
+        match self.max_message_bytes {
+            0 => {
+                let quarter = self.log_bytes_max() / 4;
+                let name_only = Limits {
+                    name_bytes_max: self.max_name_bytes as usize,
+                    message_bytes_max: 0,
+                    ..Limits::default()
+                };
+                let room = quarter.saturating_sub(name_only.log_bytes_min());
+                room.min(usize::try_from(LONGEST).unwrap_or(usize::MAX))
+            }
+            bytes => bytes as usize,
+        }
     }
 }
 
@@ -260,9 +287,10 @@ fn coalesce(text: &str) -> Result<Coalesce, String> {
     }
 }
 
+/// 0s is no limit.
 fn patience(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("no time at all refuses everybody; write a longer time".into()),
+        Duration::ZERO => Ok(Limits::FOREVER),
         patience => Ok(patience),
     }
 }
@@ -289,6 +317,34 @@ mod tests {
     }
 
     #[test]
+    fn zero_is_no_limit() {
+        let limits = |arguments: &[&str]| CommandLine::parse_from(arguments).limits();
+        let limits = limits(&[
+            "server",
+            "--max-clients=0",
+            "--handshake-timeout=0s",
+            "--write-deadline=0s",
+            "--frame-timeout=0s",
+        ]);
+        assert_eq!(limits.clients_max, None);
+        let times = [
+            limits.handshake_timeout,
+            limits.write_deadline,
+            limits.frame_timeout,
+        ];
+        assert_eq!(times, [Limits::FOREVER; 3]);
+        let longest = |arguments: &[&str]| {
+            let command_line = CommandLine::parse_from(arguments);
+            assert!(command_line.check().is_ok());
+            command_line.limits().message_bytes_max
+        };
+        let a_quarter = longest(&["server", "--max-message-bytes=0", "--log-bytes=1000000"]);
+        assert!((249_000..250_000).contains(&a_quarter), "{a_quarter}");
+        let any = longest(&["server", "--max-message-bytes=0", "--log-bytes=0"]);
+        assert_eq!(any, 9_999_999_999);
+    }
+
+    #[test]
     fn refusals_say_what_to_write() {
         let refusal = |arguments: &[&str]| {
             CommandLine::try_parse_from(arguments)
@@ -298,7 +354,6 @@ mod tests {
         assert!(refusal(&["server", "--listen", "9989"]).contains("such as 127.0.0.1:9989"));
         assert!(refusal(&["server", "--drain-timeout", "soon"]).contains("such as 250ms"));
         assert!(refusal(&["server", "--threads", "0"]).contains("1..=1024"));
-        assert!(refusal(&["server", "--write-deadline", "0s"]).contains("write a longer time"));
         assert!(refusal(&["server", "--coalesce", "99years"]).contains("write a shorter time"));
     }
 }

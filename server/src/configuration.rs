@@ -156,7 +156,28 @@ impl Configuration {
     }
 }
 
+/// The command line that says all of `settings`.
+///
+/// # Errors
+/// When they do not go together.
+pub(crate) fn command_line_of(settings: &[Setting]) -> Result<CommandLine, clap::Error> {
+    let said = settings.iter().flat_map(|setting| {
+        let flag = |value| format!("--{}={value}", setting.option);
+        setting.values.iter().map(flag)
+    });
+    let arguments = std::iter::once(String::new()).chain(said);
+    CommandLine::from_arg_matches(&command().try_get_matches_from(arguments)?)
+}
+
 impl Setting {
+    /// Its value in one line.
+    pub(crate) fn text(&self) -> String {
+        match &self.values[..] {
+            [] => "not set".into(),
+            values => values.join(", "),
+        }
+    }
+
     fn of(arg: &clap::Arg, matches: &ArgMatches, lower: &[Said]) -> Self {
         let option = options::name(arg);
         let raw = matches.get_raw(arg.get_id().as_str());

@@ -3,10 +3,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
+
+use crate::hub::Limits;
 
 /// Where the server stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +33,23 @@ pub(crate) struct Control {
     /// How many threads accept nothing more.
     draining: AtomicUsize,
     bells: Vec<OwnedFd>,
+    desks: Vec<Desk>,
 }
+
+/// What is told to one thread beside its bell, and what it answers.
+#[derive(Debug, Default)]
+struct Desk {
+    /// There are new limits; looked at by each bell, so that no bell has to lock.
+    has_limits: AtomicBool,
+    limits: Mutex<Option<Limits>>,
+    /// How many bells were heard and acted on.
+    answers: AtomicU64,
+    /// The thread has ended in good order, and answers no more.
+    ended: AtomicBool,
+}
+
+/// How often an answer is looked for.
+const LOOK: Duration = Duration::from_millis(2);
 
 impl Control {
     /// For a server of `threads` threads that gives up draining after `drain_timeout`.
@@ -41,6 +61,7 @@ impl Control {
             drain_timeout,
             draining: AtomicUsize::new(0),
             bells: (0..threads).map(bell).collect::<Result<_, _>>()?,
+            desks: (0..threads).map(|_| Desk::default()).collect(),
         })
     }
 
@@ -85,6 +106,65 @@ impl Control {
         self.draining.load(Ordering::Acquire) == self.bells.len()
     }
 
+    /// Gives all threads other limits.
+    pub(crate) fn set_limits(&self, limits: &Limits) {
+        for desk in &self.desks {
+            *desk.lock() = Some(limits.clone());
+            desk.has_limits.store(true, Ordering::Release);
+        }
+        self.bells.iter().for_each(ring);
+    }
+
+    /// New limits for `thread`; once.
+    pub(crate) fn take_limits(&self, thread: usize) -> Option<Limits> {
+        let desk = &self.desks[thread];
+        if !desk.has_limits.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        desk.lock().take()
+    }
+
+    /// Waits until all threads that serve have taken the last limits; says whether they did `within`
+    /// that time.
+    pub(crate) fn limits_are_taken(&self, within: Duration) -> bool {
+        let taken = |desk: &Desk| !desk.has_limits.load(Ordering::Acquire);
+        self.wait_for(within, |_, desk| taken(desk))
+    }
+
+    /// `thread` heard its bell, and did what was to be done.
+    pub(crate) fn answered(&self, thread: usize) {
+        self.desks[thread].answers.fetch_add(1, Ordering::Release);
+    }
+
+    /// `thread` ends in good order.
+    pub(crate) fn ends(&self, thread: usize) {
+        self.desks[thread].ended.store(true, Ordering::Release);
+    }
+
+    /// Rings for all threads; says whether each that has not ended answers `within` that time. A thread
+    /// that hangs does not.
+    pub(crate) fn all_answer(&self, within: Duration) -> bool {
+        let answers = |desk: &Desk| desk.answers.load(Ordering::Acquire);
+        let before: Vec<u64> = self.desks.iter().map(answers).collect();
+        self.bells.iter().for_each(ring);
+        self.wait_for(within, |thread, desk| answers(desk) != before[thread])
+    }
+
+    fn wait_for(&self, within: Duration, done: impl Fn(usize, &Desk) -> bool) -> bool {
+        let give_up = Instant::now() + within;
+        let ended = |desk: &Desk| desk.ended.load(Ordering::Acquire);
+        loop {
+            let mut desks = self.desks.iter().enumerate();
+            if desks.all(|(thread, desk)| ended(desk) || done(thread, desk)) {
+                return true;
+            }
+            if Instant::now() >= give_up {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
     /// Has `thread` look around.
     pub(crate) fn ring(&self, thread: usize) {
         ring(&self.bells[thread]);
@@ -107,6 +187,12 @@ impl Control {
     pub(crate) fn hush(&self, thread: usize) {
         // Fails only when nobody rang: then it is silent already.
         let _ = rustix::io::read(&self.bells[thread], &mut [0; 8]);
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Option<Limits>> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,6 +221,36 @@ mod tests {
         assert!(!rings(&control, 0) && rings(&control, 1));
         control.hush(1);
         assert!(!rings(&control, 1));
+    }
+
+    #[test]
+    fn limits_are_taken_once_by_each_thread() {
+        let control = Control::new(2, Duration::ZERO).unwrap();
+        assert_eq!(control.take_limits(0), None);
+        control.set_limits(&Limits::default());
+        assert!(rings(&control, 0) && rings(&control, 1));
+        assert_eq!(control.take_limits(0), Some(Limits::default()));
+        assert_eq!(control.take_limits(0), None);
+        assert!(!control.limits_are_taken(Duration::ZERO));
+        control.ends(1);
+        assert!(control.limits_are_taken(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_thread_that_hangs_does_not_answer() {
+        let control = Control::new(2, Duration::ZERO).unwrap();
+        assert!(!control.all_answer(Duration::ZERO));
+        control.ends(0);
+        let alive = || {
+            let bell = control.bell(1);
+            let mut fds = [PollFd::new(&bell, PollFlags::IN)];
+            poll(&mut fds, None).unwrap();
+            control.answered(1);
+        };
+        thread::scope(|scope| {
+            scope.spawn(alive);
+            assert!(control.all_answer(Duration::from_secs(30)));
+        });
     }
 
     #[test]

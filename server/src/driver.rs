@@ -53,6 +53,8 @@ pub(crate) struct Worker {
     pub(crate) thread: usize,
     pub(crate) hub: Hub,
     pub(crate) listener: TcpListener,
+    /// The listener is others' as well: it is left alone, not shut down, when draining begins.
+    pub(crate) listener_is_adopted: bool,
     pub(crate) control: Arc<Control>,
     /// For drivers with a ring of their own.
     pub(crate) ring: RingSizes,
@@ -125,6 +127,16 @@ fn drain(hub: &mut Hub, control: &Control) {
     if control.all_drain() {
         hub.say_goodbye(now);
     }
+}
+
+/// The bell of `thread` rang: its hub takes over what is new in the log, and new limits.
+fn answer_bell(hub: &mut Hub, control: &Control, thread: usize, now: Instant) {
+    control.hush(thread);
+    hub.wake(now);
+    if let Some(limits) = control.take_limits(thread) {
+        hub.set_limits(&limits, now);
+    }
+    control.answered(thread);
 }
 
 /// Why `accept` gave no connection.

@@ -22,6 +22,7 @@ mod limits;
 mod lists;
 mod log;
 mod pace;
+mod reload;
 mod session;
 #[cfg(test)]
 mod simulation;
@@ -386,7 +387,7 @@ impl Hub {
         if self.paused.front(0).is_some() {
             return Err(Wait::Room);
         }
-        match self.log.reserve(self.limits.frame_bytes_max()) {
+        match self.log.reserve(self.room_bytes(slot)) {
             Some(room) => Ok(Some(room)),
             None => Err(Wait::Room),
         }
@@ -500,7 +501,7 @@ impl Hub {
             let Some(slot) = self.paused.front(0) else {
                 return;
             };
-            let Some(room) = self.log.reserve(self.limits.frame_bytes_max()) else {
+            let Some(room) = self.log.reserve(self.room_bytes(slot)) else {
                 return;
             };
             self.paused.remove(slot);

@@ -11,21 +11,26 @@ mod descriptors;
 mod driver;
 pub mod hub;
 mod listener;
+mod logging;
 mod metrics;
 mod pin;
+mod reload;
 mod server;
+mod service_manager;
+mod signals;
 mod subcommands;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-use command_line::CommandLine;
 use configuration::{Configuration, ConfigurationError, effective};
+use logging::Logging;
+use reload::Reloader;
+use service_manager::passed_listeners;
 
 pub use driver::{Driver, NoRing, RingSizes};
 pub use listener::DeadPeers;
@@ -42,13 +47,13 @@ where
 {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     match Configuration::load(&arguments) {
-        Ok(configuration) => act(&configuration),
+        Ok(configuration) => act(arguments, configuration),
         Err(error) => refuse(&error),
     }
 }
 
 /// Does what the command line asks for: mostly, to serve.
-fn act(configuration: &Configuration) -> ExitCode {
+fn act(arguments: Vec<OsString>, configuration: Configuration) -> ExitCode {
     let command_line = &configuration.command_line;
     if let Some(task) = &command_line.task {
         return task.carry_out();
@@ -58,17 +63,18 @@ fn act(configuration: &Configuration) -> ExitCode {
     }
     if command_line.print_config {
         // A reader that has gone away has read enough.
-        let _ = io::stdout().write_all(effective(configuration).as_bytes());
+        let _ = io::stdout().write_all(effective(&configuration).as_bytes());
     }
     if command_line.print_config || command_line.check_config {
         return ExitCode::SUCCESS;
     }
-    match serve(configuration) {
-        Ok(summary) => report(&summary),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+    let summary = serve(arguments, configuration);
+    if let Err(error) = &summary {
+        eprintln!("error: {error}");
+    }
+    match summary {
+        Ok(summary) if summary.undelivered() == 0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -82,57 +88,58 @@ fn refuse(error: &ConfigurationError) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn serve(configuration: &Configuration) -> Result<Summary, ServerError> {
-    let command_line: &CommandLine = &configuration.command_line;
-    tracing_subscriber::fmt()
-        .with_env_filter(command_line.log.clone())
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+/// Serves until a signal says that it is over.
+fn serve(arguments: Vec<OsString>, configuration: Configuration) -> Result<Summary, ServerError> {
+    let command_line = &configuration.command_line;
+    let logging = Logging::start(command_line.log.clone(), command_line.log_format)?;
+    let logging = Arc::new(logging);
+    let summary = serve_logging(arguments, configuration, &logging);
+    if let Ok(summary) = &summary {
+        tell_end(summary);
+    }
+    logging.finish();
+    summary
+}
+
+fn serve_logging(
+    arguments: Vec<OsString>,
+    configuration: Configuration,
+    logging: &Arc<Logging>,
+) -> Result<Summary, ServerError> {
     for variable in &configuration.unknown_variables {
         warn!(variable, "the environment names no option by this");
     }
-    let config = command_line.config()?;
-    let server = Server::bind(config.clone())?;
-    end_on_signals(server.handle())?;
+    let config = configuration.command_line.config()?;
+    let server = match &passed_listeners()?[..] {
+        [] => Server::bind(config.clone())?,
+        passed => Server::adopt(config.clone(), passed)?,
+    };
+    let reloader = Reloader {
+        arguments,
+        settings: configuration.settings,
+        server: server.handle(),
+    };
+    signals::hear(server.handle(), reloader, Arc::clone(logging))?;
+    service_manager::feed_watchdog(server.handle())?;
     if let Some(address) = server.metrics_address() {
-        eprintln!("metrics on http://{address}/metrics");
+        logging.say(&format!("metrics on http://{address}/metrics"));
     }
     let descriptors = server.descriptors();
     server.run_and_tell(|address| {
-        eprintln!(
-            "listening on {address} (driver {}, {} {}, {descriptors} descriptors)",
-            config.driver,
-            config.threads,
-            if config.threads == 1 {
-                "thread"
-            } else {
-                "threads"
-            },
+        let threads = match config.threads {
+            1 => "1 thread".into(),
+            threads => format!("{threads} threads"),
+        };
+        let driver = config.driver;
+        let status = format!(
+            "listening on {address} (driver {driver}, {threads}, {descriptors} descriptors)"
         );
+        logging.say(&status);
+        service_manager::tell_ready(&status);
     })
 }
 
-/// The first signal drains, the second ends at once.
-fn end_on_signals(handle: Handle) -> Result<(), ServerError> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let hear = move || {
-        let mut heard = signals.forever();
-        if heard.next().is_some() {
-            info!("draining; a second signal ends at once");
-            handle.drain();
-        }
-        if heard.next().is_some() {
-            handle.stop();
-        }
-    };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(hear)?;
-    Ok(())
-}
-
-fn report(summary: &Summary) -> ExitCode {
+fn tell_end(summary: &Summary) {
     let counters = &summary.counters;
     info!(
         connections = counters.accepted,
@@ -141,11 +148,8 @@ fn report(summary: &Summary) -> ExitCode {
         discarded = counters.discarded.total(),
         "ended"
     );
-    match summary.undelivered() {
-        0 => ExitCode::SUCCESS,
-        undelivered => {
-            warn!(undelivered, "ended before everything was delivered");
-            ExitCode::FAILURE
-        }
+    let undelivered = summary.undelivered();
+    if undelivered > 0 {
+        warn!(undelivered, "ended before everything was delivered");
     }
 }

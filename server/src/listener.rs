@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// Longest queue of connections that wait to be accepted; the kernel cuts it to
 /// `net.core.somaxconn`.
@@ -76,6 +76,34 @@ pub(crate) fn listen_for(
     Ok(listeners)
 }
 
+/// A listener for each of `threads` threads over sockets that listen already, in turn.
+///
+/// # Errors
+/// When they are more than threads, or no TCP sockets, or the kernel has no descriptor left.
+pub(crate) fn adopt(
+    passed: &[TcpListener],
+    threads: usize,
+    dead_peers: DeadPeers,
+) -> io::Result<Vec<TcpListener>> {
+    if passed.len() > threads {
+        let (passed, text) = (
+            passed.len(),
+            "sockets were passed, more than there are threads",
+        );
+        return Err(io::Error::other(format!(
+            "{passed} {text}; raise --threads"
+        )));
+    }
+    for listener in passed {
+        let socket = SockRef::from(listener);
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        dead_peers.watch_on(&socket)?;
+    }
+    let in_turn = passed.iter().cycle();
+    in_turn.take(threads).map(TcpListener::try_clone).collect()
+}
+
 impl DeadPeers {
     fn watch_on(self, socket: &Socket) -> io::Result<()> {
         if !self.keepalive.is_zero() {
@@ -96,7 +124,6 @@ impl DeadPeers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
     use std::net::TcpStream;
 
     #[test]

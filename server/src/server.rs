@@ -15,7 +15,7 @@ use crate::control::{Control, Stage};
 use crate::descriptors;
 use crate::driver::{Driver, NoRing, RingSizes, Worker};
 use crate::hub::{Counters, Hub, Limits, Log, Reason};
-use crate::listener::{DeadPeers, listen_for};
+use crate::listener::{DeadPeers, adopt, listen_for};
 use crate::metrics::{Metrics, Reporter, Subject};
 use crate::pin::pin_thread;
 
@@ -95,15 +95,20 @@ pub enum ServerError {
 pub struct Server {
     config: Config,
     listeners: Vec<TcpListener>,
+    /// The sockets are others' as well.
+    adopted: bool,
     address: SocketAddr,
     metrics: Option<TcpListener>,
     descriptors: u64,
     control: Arc<Control>,
 }
 
-/// Ends a running server from any thread.
+/// Ends or changes a running server from any thread.
 #[derive(Debug, Clone)]
-pub struct Handle(Arc<Control>);
+pub struct Handle {
+    control: Arc<Control>,
+    log_bytes_max: usize,
+}
 
 /// What a server did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -118,15 +123,43 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub fn bind(config: Config) -> Result<Self, ServerError> {
+        let address = config.listen;
+        Self::on(config, |config| {
+            listen_for(address, config.threads, config.dead_peers)
+                .map_err(|error| ServerError::Listen { address, error })
+        })
+    }
+
+    /// As [`Self::bind`], but serves on sockets that listen already, and may be others' as well:
+    /// [`Config::listen`] is not looked at. Each thread gets one, in turn; when they are fewer than
+    /// threads, some share. What is not accepted when draining begins is left to the others.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    ///
+    /// # Panics
+    /// Without any socket.
+    pub fn adopt(config: Config, passed: &[TcpListener]) -> Result<Self, ServerError> {
+        assert!(!passed.is_empty(), "a server needs a socket");
+        let mut server = Self::on(config, |config| {
+            Ok(adopt(passed, config.threads, config.dead_peers)?)
+        })?;
+        server.adopted = true;
+        Ok(server)
+    }
+
+    fn on(
+        config: Config,
+        listeners: impl FnOnce(&Config) -> Result<Vec<TcpListener>, ServerError>,
+    ) -> Result<Self, ServerError> {
         check_log(&config.limits, config.log_bytes_max)?;
         let descriptors = descriptors::raise_limit();
-        let address = config.listen;
-        let listeners = listen_for(address, config.threads, config.dead_peers)
-            .map_err(|error| ServerError::Listen { address, error })?;
+        let listeners = listeners(&config)?;
         let metrics = config.metrics_listen.map(listen_for_metrics).transpose()?;
         Ok(Self {
             address: listeners[0].local_addr()?,
             listeners,
+            adopted: false,
             metrics,
             descriptors,
             control: Arc::new(Control::new(config.threads, config.drain_timeout)?),
@@ -155,7 +188,10 @@ impl Server {
     /// Ends this server while another thread is in [`Self::run`].
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle(Arc::clone(&self.control))
+        Handle {
+            control: Arc::clone(&self.control),
+            log_bytes_max: self.config.log_bytes_max,
+        }
     }
 
     /// Serves until the handle says that it is over.
@@ -188,6 +224,7 @@ impl Server {
                 thread,
                 hub,
                 listener,
+                listener_is_adopted: self.adopted,
                 control: Arc::clone(&self.control),
                 ring: self.config.ring,
                 reporter,
@@ -195,7 +232,7 @@ impl Server {
             };
             let control = Arc::clone(&self.control);
             let run = move || {
-                let _all_or_none = StopsAll(control);
+                let _all_or_none = StopsAll { control, thread };
                 if pin {
                     let processor = pin_thread(thread)?;
                     info!(thread, processor, "pinned");
@@ -276,12 +313,31 @@ pub(crate) fn check_log(limits: &Limits, log_bytes_max: usize) -> Result<(), Ser
 impl Handle {
     /// Begins the orderly end: nothing more is accepted, everyone is sent what it is owed.
     pub fn drain(&self) {
-        self.0.advance(Stage::Draining);
+        self.control.advance(Stage::Draining);
     }
 
     /// Ends at once.
     pub fn stop(&self) {
-        self.0.advance(Stage::Stopped);
+        self.control.advance(Stage::Stopped);
+    }
+
+    /// Whether every serving thread answers `within` that time; those that have ended in good order
+    /// count as well.
+    #[must_use]
+    pub fn is_alive(&self, within: Duration) -> bool {
+        self.control.all_answer(within)
+    }
+
+    /// Gives the server other limits, which hold from then on: see [`Hub::set_limits`]. Returns once
+    /// every thread has them, or after a second.
+    ///
+    /// # Errors
+    /// [`ServerError::LogTooSmall`] when the log cannot work under them; then the old ones stay.
+    pub fn set_limits(&self, limits: &Limits) -> Result<(), ServerError> {
+        check_log(limits, self.log_bytes_max)?;
+        self.control.set_limits(limits);
+        self.control.limits_are_taken(Duration::from_secs(1));
+        Ok(())
     }
 }
 
@@ -295,12 +351,16 @@ impl Summary {
 
 /// A thread that ends by an error or a panic takes the others with it; one that is drained leaves
 /// them their time.
-struct StopsAll(Arc<Control>);
+struct StopsAll {
+    control: Arc<Control>,
+    thread: usize,
+}
 
 impl Drop for StopsAll {
     fn drop(&mut self) {
-        if self.0.stage() == Stage::Serving || thread::panicking() {
-            self.0.advance(Stage::Stopped);
+        self.control.ends(self.thread);
+        if self.control.stage() == Stage::Serving || thread::panicking() {
+            self.control.advance(Stage::Stopped);
         }
     }
 }

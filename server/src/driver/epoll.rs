@@ -20,7 +20,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use super::connections::Connections;
 use super::reserve::Reserve;
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, drain};
+use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
 use crate::metrics::Reporter;
@@ -167,8 +167,7 @@ impl Shell {
             match event.token() {
                 LISTENER => self.accepting = Accepting::Ready,
                 BELL => {
-                    self.control.hush(self.thread);
-                    self.hub.wake(now);
+                    answer_bell(&mut self.hub, &self.control, self.thread, now);
                     if let Some(reporter) = &mut self.reporter {
                         reporter.report(&self.hub, None, now);
                     }

@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout_at};
 
 use super::connections::Connections;
 use super::reserve::Reserve;
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, drain};
+use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
 use crate::metrics::Reporter;
@@ -80,6 +80,7 @@ async fn serve(worker: Worker) -> Snapshot {
         read_buffer: RefCell::new(vec![0; READ_BYTES]),
         work: Notify::new(),
     });
+    let adopted = worker.listener_is_adopted;
     let listener = Rc::new(worker.listener);
     tokio_uring::spawn(Rc::clone(&shell).accept(Rc::clone(&listener)));
     tokio_uring::spawn(Rc::clone(&shell).hear_bell());
@@ -88,7 +89,9 @@ async fn serve(worker: Worker) -> Snapshot {
             Stage::Serving => {}
             Stage::Draining => {
                 // Ends the accepting task, and refuses whoever comes now.
-                let _ = shutdown(&listener, Shutdown::Both);
+                if !adopted {
+                    let _ = shutdown(&listener, Shutdown::Both);
+                }
                 let mut hub = shell.hub.borrow_mut();
                 drain(&mut hub, &shell.control);
                 if hub.is_empty() {
@@ -164,9 +167,10 @@ impl Shell {
     async fn hear_bell(self: Rc<Self>) {
         let bell = self.control.bell(self.thread).as_raw_fd();
         while readable(bell, Arc::clone(&self.control)).await.is_ok() {
-            self.control.hush(self.thread);
             let now = Instant::now();
-            self.hub.borrow_mut().wake(now);
+            let mut hub = self.hub.borrow_mut();
+            answer_bell(&mut hub, &self.control, self.thread, now);
+            drop(hub);
             if let Some(reporter) = &mut *self.reporter.borrow_mut() {
                 reporter.report(&self.hub.borrow(), None, now);
             }

@@ -24,7 +24,7 @@ use tracing::{debug, info};
 
 use super::connections::Connections;
 use super::reserve::Reserve;
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, RingCounters, Worker, drain};
+use super::{ACCEPT_PAUSE, AcceptError, CHUNK, RingCounters, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
 use crate::metrics::Reporter;
@@ -99,6 +99,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
         reporter: worker.reporter,
         no_buffer: 0,
         listener: Some(worker.listener),
+        listener_is_adopted: worker.listener_is_adopted,
         queue: Queue::new(&mut ring),
         buffers: Some(buffers),
         connections: Connections::new(),
@@ -155,6 +156,8 @@ struct Shell<'ring> {
     no_buffer: u64,
     /// Closed when draining begins.
     listener: Option<TcpListener>,
+    /// Others listen on it, too.
+    listener_is_adopted: bool,
     queue: Queue<'ring>,
     /// There until [`Shell::wind_down`], or for ever.
     buffers: Option<Buffers>,
@@ -343,9 +346,8 @@ impl Shell<'_> {
     }
 
     fn bell_rang(&mut self, completion: Completion) {
-        self.control.hush(self.thread);
         let now = Instant::now();
-        self.hub.wake(now);
+        answer_bell(&mut self.hub, &self.control, self.thread, now);
         if let Some(reporter) = &mut self.reporter {
             let ring = RingCounters {
                 no_buffer: self.no_buffer,
@@ -544,7 +546,11 @@ impl Shell<'_> {
         if let Some(listener) = self.listener.take() {
             self.accepting = Accepting::Over;
             // Ends the accept in flight, which holds on to the socket, and refuses whoever comes.
-            let _ = shutdown(&listener, Shutdown::Both);
+            if self.listener_is_adopted {
+                self.queue.push(Operation::cancel(Token::Accept));
+            } else {
+                let _ = shutdown(&listener, Shutdown::Both);
+            }
         }
     }
 

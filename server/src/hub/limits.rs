@@ -39,7 +39,7 @@ pub struct Limits {
     /// Least time between two sends of messages to the same receiver. What gathers in it goes out as
     /// one.
     pub coalesce: Coalesce,
-    /// How long a new connection has to give its name.
+    /// How long a new connection has to give its name; [`Self::FOREVER`] is no limit, here and below.
     pub handshake_timeout: Duration,
     /// How long a frame may take from its first byte to its last.
     pub frame_timeout: Duration,
@@ -87,6 +87,9 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// As good as no limit on a time, and far from what a clock cannot hold.
+    pub const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
     /// The least bound of a log that works under these limits: one message of the largest size, and
     /// as much again if half of it may be history.
     #[must_use]

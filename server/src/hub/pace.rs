@@ -63,6 +63,11 @@ impl Pace {
         }
     }
 
+    /// Another pace from the next send to each on; who is left alone for now stays so until then.
+    pub(super) fn set_coalesce(&mut self, coalesce: Coalesce) {
+        self.coalesce = coalesce;
+    }
+
     /// A send is given to the driver in its turn at `now`.
     pub(super) fn sends(&mut self, now: Instant) {
         match &mut self.turn {

@@ -23,5 +23,6 @@ mod metrics;
 mod order;
 mod page;
 mod prometheus;
+mod reload;
 mod shutdown;
 mod slow;

@@ -82,6 +82,11 @@ impl Program {
         self.signal(Signal::TERM);
     }
 
+    /// Has it read its configuration again.
+    pub(crate) fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Keeps it from running, as if it were busy.
     pub(crate) fn hold(&self) {
         self.signal(Signal::STOP);

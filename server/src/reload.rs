@@ -1,0 +1,76 @@
+//! SIGHUP: the configuration is read again, and what a running server can change is changed.
+//!
+//! Every option that differs is told in a line of its own: from what to what, or that it needs a
+//! restart. A configuration that is wrong changes nothing.
+
+use std::ffi::OsString;
+
+use tracing::{error, info, warn};
+
+use crate::configuration::{Configuration, Setting, command_line_of};
+use crate::logging::Logging;
+use crate::server::Handle;
+
+/// What a running server was configured with, and how to change it.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    /// The command line, which names the file.
+    pub(crate) arguments: Vec<OsString>,
+    /// What is in force.
+    pub(crate) settings: Vec<Setting>,
+    /// The server.
+    pub(crate) server: Handle,
+}
+
+impl Reloader {
+    /// Reads the configuration again.
+    pub(crate) fn reload(&mut self, logging: &Logging) {
+        if let Err(problem) = self.try_reload(logging) {
+            error!("the configuration stays as it was: {problem}");
+        }
+    }
+
+    fn try_reload(&mut self, logging: &Logging) -> Result<(), Box<dyn std::error::Error>> {
+        let new = Configuration::load(&self.arguments)?;
+        let changed: Vec<(Setting, Setting)> = self
+            .settings
+            .iter()
+            .cloned()
+            .zip(new.settings)
+            .filter(|(old, new)| old.values != new.values)
+            .collect();
+        let merged: Vec<Setting> = self
+            .settings
+            .iter()
+            .map(|old| {
+                let mut changed = changed.iter().map(|(_, new)| new);
+                let new = changed.find(|new| new.option == old.option && new.reloadable);
+                new.unwrap_or(old).clone()
+            })
+            .collect();
+        let command_line = command_line_of(&merged)?;
+        self.server.set_limits(&command_line.limits())?;
+        logging.set_filter(command_line.log.clone());
+        self.settings = merged;
+        for (old, new) in &changed {
+            tell(old, new);
+        }
+        info!(changed = changed.len(), "the configuration was read again");
+        Ok(())
+    }
+}
+
+fn tell(old: &Setting, new: &Setting) {
+    let Setting {
+        option,
+        origin,
+        reloadable,
+        ..
+    } = new;
+    let (from, to) = (old.text(), new.text());
+    if *reloadable {
+        info!(option, from, to, %origin, "changed");
+    } else {
+        warn!(option, from, to, %origin, "cannot be changed while the server runs: restart it");
+    }
+}

@@ -1,0 +1,80 @@
+//! What the server tells a service manager, and takes from it: systemd, or any other that speaks
+//! sd_notify(3) and sd_listen_fds(3). Without one, nothing of this happens.
+//!
+//! The watchdog is fed only while every serving thread answers: one that hangs has the service
+//! restarted.
+
+use std::io;
+use std::net::TcpListener;
+use std::thread;
+
+use listenfd::ListenFd;
+use sd_notify::NotifyState;
+use tracing::warn;
+
+use crate::server::Handle;
+
+/// The listening sockets that were passed; none when the server is to open its own.
+///
+/// # Errors
+/// When what was passed is no TCP listener.
+pub(crate) fn passed_listeners() -> io::Result<Vec<TcpListener>> {
+    let mut passed = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        listeners.extend(passed.take_tcp_listener(index)?);
+    }
+    Ok(listeners)
+}
+
+/// The server serves; `status` is for people.
+pub(crate) fn tell_ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The server drains.
+pub(crate) fn tell_stopping() {
+    const STATUS: &str = "draining: everyone is sent what it is owed";
+    tell(&[NotifyState::Stopping, NotifyState::Status(STATUS)]);
+}
+
+/// The configuration is about to be read again; [`tell_reloaded`] has to follow.
+pub(crate) fn tell_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => warn!(%error, "cannot tell the service manager about a reload"),
+    }
+}
+
+/// The configuration was read again, with or without success.
+pub(crate) fn tell_reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// Feeds the watchdog as long as the server is alive, if the service manager wants that.
+///
+/// # Errors
+/// When the kernel gives no thread.
+pub(crate) fn feed_watchdog(server: Handle) -> io::Result<()> {
+    let Some(period) = sd_notify::watchdog_enabled() else {
+        return Ok(());
+    };
+    let feed = move || {
+        loop {
+            if server.is_alive(period / 4) {
+                tell(&[NotifyState::Watchdog]);
+            } else {
+                warn!("a serving thread does not answer; the watchdog is not fed");
+            }
+            thread::sleep(period / 4);
+        }
+    };
+    thread::Builder::new().name("watchdog".into()).spawn(feed)?;
+    Ok(())
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!(%error, "cannot tell the service manager (NOTIFY_SOCKET)");
+    }
+}
