@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Action, Faults, RelayServer, measure};
+use support::{Action, Faults, RelayServer, faults_of, measure};
 
 /// 12 clients, 100 measured messages of one author: 1,100 deliveries.
 const ONE_SENDER: &str =
@@ -17,26 +17,6 @@ fn faulty(action: impl FnMut(support::Delivery) -> Action + Send + 'static) -> R
         action: Box::new(action),
         ..Faults::default()
     })
-}
-
-/// The counts that are not zero, of those that a clean ledger has at zero.
-fn faults_of(report: &Value) -> Value {
-    let names = [
-        "lost",
-        "lost_while_connected",
-        "lost_to_disconnects",
-        "duplicated",
-        "reordered",
-        "corrupt",
-        "echoed",
-        "unsent",
-        "foreign",
-    ];
-    names
-        .into_iter()
-        .filter(|name| report[name] != json!(0))
-        .map(|name| (name.to_owned(), report[name].clone()))
-        .collect()
 }
 
 fn problems_of(report: &Value) -> String {

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+pub(crate) mod broker;
 
 /// What to do with one message for one receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -326,4 +328,24 @@ pub(crate) fn only_line(output: &Output) -> String {
     lines.retain(|line| !line.contains("deliveries/s expected"));
     assert_eq!(lines.len(), 1, "{stderr}");
     lines[0].to_owned()
+}
+
+/// The counts that are not zero, of those that a clean ledger has at zero.
+pub(crate) fn faults_of(report: &Value) -> Value {
+    let names = [
+        "lost",
+        "lost_while_connected",
+        "lost_to_disconnects",
+        "duplicated",
+        "reordered",
+        "corrupt",
+        "echoed",
+        "unsent",
+        "foreign",
+    ];
+    names
+        .into_iter()
+        .filter(|name| report[name] != json!(0))
+        .map(|name| (name.to_owned(), report[name].clone()))
+        .collect()
 }
