@@ -112,3 +112,19 @@ impl Conveyor {
         self.lists.iter(RESTING).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_rest_are_served_after_those_who_wait() {
+        let mut conveyor = Conveyor::new();
+        conveyor.rest(1);
+        conveyor.wait(2);
+        conveyor.wait(3);
+        conveyor.wake_all();
+        let served: Vec<u32> = std::iter::from_fn(|| conveyor.next()).collect();
+        assert_eq!(served, [2, 3, 1]);
+    }
+}

@@ -80,6 +80,7 @@ impl Hub {
         for slot in parting {
             self.release(slot);
         }
+        self.use_room(now);
     }
 
     /// Goes on with the end once no hub over the same log accepts anything more: everyone is sent what
@@ -95,6 +96,7 @@ impl Hub {
         while let Some(slot) = self.conveyor.next_resting() {
             self.depart(slot, &Departure::Shutdown, now);
         }
+        self.use_room(now);
     }
 
     /// Ends the hub at once: all connections are released, and what they are owed is given up.

@@ -284,6 +284,12 @@ impl Reader {
         self.log.bytes() + Log::charge(frame_bytes) > self.bytes_max()
     }
 
+    #[cfg(test)]
+    pub(super) fn has_room(&self, limits: &Limits) -> bool {
+        let nobody_lags = self.log.budget.lagging.load(Ordering::SeqCst) == 0;
+        nobody_lags && !self.is_full_for(limits.frame_bytes_max())
+    }
+
     /// Whether authors have to wait until this reader's cursors have caught up.
     pub(super) fn is_lagging(&self) -> bool {
         self.lagging

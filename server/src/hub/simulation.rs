@@ -218,9 +218,20 @@ impl World {
         }
         let bytes = peer.cut_input(&mut self.rng);
         let (hub, id) = (peer.hub, peer.id);
+        let had_joined = peer.joined_at.is_some();
+        let head = self.observed_to;
         let reading = self.hubs[hub].receive(id, &bytes, self.now);
         self.peers[index].paused = reading == Reading::Pause;
         self.observe();
+        if let Some(joined_at) = self.peers[index].joined_at
+            && !had_joined
+        {
+            let history = u64::from(self.limits.history_messages);
+            assert!(
+                joined_at <= head && joined_at + history >= head,
+                "from its join on"
+            );
+        }
     }
 
     fn driver_asks_for_transmits(&mut self) {
@@ -243,6 +254,7 @@ impl World {
                 Coalesce::Auto => Duration::ZERO,
             };
             let draining = self.hubs[hub].is_draining();
+            invariants::check_span(&self.hubs[hub], &transmit);
             let session = &self.hubs[hub].sessions[transmit.id.slot as usize];
             let is_span = session.in_flight.as_ref().is_some_and(|in_flight| {
                 matches!(in_flight.content, session::Content::Span { .. })
@@ -351,6 +363,9 @@ impl World {
             }
         }
         self.observe();
+        for hub in &self.hubs {
+            invariants::check_deadlines(hub, self.now);
+        }
     }
 
     fn someone_leaves(&mut self) {
@@ -368,8 +383,19 @@ impl World {
         let peer = &mut self.peers[index];
         peer.hung_up = true;
         let (hub, id) = (peer.hub, peer.id);
+        let half_open = how == Disconnect::EndOfStream;
+        let was_told = self.is_in_farewell(hub, id);
         self.hubs[hub].disconnected(id, how, self.now);
+        assert!(
+            !(half_open && was_told) || self.is_in_farewell(hub, id),
+            "one that may still read is told why it has to go"
+        );
         self.observe();
+    }
+
+    fn is_in_farewell(&self, hub: usize, id: ConnectionId) -> bool {
+        let session = &self.hubs[hub].sessions[id.slot as usize];
+        matches!(session.phase, Phase::Farewell(_))
     }
 
     fn wake_the_sleeping(&mut self) {

@@ -122,6 +122,53 @@ fn room_that_was_reserved_and_not_used_wakes_who_waits_for_it() {
     assert_eq!(hub.poll_resume(), Some(author));
 }
 
+#[test]
+fn those_who_wait_for_room_go_on_in_turn_a_message_each() {
+    let now = Instant::now();
+    let mut hub = hub_with_room_for_one_message();
+    let [ann, bob, cleo] = ["ann", "bob", "cleo"].map(|name| join(&mut hub, name, now));
+    let three = [b"1", b"2", b"3"].map(|text| frame::encode(text)).concat();
+    for author in [ann, bob] {
+        assert_eq!(hub.receive(author, &three, now), Reading::Pause);
+    }
+    let mut heard = Vec::new();
+    while let Some(transmit) = hub.poll_transmit(now) {
+        hub.transmitted(transmit.id, transmit.bytes.len(), now);
+        if transmit.id == cleo {
+            heard.push(transmit.bytes);
+        }
+    }
+    let turns: [(&[u8], &[u8]); 6] = [
+        (b"ann", b"1"),
+        // Both wait, Ann first.
+        (b"ann", b"2"),
+        (b"bob", b"1"),
+        (b"ann", b"3"),
+        (b"bob", b"2"),
+        (b"bob", b"3"),
+    ];
+    assert_eq!(
+        heard,
+        turns.map(|(name, text)| frame::broadcast(name, text))
+    );
+}
+
+#[test]
+fn a_hub_that_begins_to_drain_gives_others_the_room_it_holds() {
+    let now = Instant::now();
+    let mut hub = hub_with_room_for_one_message();
+    let mut asleep = hub.beside();
+    let author = join(&mut hub, "author", now);
+    let two = [frame::encode(b"one"), frame::encode(b"two")].concat();
+    assert_eq!(hub.receive(author, &two, now), Reading::Pause);
+    serve(&mut hub, &[], now);
+    assert_eq!(hub.poll_resume(), None, "the other hub has yet to pass it");
+    asleep.drain(Duration::from_secs(1), now);
+    assert!(asleep.takes_back_wake_of_others());
+    hub.wake(now);
+    assert_eq!(hub.poll_resume(), Some(author));
+}
+
 /// A hub whose authors are never more than a kilobyte ahead, under limits that a test may change.
 fn hub_with(change: impl FnOnce(&mut Limits)) -> Hub {
     let mut limits = Limits {

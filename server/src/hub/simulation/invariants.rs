@@ -1,9 +1,10 @@
 //! What must hold after every step of a simulated world.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
-use super::super::Hub;
 use super::super::session::{Content, Phase};
+use super::super::{Close, Hub, Transmit};
 use super::World;
 
 impl World {
@@ -13,10 +14,22 @@ impl World {
             check_places(hub);
         }
         self.check_admission();
+        for peer in &self.peers {
+            let hub = &self.hubs[peer.hub];
+            let lingers = matches!(
+                hub.sessions[peer.id.slot as usize].phase,
+                Phase::Lingering { .. }
+            );
+            let is_closed =
+                peer.sees_end_of_stream || hub.closes.contains(&Close::ShutdownWrite(peer.id));
+            assert!(!lingers || is_closed, "after the notice our side is closed");
+        }
         let log = self.hubs[0].log();
         assert!(log.bytes() <= log.bytes_max(), "the log keeps its bound");
-        for hub in &self.hubs {
+        for (hub, sleeps) in self.hubs.iter().zip(&self.sleeping) {
             check_lag(hub);
+            let waits_in_vain = hub.paused.front(0).is_some() && hub.log.has_room(&hub.limits);
+            assert!(!waits_in_vain || *sleeps, "who waits is woken by room");
         }
     }
 
@@ -68,6 +81,36 @@ impl World {
             let names: HashSet<_> = joined.clone().map(|it| &it.name).collect();
             assert_eq!(names.len(), joined.count(), "no name is taken twice");
         }
+    }
+}
+
+/// A span is all that its receiver is owed, as far as one send may carry it.
+pub(super) fn check_span(hub: &Hub, transmit: &Transmit) {
+    let session = &hub.sessions[transmit.id.slot as usize];
+    let in_flight = session.in_flight.as_ref().expect("it is on its way");
+    let Content::Span { messages, end } = in_flight.content else {
+        return;
+    };
+    let bytes_max = hub.limits.span_bytes_max;
+    let bytes = transmit.bytes.len();
+    assert!(
+        messages == 1 || bytes <= bytes_max,
+        "{messages} messages, {bytes} bytes"
+    );
+    let mut rest = hub.log.from(end);
+    if let Some(next) = rest.find(|message| !hub.log.is_own(message, session.id)) {
+        assert!(
+            bytes + next.frame.len() > bytes_max,
+            "there was room for more"
+        );
+    }
+}
+
+/// No deadline has passed unnoticed.
+pub(super) fn check_deadlines(hub: &Hub, now: Instant) {
+    for (_, session) in &hub.sessions {
+        let deadline = session.deadline(&hub.limits);
+        assert!(deadline.is_none_or(|at| at > now), "overdue: {session:?}");
     }
 }
 
