@@ -105,7 +105,9 @@ where
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     let done = match invocation.task {
-        Some(task) => task.carry_out().map(|()| ExitCode::SUCCESS),
+        Some(task) => task
+            .carry_out(&program_of(&arguments))
+            .map(|()| ExitCode::SUCCESS),
         None => measure(&invocation.demand, command),
     };
     match done {
@@ -116,6 +118,13 @@ where
             error.exit_code()
         }
     }
+}
+
+/// What this program was called as.
+fn program_of(arguments: &[OsString]) -> String {
+    let path = arguments.first().map(std::path::Path::new);
+    let name = path.and_then(std::path::Path::file_name);
+    name.map_or("loadgen".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Carries out what was asked for; the exit status that says what came of it.

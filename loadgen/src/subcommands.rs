@@ -75,17 +75,17 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    /// Does it.
+    /// Does it; `program` is what this program is called where it is installed.
     ///
     /// # Errors
     /// What keeps it from being done, in one line.
-    pub(crate) fn carry_out(self) -> Result<(), Error> {
+    pub(crate) fn carry_out(self, program: &str) -> Result<(), Error> {
         let text = match self {
             Self::Show { dir } => show(&dir)?,
             Self::Compare { a, b, html } => compare::run(&a, &b, html.as_deref())?,
             Self::Merge { dirs, out } => merge::run(&dirs, &out)?,
-            Self::Completions { shell } => completions(shell),
-            Self::Man => manual(),
+            Self::Completions { shell } => completions(program, shell),
+            Self::Man => manual(program),
         };
         // A reader that has gone away has read enough.
         let _ = io::stdout().write_all(text.as_bytes());
@@ -106,15 +106,15 @@ fn show(folder: &Path) -> Result<String, FolderError> {
     Ok(parts.join("\n"))
 }
 
-fn completions(shell: Shell) -> String {
+fn completions(program: &str, shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Invocation::command(), "loadgen", &mut script);
+    clap_complete::generate(shell, &mut Invocation::command(), program, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
-fn manual() -> String {
+fn manual(program: &str) -> String {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Invocation::command())
+    clap_mangen::Man::new(Invocation::command().name(program.to_owned()))
         .render(&mut page)
         .expect("memory takes all that is written");
     String::from_utf8_lossy(&page).into_owned()
@@ -141,9 +141,12 @@ mod tests {
 
     #[test]
     fn the_manual_and_the_completions_know_the_flags() {
-        assert!(manual().contains("\\-\\-spawn\\-server"));
+        assert!(manual("loadgen").contains("\\-\\-spawn\\-server"));
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            assert!(completions(shell).contains("spawn-server"), "{shell}");
+            assert!(
+                completions("loadgen", shell).contains("spawn-server"),
+                "{shell}"
+            );
         }
     }
 }

@@ -102,7 +102,7 @@ pub(crate) struct CommandLine {
     history: u32,
 
     /// Longest name of a client, in bytes
-    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 64)]
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_name_bytes: u32,
 
     /// Longest message, in bytes; 0: whatever a quarter of --log-bytes has room for

@@ -22,6 +22,7 @@ mod subcommands;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -56,7 +57,9 @@ where
 fn act(arguments: Vec<OsString>, configuration: Configuration) -> ExitCode {
     let command_line = &configuration.command_line;
     if let Some(task) = &command_line.task {
-        return task.carry_out();
+        let path = arguments.first().map(Path::new);
+        let name = path.and_then(Path::file_name).unwrap_or("server".as_ref());
+        return task.carry_out(&name.to_string_lossy());
     }
     if let Err(error) = command_line.check() {
         return refuse(&configuration.wrong(&["log-bytes", "max-message-bytes"], &error));

@@ -23,12 +23,12 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    /// Does it.
-    pub(crate) fn carry_out(self) -> ExitCode {
+    /// Does it; `program` is what this program is called where it is installed.
+    pub(crate) fn carry_out(self, program: &str) -> ExitCode {
         let text = match self {
             Self::DefaultConfig => commented_defaults(&command()),
-            Self::Completions { shell } => completions(shell),
-            Self::Man => manual(),
+            Self::Completions { shell } => completions(program, shell),
+            Self::Man => manual(program),
         };
         // A reader that has gone away has read enough.
         let _ = io::stdout().write_all(text.as_bytes());
@@ -36,15 +36,15 @@ impl Task {
     }
 }
 
-fn completions(shell: Shell) -> String {
+fn completions(program: &str, shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "server", &mut script);
+    clap_complete::generate(shell, &mut command(), program, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
-fn manual() -> String {
+fn manual(program: &str) -> String {
     let mut page = Vec::new();
-    clap_mangen::Man::new(command())
+    clap_mangen::Man::new(command().name(program.to_owned()))
         .render(&mut page)
         .expect("memory takes all that is written");
     String::from_utf8_lossy(&page).into_owned()
@@ -56,9 +56,12 @@ mod tests {
 
     #[test]
     fn the_manual_and_the_completions_know_the_flags() {
-        assert!(manual().contains("\\-\\-max\\-clients"));
+        assert!(manual("server").contains("\\-\\-max\\-clients"));
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            assert!(completions(shell).contains("max-clients"), "{shell}");
+            assert!(
+                completions("server", shell).contains("max-clients"),
+                "{shell}"
+            );
         }
     }
 }

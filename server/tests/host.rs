@@ -1,0 +1,326 @@
+//! The program and the machine it runs on: its configuration, its log, and a service manager.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_server");
+
+/// Nothing takes so long unless it hangs.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The program, on a free port, without what the tests' own environment says.
+fn server() -> Command {
+    let mut server = Command::new(PROGRAM);
+    server
+        .args(["--listen", "127.0.0.1:0", "--driver", "epoll"])
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("JOURNAL_STREAM")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    server
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// What it says, to the line that has `part`.
+fn hear(stderr: &mut impl BufRead, part: &str) -> String {
+    let mut said = String::new();
+    while !said.contains(part) {
+        let from = said.len();
+        assert!(
+            stderr.read_line(&mut said).unwrap() > 0,
+            "no {part:?} in:\n{said}"
+        );
+        if said[from..].contains(part) {
+            return said[from..].trim_end().into();
+        }
+    }
+    said
+}
+
+fn address(ready: &str) -> SocketAddr {
+    let address = ready.split("listening on ").nth(1).unwrap();
+    address.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn say(mut stream: &TcpStream, text: &str) {
+    write!(stream, "{:<10}{text}", text.len()).unwrap();
+}
+
+/// Reads exactly what is expected.
+fn expect(mut stream: &TcpStream, wire: &str) {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut bytes = vec![0; wire.len()];
+    stream.read_exact(&mut bytes).unwrap();
+    assert_eq!(String::from_utf8(bytes).unwrap(), wire);
+}
+
+/// What `--check-config` says of a file.
+fn check(text: &str) -> (Option<i32>, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, text).unwrap();
+    let Output { status, stderr, .. } = Command::new(PROGRAM)
+        .args(["--check-config", "--config"])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    let path = file.path().display().to_string();
+    (status.code(), said.replace(&path, "FILE"))
+}
+
+#[test]
+fn check_config_names_file_line_and_remedy() {
+    assert_eq!(check("threads = 2\n"), (Some(0), String::new()));
+    let unknown = "error: FILE:2: there is no option thread; did you mean threads?\n";
+    assert_eq!(check("\nthread = 2\n"), (Some(2), unknown.into()));
+    let (status, together) = check("# small\n\nlog-bytes = 1000\n");
+    assert_eq!(status, Some(2));
+    assert!(
+        together.starts_with("error: FILE:3: a log of 1000 bytes"),
+        "{together}"
+    );
+    assert!(
+        together.contains("raise --log-bytes or lower"),
+        "{together}"
+    );
+}
+
+#[test]
+fn print_config_says_who_said_what() {
+    let output = Command::new(PROGRAM)
+        .args(["--print-config", "--threads", "2"])
+        .env("URINGCAST_MAX_CLIENTS", "7")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let origin = |option: &str| {
+        let line = text.lines().find(|line| line.starts_with(option)).unwrap();
+        line.split_once(" # ").unwrap().1.to_owned()
+    };
+    assert!(output.status.success());
+    assert_eq!(origin("threads = 2"), "command line");
+    assert_eq!(
+        origin("max-clients = 7"),
+        "environment URINGCAST_MAX_CLIENTS"
+    );
+    assert_eq!(origin("driver = \"auto\""), "default");
+}
+
+#[test]
+fn a_crowd_does_not_drown_the_log() {
+    let mut child = server().args(["--log-format", "json"]).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let address = address(&hear(&mut stderr, "listening on "));
+    let crowd: Vec<_> = (0..200)
+        .map(|number| {
+            let peer = TcpStream::connect(address).unwrap();
+            say(&peer, &number.to_string());
+            peer
+        })
+        .collect();
+    // Who is heard has been taken in, and so have those before it.
+    let last = TcpStream::connect(address).unwrap();
+    say(&last, "last");
+    say(&last, "hello");
+    expect(&crowd[0], "4         last5         hello");
+    signal(&child, Signal::TERM);
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success());
+    let joined = said.matches("\"message\":\"joined\"").count();
+    let left_out = said
+        .lines()
+        .filter(|line| line.contains("\"kind\":\"joined\""));
+    let left_out: usize = left_out
+        .map(|line| {
+            let number = line.split("\"lines\":").nth(1).unwrap();
+            number.split(',').next().unwrap().parse::<usize>().unwrap()
+        })
+        .sum();
+    assert!(left_out > 0, "{said}");
+    assert_eq!(joined + left_out, 201, "{said}");
+    assert!(said.lines().all(|line| line.starts_with('{')), "{said}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let mut child = server().args(["--log", "debug"]).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let address = address(&hear(&mut stderr, "listening on "));
+    let [ann, bob] = ["ann", "bob"].map(|name| {
+        let peer = TcpStream::connect(address).unwrap();
+        say(&peer, name);
+        peer
+    });
+    say(&ann, "are you there?");
+    // Bob may have come after that.
+    say(&bob, "yes");
+    expect(&ann, "3         bob3         yes");
+    // A line for each is far more than the pipe holds, from which nobody reads.
+    for _ in 0..4000 {
+        say(&bob, "this is a message of some length");
+        expect(
+            &ann,
+            "3         bob32        this is a message of some length",
+        );
+    }
+    signal(&child, Signal::TERM);
+    // Still nobody reads: the end does not wait for it.
+    assert!(child.wait().unwrap().success());
+    drop(stderr);
+}
+
+#[test]
+fn journald_is_given_levels_and_no_times() {
+    let mut child = Command::new("/bin/sh");
+    // The shell knows which pipe its standard error is.
+    let stream = "export JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) && exec \"$0\" \"$@\"";
+    let mut child = child
+        .args(["-c", stream, PROGRAM, "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    hear(&mut stderr, "listening on ");
+    signal(&child, Signal::TERM);
+    let line = hear(&mut stderr, "draining");
+    assert!(line.starts_with("<6> INFO "), "{line}");
+    stderr.read_to_string(&mut String::new()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// A notify socket of our own, and the states that it is told.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn new(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self(socket)
+    }
+
+    /// The next state that has a line which begins with `part`.
+    fn hear(&self, part: &str) -> String {
+        let mut datagram = [0; 4096];
+        loop {
+            let bytes = self.0.recv(&mut datagram).unwrap();
+            let state = String::from_utf8_lossy(&datagram[..bytes]).into_owned();
+            if state.lines().any(|line| line.starts_with(part)) {
+                return state;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_service_manager_is_told_of_readiness_reloads_life_and_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = Manager::new(&path);
+    let mut child = server()
+        .stderr(Stdio::null())
+        .args(["--threads", "2"])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "400000")
+        .env_remove("WATCHDOG_PID")
+        .spawn()
+        .unwrap();
+    let ready = manager.hear("READY=1");
+    assert!(ready.contains("STATUS=listening on 127.0.0.1:"), "{ready}");
+    for _ in 0..3 {
+        manager.hear("WATCHDOG=1");
+    }
+    signal(&child, Signal::HUP);
+    assert!(manager.hear("RELOADING=1").contains("MONOTONIC_USEC="));
+    manager.hear("READY=1");
+    signal(&child, Signal::TERM);
+    assert!(manager.hear("STOPPING=1").contains("STATUS=draining"));
+    assert!(child.wait().unwrap().success());
+}
+
+/// Starts the program with `listener` as its descriptor 3, as systemd does.
+fn activate(listener: &TcpListener, driver: &str, threads: &str) -> Child {
+    let script = format!(
+        "exec 3<&{} && LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"",
+        listener.as_raw_fd()
+    );
+    let duplicate = rustix::io::fcntl_getfd(listener).unwrap();
+    rustix::io::fcntl_setfd(listener, duplicate - rustix::io::FdFlags::CLOEXEC).unwrap();
+    let child = Command::new("/bin/sh")
+        .args([
+            "-c",
+            &script,
+            PROGRAM,
+            "--driver",
+            driver,
+            "--threads",
+            threads,
+        ])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    rustix::io::fcntl_setfd(listener, duplicate).unwrap();
+    child
+}
+
+#[test]
+fn a_passed_socket_is_served_and_whoever_comes_between_two_servers_is_served_by_the_next() {
+    for (driver, threads) in [
+        ("epoll", "1"),
+        ("epoll", "3"),
+        ("uring", "1"),
+        ("uring", "3"),
+        ("tokio-uring", "1"),
+        ("tokio-uring", "3"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut first = activate(&listener, driver, threads);
+        let mut stderr = BufReader::new(first.stderr.take().unwrap());
+        let ready = hear(&mut stderr, "listening on ");
+        assert!(ready.contains(&address.to_string()), "{ready}");
+        let ann = TcpStream::connect(address).unwrap();
+        say(&ann, "ann");
+        hear(&mut stderr, "joined");
+        signal(&first, Signal::TERM);
+        expect(
+            &ann,
+            "8         *server*32        closing: server is shutting down",
+        );
+        drop(ann);
+        stderr.read_to_string(&mut String::new()).unwrap();
+        assert!(first.wait().unwrap().success());
+
+        // The socket still listens, though nobody accepts.
+        let [bob, carl] = ["bob", "carl"].map(|name| {
+            let peer = TcpStream::connect(address).unwrap();
+            say(&peer, name);
+            peer
+        });
+        let mut second = activate(&listener, driver, threads);
+        let mut stderr = BufReader::new(second.stderr.take().unwrap());
+        hear(&mut stderr, "joined");
+        hear(&mut stderr, "joined");
+        say(&bob, "made it");
+        expect(&carl, "3         bob7         made it");
+        drop((bob, carl));
+        signal(&second, Signal::TERM);
+        stderr.read_to_string(&mut String::new()).unwrap();
+        assert!(second.wait().unwrap().success());
+    }
+}
