@@ -103,7 +103,9 @@ impl Observation {
         }
     }
 
-    /// Something came to `receiver`. Hot: once per delivery.
+    /// Something came to `receiver`. Hot: once per delivery, and so a part of each protocol's loop
+    /// rather than a call from it.
+    #[inline(always)]
     pub(crate) fn arrived(&mut self, receiver: u32, arrival: &Arrival<'_>, now_ns: u64) {
         self.arrivals += u64::from(!matches!(arrival, Arrival::Notice(_)));
         match arrival {
