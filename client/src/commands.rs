@@ -4,6 +4,7 @@
 pub const HELP: &[&str] = &[
     "/help    this list",
     "/stats   what was sent and received, and since when",
+    "/who     who is there, if the server tells",
     "/quit    leave (so does Ctrl-D on an empty line)",
     "//text   say \"/text\" instead of running a command",
     "Keys: Ctrl-C clears the line, Up and Down walk through the history, Ctrl-R searches it,",
@@ -21,6 +22,8 @@ pub enum Command<'a> {
     Help,
     /// `/stats`
     Stats,
+    /// `/who`
+    Who,
     /// Begins with `/` and is none of ours.
     Unknown(&'a str),
 }
@@ -43,6 +46,7 @@ pub fn parse(line: &str) -> Command<'_> {
             "quit" | "exit" => Command::Quit,
             "help" => Command::Help,
             "stats" => Command::Stats,
+            "who" => Command::Who,
             _ => Command::Unknown(line),
         },
     }
@@ -60,6 +64,7 @@ mod tests {
         assert_eq!(parse("/quit "), Command::Quit);
         assert_eq!(parse("/help"), Command::Help);
         assert_eq!(parse("/stats"), Command::Stats);
+        assert_eq!(parse("/who"), Command::Who);
         assert_eq!(parse("/quiet now"), Command::Unknown("/quiet now"));
         assert_eq!(parse("//quit"), Command::Say(vec!["/quit"]));
     }

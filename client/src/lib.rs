@@ -12,6 +12,7 @@ pub mod clock;
 pub mod colours;
 pub mod command_line;
 pub mod commands;
+pub mod company;
 pub mod connection;
 pub mod display;
 pub mod editor;

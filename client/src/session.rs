@@ -12,11 +12,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use protocol::SERVER_NAME;
+use protocol::presence::Presence;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGINT;
 
 use crate::backoff::Backoff;
 use crate::command_line::Settings;
+use crate::company::Company;
 use crate::connection::Connection;
 use crate::display::{self, Tabs};
 use crate::face::Face;
@@ -80,6 +82,7 @@ pub struct Session<'a, F> {
     outgoing: Outgoing,
     backoff: Backoff,
     stats: Stats,
+    company: Company,
     input_ended: bool,
     /// A line was refused: the run cannot end well.
     refused: bool,
@@ -110,6 +113,7 @@ impl<'a, F: Face> Session<'a, F> {
             outgoing: Outgoing::default(),
             backoff: Backoff::default(),
             stats: Stats::default(),
+            company: Company::default(),
             input_ended: !settings.send,
             refused: false,
             muted: false,
@@ -217,12 +221,13 @@ impl<'a, F: Face> Session<'a, F> {
             return;
         };
         let (face, stats, count) = (&mut self.face, &mut self.stats, self.settings.count);
+        let company = &mut self.company;
         let (before, mut shown) = (stats.received, Ok(()));
         let (limit, muted) = (self.settings.message_bytes_max, self.muted);
         let received = connection.receive(&mut self.buffer, &mut |received| {
             let enough = count.is_some_and(|count| stats.received >= count);
             if shown.is_ok() && !enough && !muted {
-                shown = show(face, stats, limit, received);
+                shown = show(face, stats, company, limit, received);
             }
         });
         if self.stats.received > before {
@@ -403,13 +408,22 @@ impl<'a, F: Face> Session<'a, F> {
 fn show(
     face: &mut impl Face,
     stats: &mut Stats,
+    company: &mut Company,
     limit: usize,
     received: Received<'_>,
 ) -> io::Result<()> {
     match received {
         Received::Message { name, text } if name == SERVER_NAME.as_bytes() => {
             stats.closed_by_server |= text.starts_with(CLOSING);
-            face.server_notice(text);
+            let presence = str::from_utf8(text).ok().and_then(Presence::parse);
+            if let Some(presence) = &presence {
+                company.take(presence);
+            }
+            match presence {
+                // One line reads better than a name a line.
+                Some(Presence::Here { .. }) => face.server_notice(company.line().as_bytes()),
+                _ => face.server_notice(text),
+            }
             Ok(())
         }
         Received::Message { name, text } => {

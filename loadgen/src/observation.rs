@@ -3,6 +3,8 @@
 //! It joins the ledger, the latencies, the barrier and the departures, so that the event loop only
 //! says what came and when.
 
+use protocol::presence::Presence;
+
 use crate::barrier::Barrier;
 use crate::departures::{Cause, Departures};
 use crate::inbox::Arrival;
@@ -107,7 +109,7 @@ impl Observation {
     /// rather than a call from it.
     #[inline(always)]
     pub(crate) fn arrived(&mut self, receiver: u32, arrival: &Arrival<'_>, now_ns: u64) {
-        self.arrivals += u64::from(!matches!(arrival, Arrival::Notice(_)));
+        self.arrivals += u64::from(is_delivery(arrival));
         match arrival {
             Arrival::Message(stamp) => match self.ledger.receive(receiver, stamp, now_ns) {
                 Receipt::Fresh {
@@ -124,6 +126,7 @@ impl Observation {
             },
             Arrival::Probe { round } => self.barrier.received(receiver, *round),
             Arrival::Joined => self.barrier.named(receiver),
+            Arrival::Notice(text) if presence_of(text).is_some() => {}
             Arrival::Notice(text) => self.departures.noticed(text),
             Arrival::Foreign => self.foreign += 1,
             Arrival::Corrupt => self.corrupt += 1,
@@ -147,4 +150,17 @@ impl Observation {
     pub(crate) fn owed(&self) -> u64 {
         self.ledger.outstanding() + self.waiting
     }
+}
+
+/// Whether this is one of the messages that everyone is owed, as the server counts them: those of
+/// clients, and what it tells all of joins and leaves.
+fn is_delivery(arrival: &Arrival<'_>) -> bool {
+    match arrival {
+        Arrival::Notice(text) => !matches!(presence_of(text), None | Some(Presence::Here { .. })),
+        _ => true,
+    }
+}
+
+fn presence_of(text: &[u8]) -> Option<Presence<'_>> {
+    str::from_utf8(text).ok().and_then(Presence::parse)
 }

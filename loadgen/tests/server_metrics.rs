@@ -66,6 +66,7 @@ fn both_count_the_same_on_every_driver_and_on_several_threads() {
         "--driver=tokio-uring",
         "--driver=epoll",
         "--threads=3",
+        "--announce-presence",
     ] {
         let report = report(&format!(
             "--spawn-server --server-metrics --server-arg={server} --clients 40 --rate 300 \

@@ -9,6 +9,7 @@
 //! * [`header`] says and reads a payload's length.
 //! * [`frame`] builds frames once, as shared [`bytes::Bytes`].
 //! * [`Decoder`] takes a stream apart again, however it was cut.
+//! * [`presence`] words what the server says about who comes and goes.
 //! * [`text`] decides which names and messages are fit to be relayed.
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@
 pub mod decoder;
 pub mod frame;
 pub mod header;
+pub mod presence;
 pub mod text;
 
 pub use decoder::{DecodeError, Decoder};

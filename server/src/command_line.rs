@@ -101,6 +101,10 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "N", default_value_t = 0)]
     history: u32,
 
+    /// Tell everyone who joins and leaves, and a newcomer who is there; not with --history
+    #[arg(long)]
+    announce_presence: bool,
+
     /// Longest name of a client, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_name_bytes: u32,
@@ -193,7 +197,7 @@ impl CommandLine {
     /// # Errors
     /// When they do not.
     pub(crate) fn check(&self) -> Result<(), ServerError> {
-        server::check_log(&self.limits(), self.log_bytes_max())
+        server::check_limits(&self.limits(), self.log_bytes_max())
     }
 
     /// What connections may do.
@@ -207,6 +211,7 @@ impl CommandLine {
             backlog_bytes_max: (self.max_backlog_bytes > 0).then_some(self.max_backlog_bytes),
             slow_policy: self.slow_policy,
             history_messages: self.history,
+            announce_presence: self.announce_presence,
             name_bytes_max: self.max_name_bytes as usize,
             message_bytes_max: self.message_bytes_max(),
             coalesce: self.coalesce,

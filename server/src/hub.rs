@@ -22,6 +22,7 @@ mod limits;
 mod lists;
 mod log;
 mod pace;
+mod presence;
 mod reload;
 mod session;
 #[cfg(test)]
@@ -51,6 +52,7 @@ use ended::LastEnded;
 use lists::Lists;
 use log::{Reader, Reservation};
 use pace::Pace;
+use presence::{Change, Presence};
 use session::{Phase, Session, Subscriber};
 use snapshot::Waited;
 use span::Spans;
@@ -120,6 +122,8 @@ enum Wait {
 pub struct Hub {
     limits: Limits,
     admission: Arc<Admission>,
+    /// What was told of joins and leaves, if they are told.
+    presence: Presence,
     sessions: Slab<Session>,
     next_generation: u32,
     /// Sessions in [`Phase::Joined`].
@@ -156,7 +160,7 @@ impl Hub {
     /// When the log's bound is below [`Limits::log_bytes_min`].
     #[must_use]
     pub fn new(limits: Limits, log: Arc<Log>) -> Self {
-        Self::sharing(limits, log, Arc::default())
+        Self::sharing(limits, log, Arc::default(), Presence::new(Arc::default()))
     }
 
     /// A hub without connections for another thread: over the same log, and under the same limits,
@@ -164,10 +168,21 @@ impl Hub {
     #[must_use]
     pub fn beside(&self) -> Self {
         let log = Arc::clone(self.log.log());
-        Self::sharing(self.limits.clone(), log, Arc::clone(&self.admission))
+        let presence = Presence::new(self.presence.roster());
+        Self::sharing(
+            self.limits.clone(),
+            log,
+            Arc::clone(&self.admission),
+            presence,
+        )
     }
 
-    fn sharing(limits: Limits, log: Arc<Log>, admission: Arc<Admission>) -> Self {
+    fn sharing(
+        limits: Limits,
+        log: Arc<Log>,
+        admission: Arc<Admission>,
+        presence: Presence,
+    ) -> Self {
         assert!(
             log.bytes_max() >= limits.log_bytes_min(),
             "the log holds {} bytes and needs {}",
@@ -178,6 +193,7 @@ impl Hub {
             spans: Spans::new(limits.span_bytes_max),
             pace: Pace::new(limits.coalesce),
             admission,
+            presence,
             sessions: Slab::new(),
             next_generation: 0,
             subscribers: 0,
@@ -416,7 +432,7 @@ impl Hub {
                 admitted.take_name(name)?;
             }
             session.name = name.into();
-            self.join(slot);
+            self.join(slot, now);
             return Ok(true);
         };
         if !self.limits.binary {
@@ -434,7 +450,20 @@ impl Hub {
 
     /// A session that has its name becomes a subscriber: it is owed the history, if any is kept, and
     /// every message from then on.
-    fn join(&mut self, slot: u32) {
+    fn join(&mut self, slot: u32, now: Instant) {
+        if self.limits.announce_presence {
+            let change = Change::Joined(self.sessions[slot as usize].name.clone());
+            self.announce(change, now, |hub, roster| {
+                hub.sessions[slot as usize].torn = roster.list();
+                hub.enter(slot);
+            });
+        } else {
+            self.enter(slot);
+        }
+    }
+
+    /// Gives a session its place in the log.
+    fn enter(&mut self, slot: u32) {
         self.read_log();
         let session = &mut self.sessions[slot as usize];
         session.input.decoder = Decoder::new(self.limits.message_bytes_max);
@@ -444,6 +473,9 @@ impl Hub {
         info!(name = %session.name, peer = %session.peer, "joined");
         if history > 0 {
             self.counters.owed += history;
+            self.conveyor.wait(slot);
+        } else if !session.torn.is_empty() {
+            // It is told who is there.
             self.conveyor.wait(slot);
         } else {
             self.conveyor.rest(slot);
@@ -517,7 +549,10 @@ impl Hub {
         // The time that we did not read is not the peer's fault.
         input.unfinished_since = None;
         match self.ingest(slot, &bytes, Some(room), now) {
-            None if self.is_parting(slot) => self.release(slot),
+            None if self.is_parting(slot) => {
+                self.announce_leave(slot, now);
+                self.release(slot);
+            }
             None => self.resumed.push_back(self.sessions[slot as usize].id),
             Some((held_back, wait)) => {
                 self.hold_back(slot, bytes.slice(bytes.len() - held_back..), wait);

@@ -74,6 +74,12 @@ pub enum ServerError {
         /// The least that would do.
         log_bytes_min: usize,
     },
+    /// Old joins and leaves would be told again.
+    #[error(
+        "--announce-presence cannot go with --history, which would tell newcomers of joins and leaves \
+         that are long past; leave one of the two out"
+    )]
+    PresenceWithHistory,
     /// A limit is in the way of the driver that should run.
     #[error(transparent)]
     NoRing(#[from] NoRing),
@@ -152,7 +158,7 @@ impl Server {
         config: Config,
         listeners: impl FnOnce(&Config) -> Result<Vec<TcpListener>, ServerError>,
     ) -> Result<Self, ServerError> {
-        check_log(&config.limits, config.log_bytes_max)?;
+        check_limits(&config.limits, config.log_bytes_max)?;
         let descriptors = descriptors::raise_limit();
         let listeners = listeners(&config)?;
         let metrics = config.metrics_listen.map(listen_for_metrics).transpose()?;
@@ -299,8 +305,11 @@ fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, ServerError> {
 ///
 /// # Errors
 /// [`ServerError::LogTooSmall`] when it cannot.
-pub(crate) fn check_log(limits: &Limits, log_bytes_max: usize) -> Result<(), ServerError> {
+pub(crate) fn check_limits(limits: &Limits, log_bytes_max: usize) -> Result<(), ServerError> {
     let log_bytes_min = limits.log_bytes_min();
+    if limits.announce_presence && limits.history_messages > 0 {
+        return Err(ServerError::PresenceWithHistory);
+    }
     if log_bytes_max < log_bytes_min {
         return Err(ServerError::LogTooSmall {
             log_bytes_max,
@@ -334,7 +343,7 @@ impl Handle {
     /// # Errors
     /// [`ServerError::LogTooSmall`] when the log cannot work under them; then the old ones stay.
     pub fn set_limits(&self, limits: &Limits) -> Result<(), ServerError> {
-        check_log(limits, self.log_bytes_max)?;
+        check_limits(limits, self.log_bytes_max)?;
         self.control.set_limits(limits);
         self.control.limits_are_taken(Duration::from_secs(1));
         Ok(())

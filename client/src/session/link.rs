@@ -33,6 +33,7 @@ impl<F: Face> Session<'_, F> {
     }
 
     pub(super) fn connected(&mut self, connection: Connection) {
+        self.company.forget();
         let Settings {
             address,
             interactive,

@@ -77,6 +77,7 @@ impl<F: Face> Session<'_, F> {
                     self.face.aside(&line);
                 }
             }
+            Command::Who => self.face.aside(&self.company.line()),
             Command::Unknown(line) => self.face.trouble(&format!(
                 "unknown command {}; /help lists all, //text says /text",
                 display::name(line.as_bytes(), 40)

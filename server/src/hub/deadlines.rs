@@ -19,6 +19,7 @@ impl Hub {
             self.next_sweep,
             self.conveyor.next_line_up(),
             self.throttled.next(),
+            self.presence.due(),
         ];
         times.into_iter().flatten().min()
     }
@@ -26,6 +27,7 @@ impl Hub {
     /// Acts on all deadlines that are not after `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.lift_throttles(now);
+        self.announce_crowd(now);
         if self.next_sweep.is_none_or(|at| at > now) {
             return;
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info};
 
 use super::departure::{Departure, Reason};
+use super::presence::Change;
 use super::session::{Farewell, Phase};
 use super::{Close, ConnectionId, Disconnect, Hub};
 
@@ -131,6 +132,7 @@ impl Hub {
     /// First step: leaves the log and is told why.
     pub(super) fn depart(&mut self, slot: u32, departure: &Departure, now: Instant) {
         let session = &mut self.sessions[slot as usize];
+        let had_joined = matches!(session.phase, Phase::Joined(_));
         let reason = departure.reason();
         let farewell = Farewell {
             since: now,
@@ -172,6 +174,17 @@ impl Hub {
             self.conveyor.wait(slot);
         }
         self.sweep_by(now + self.limits.linger);
+        if had_joined {
+            self.announce_leave(slot, now);
+        }
+    }
+
+    /// Tells that somebody who had joined has said its last.
+    pub(super) fn announce_leave(&mut self, slot: u32, now: Instant) {
+        if self.limits.announce_presence && !self.is_draining() {
+            let name = self.sessions[slot as usize].name.clone();
+            self.announce(Change::Left(name), now, |_, _| ());
+        }
     }
 
     /// Instead of the first step, for a peer that left by itself while what it said is held back:

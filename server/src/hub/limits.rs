@@ -30,6 +30,9 @@ pub struct Limits {
     pub slow_policy: SlowPolicy,
     /// How many of the last messages a newcomer is sent first, as far as half of the log holds them.
     pub history_messages: u32,
+    /// Whether joins and leaves are told to all who have joined. Not with a history, which would tell
+    /// them again.
+    pub announce_presence: bool,
     /// Longest name.
     pub name_bytes_max: usize,
     /// Longest message.
@@ -73,6 +76,7 @@ impl Default for Limits {
             progress_bytes_min: 64 * 1024,
             slow_policy: SlowPolicy::Disconnect,
             history_messages: 0,
+            announce_presence: false,
             name_bytes_max: 64,
             message_bytes_max: 64 * 1024,
             span_bytes_max: 64 * 1024,

@@ -48,13 +48,24 @@ pub(super) struct Message {
     _reserved: Reservation,
 }
 
-/// A connection of any thread.
+/// A connection of any thread, or nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Author {
     /// Index of the reader of its hub.
     pub(super) reader: usize,
     /// The connection there.
     pub(super) connection: ConnectionId,
+}
+
+impl Author {
+    /// Who is read by everyone.
+    const NOBODY: Self = Self {
+        reader: usize::MAX,
+        connection: ConnectionId {
+            slot: u32::MAX,
+            generation: u32::MAX,
+        },
+    };
 }
 
 #[derive(Debug)]
@@ -373,23 +384,33 @@ impl Reader {
     /// Appends a message to the log. This reader sees it only by [`Self::read`].
     pub(super) fn append(
         &self,
-        mut reserved: Reservation,
+        reserved: Reservation,
         frame: Bytes,
         connection: ConnectionId,
         now: Instant,
     ) {
+        let author = Author {
+            reader: self.index,
+            connection,
+        };
+        self.append_by(author, reserved, frame, now);
+    }
+
+    fn append_by(&self, author: Author, mut reserved: Reservation, frame: Bytes, now: Instant) {
         reserved.shrink_to(Log::charge(frame.len()));
         let message = Arc::new(Message {
             frame,
-            author: Author {
-                reader: self.index,
-                connection,
-            },
+            author,
             accepted_at: now,
             passed_after_us: AtomicU64::new(0),
             _reserved: reserved,
         });
         self.log.lock().recent.push_back(message);
+    }
+
+    /// Appends what the server itself says to all.
+    pub(super) fn append_notice(&self, reserved: Reservation, frame: Bytes, now: Instant) {
+        self.append_by(Author::NOBODY, reserved, frame, now);
     }
 
     /// Takes over what was appended since the last call.

@@ -11,7 +11,7 @@ use super::{Hub, Limits};
 
 impl Hub {
     /// Takes other limits. Some stay what they were, as much else was sized by them: the longest name,
-    /// what a send carries, how far authors may be ahead, and the history.
+    /// what a send carries, how far authors may be ahead, the history, and whether presence is told.
     ///
     /// # Panics
     /// When the log's bound is too small for them, as in [`Hub::new`].
@@ -21,6 +21,7 @@ impl Hub {
             span_bytes_max: self.limits.span_bytes_max,
             lead_bytes_max: self.limits.lead_bytes_max,
             history_messages: self.limits.history_messages,
+            announce_presence: self.limits.announce_presence,
             ..limits.clone()
         };
         assert!(

@@ -98,6 +98,7 @@ impl World {
             backlog_bytes_max: *pick(&mut rng, &[None, Some(0), Some(500)]),
             progress_bytes_min: 1,
             slow_policy: *pick(&mut rng, &[SlowPolicy::Disconnect, SlowPolicy::Skip]),
+            announce_presence: false,
             history_messages: *pick(&mut rng, &[0, 0, 1, 20]),
             name_bytes_max: 12,
             message_bytes_max: *pick(&mut rng, &[0, 1, 30, 300]),

@@ -80,6 +80,8 @@ fn write_deliveries(page: &mut Page, figures: &Figures, whole: &Whole) {
     let counters = &snapshot.counters;
     let help = "Messages accepted from clients.";
     page.counter("uringcast_messages_received_total", help, counters.messages);
+    let help = "Times that a client was not read from for a while since it said too much.";
+    page.counter("uringcast_throttles_total", help, counters.throttled);
     let help = "Deliveries that accepted messages made due: one for each other subscriber.";
     page.counter("uringcast_deliveries_owed_total", help, counters.owed);
     let help = "Deliveries that the kernel took whole.";

@@ -22,6 +22,7 @@ mod hostile;
 mod metrics;
 mod order;
 mod page;
+mod presence;
 mod prometheus;
 mod reload;
 mod shutdown;
