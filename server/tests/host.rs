@@ -99,6 +99,17 @@ fn check_config_names_file_line_and_remedy() {
 }
 
 #[test]
+fn the_guide_explains_every_reason_and_the_package_has_the_guide() {
+    let guide = include_str!("../../docs/refusals.md");
+    for reason in server::hub::Reason::ALL {
+        let row = format!("| `{}` |", reason.name());
+        assert!(guide.contains(&row), "no row {row}");
+    }
+    let manifest = include_str!("../Cargo.toml");
+    assert!(manifest.contains("../docs/*.md"));
+}
+
+#[test]
 fn print_config_says_who_said_what() {
     let output = Command::new(PROGRAM)
         .args(["--print-config", "--threads", "2"])
@@ -323,4 +334,37 @@ fn a_passed_socket_is_served_and_whoever_comes_between_two_servers_is_served_by_
         stderr.read_to_string(&mut String::new()).unwrap();
         assert!(second.wait().unwrap().success());
     }
+}
+
+#[test]
+fn a_second_server_takes_over_the_port_of_one_with_several_threads() {
+    let start = |listen: &str| {
+        let mut child = Command::new(PROGRAM)
+            .args(["--driver", "epoll", "--threads", "2", "--listen", listen])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let address = address(&hear(&mut stderr, "listening on "));
+        (child, stderr, address)
+    };
+    let (mut first, mut first_says, address) = start("127.0.0.1:0");
+    let (mut second, mut second_says, same) = start(&address.to_string());
+    assert_eq!(address, same);
+    signal(&first, Signal::TERM);
+    first_says.read_to_string(&mut String::new()).unwrap();
+    assert!(first.wait().unwrap().success());
+    let peers: Vec<_> = (0..8)
+        .map(|number| {
+            let peer = TcpStream::connect(address).unwrap();
+            say(&peer, &number.to_string());
+            hear(&mut second_says, "joined");
+            peer
+        })
+        .collect();
+    drop(peers);
+    signal(&second, Signal::TERM);
+    second_says.read_to_string(&mut String::new()).unwrap();
+    assert!(second.wait().unwrap().success());
 }
