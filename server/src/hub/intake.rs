@@ -1,0 +1,289 @@
+//! Intake: what peers say, taken frame by frame as the log has room for it.
+//!
+//! The first frame of a peer is its name, every later one a message. Before a message is decoded, room
+//! for the longest is reserved; where there is none, or its author said too much of late, the bytes are
+//! held back and the driver reads nothing more from that peer. What always holds: what was read is
+//! taken or held back, never lost; those who wait go on in turn, a message each.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use protocol::{Decoder, NameError, frame, text};
+use tracing::{debug, info};
+
+use super::departure::Departure;
+use super::log::Reservation;
+use super::presence::Change;
+use super::session::{Phase, Subscriber};
+use super::{ConnectionId, Hub, Reading};
+
+/// What a session has to wait for before its next message is taken.
+#[derive(Debug, Clone, Copy)]
+enum Wait {
+    /// Its readers have passed some of the log, or caught up with it.
+    Room,
+    /// It said too much.
+    Until(Instant),
+}
+
+impl Hub {
+    /// Bytes came from a peer. All of them are taken.
+    pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> Reading {
+        let draining = self.is_draining();
+        let Some(session) = self.session_mut(id) else {
+            return Reading::Continue;
+        };
+        match session.phase {
+            Phase::Naming { .. } | Phase::Joined(_) if !draining => {}
+            // Whoever is on the way out is not listened to; that its bytes are read
+            // keeps the close from destroying what it was sent.
+            _ => return Reading::Continue,
+        }
+        if let Some(held_back) = &mut session.input.held_back {
+            // It was read before the driver heard of the pause.
+            *held_back = [held_back, bytes].concat().into();
+            return Reading::Pause;
+        }
+        let held_back = self.ingest(id.slot, bytes, None, now);
+        let reading = match held_back {
+            None => Reading::Continue,
+            Some((held_back, wait)) => {
+                let rest = Bytes::copy_from_slice(&bytes[bytes.len() - held_back..]);
+                self.hold_back(id.slot, rest, wait);
+                Reading::Pause
+            }
+        };
+        self.use_room(now);
+        self.watch_the_slow(now);
+        reading
+    }
+
+    /// The next connection that may be read from again.
+    pub fn poll_resume(&mut self) -> Option<ConnectionId> {
+        self.resumed.pop_front()
+    }
+
+    /// Takes frames out of what a peer sent, as long as the log has room for what they may be;
+    /// `room` is for the first. Returns how many bytes, at the end, are to be held back, and for what.
+    fn ingest(
+        &mut self,
+        slot: u32,
+        mut bytes: &[u8],
+        room: Option<Reservation>,
+        now: Instant,
+    ) -> Option<(usize, Wait)> {
+        let mut room = room.map(|room| Ok(Some(room)));
+        let mut took_frames = false;
+        let mut departure = None;
+        let mut held_back = None;
+        while !bytes.is_empty() {
+            let room = match room.take().unwrap_or_else(|| self.room_for_next(slot, now)) {
+                Ok(room) => room,
+                Err(wait) => {
+                    held_back = Some((bytes.len(), wait));
+                    break;
+                }
+            };
+            let took = self.take_frame(slot, &mut bytes, room, now);
+            if let Ok(true) = took {
+                took_frames = true;
+                continue;
+            }
+            self.log.gave_room_back();
+            departure = took.err();
+            break;
+        }
+        self.read_log();
+        self.note_unfinished(slot, took_frames, now);
+        match departure {
+            Some(_) if self.is_parting(slot) => None,
+            Some(departure) => {
+                self.depart(slot, &departure, now);
+                None
+            }
+            None => held_back,
+        }
+    }
+
+    /// Takes one frame; says whether there was a whole one.
+    fn take_frame(
+        &mut self,
+        slot: u32,
+        bytes: &mut &[u8],
+        room: Option<Reservation>,
+        now: Instant,
+    ) -> Result<bool, Departure> {
+        let session = &mut self.sessions[slot as usize];
+        let payload = match session.input.decoder.next(bytes) {
+            Ok(Some(payload)) => payload,
+            Ok(None) => return Ok(false),
+            Err(error) if room.is_none() => return Err(name_fault(error)),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(room) = room else {
+            let name = text::name(payload, self.limits.name_bytes_max)?;
+            if self.limits.unique_names
+                && let Some(admitted) = &mut session.admitted
+            {
+                admitted.take_name(name)?;
+            }
+            session.name = name.into();
+            self.join(slot, now);
+            return Ok(true);
+        };
+        if !self.limits.binary {
+            text::message(payload)?;
+        }
+        let frame = frame::broadcast(session.name.as_bytes(), payload);
+        let came_as = protocol::HEADER_BYTES + payload.len();
+        session.input.throttle.charge(&self.limits, came_as, now);
+        debug!(name = %session.name, bytes = payload.len(), "message");
+        self.log.append(room, frame, session.id, now);
+        self.counters.messages += 1;
+        self.others_to_wake = true;
+        Ok(true)
+    }
+
+    /// What the next frame of a session needs in the log: nothing for a name, else room for the
+    /// longest message. Those who wait for room come first.
+    fn room_for_next(&self, slot: u32, now: Instant) -> Result<Option<Reservation>, Wait> {
+        let session = &self.sessions[slot as usize];
+        if let Phase::Naming { .. } = session.phase {
+            return Ok(None);
+        }
+        if let Some(until) = session.input.throttle.wait(&self.limits, now) {
+            return Err(Wait::Until(until));
+        }
+        if self.paused.front(0).is_some() {
+            return Err(Wait::Room);
+        }
+        match self.log.reserve(self.room_bytes(slot)) {
+            Some(room) => Ok(Some(room)),
+            None => Err(Wait::Room),
+        }
+    }
+
+    /// What comes next has to wait: keeps `bytes` until then.
+    fn hold_back(&mut self, slot: u32, bytes: Bytes, wait: Wait) {
+        let input = &mut self.sessions[slot as usize].input;
+        input.held_back = Some(bytes);
+        match wait {
+            Wait::Room => self.paused.push_back(0, slot),
+            Wait::Until(until) => {
+                input.throttle.until = Some(until);
+                self.throttled.insert(until, slot);
+                self.counters.throttled += 1;
+            }
+        }
+    }
+
+    /// Goes on with the sessions whose reading was paused, in turn and a message each, as far as the
+    /// log has room.
+    pub(super) fn use_room(&mut self, now: Instant) {
+        loop {
+            if self.log.takes_back_made_room() {
+                if self.log.is_at_rest() {
+                    self.spans.forget();
+                }
+                self.others_to_wake |= self.log.takes_back_wanted();
+            }
+            let Some(slot) = self.paused.front(0) else {
+                return;
+            };
+            let Some(room) = self.log.reserve(self.room_bytes(slot)) else {
+                return;
+            };
+            self.paused.remove(slot);
+            self.go_on_reading(slot, room, now);
+        }
+    }
+
+    /// Takes the next message out of what a session held back; when nothing is left, it may be read
+    /// from again.
+    fn go_on_reading(&mut self, slot: u32, room: Reservation, now: Instant) {
+        let input = &mut self.sessions[slot as usize].input;
+        let bytes = input.held_back.take().unwrap_or_default();
+        // The time that we did not read is not the peer's fault.
+        input.unfinished_since = None;
+        match self.ingest(slot, &bytes, Some(room), now) {
+            None if self.is_parting(slot) => {
+                self.announce_leave(slot, now);
+                self.release(slot);
+            }
+            None => self.resumed.push_back(self.sessions[slot as usize].id),
+            Some((held_back, wait)) => {
+                self.hold_back(slot, bytes.slice(bytes.len() - held_back..), wait);
+            }
+        }
+    }
+
+    /// Those who said too much and have waited for it queue for room.
+    pub(super) fn lift_throttles(&mut self, now: Instant) {
+        while let Some(slot) = self.throttled.pop(now) {
+            self.sessions[slot as usize].input.throttle.until = None;
+            self.paused.push_back(0, slot);
+        }
+        self.use_room(now);
+    }
+
+    /// A session that has its name becomes a subscriber: it is owed the history, if any is kept, and
+    /// every message from then on.
+    fn join(&mut self, slot: u32, now: Instant) {
+        if self.limits.announce_presence {
+            let change = Change::Joined(self.sessions[slot as usize].name.clone());
+            self.announce(change, now, |hub, roster| {
+                hub.sessions[slot as usize].torn = roster.list();
+                hub.enter(slot);
+            });
+        } else {
+            self.enter(slot);
+        }
+    }
+
+    /// Gives a session its place in the log.
+    fn enter(&mut self, slot: u32) {
+        self.read_log();
+        let session = &mut self.sessions[slot as usize];
+        session.input.decoder = Decoder::new(self.limits.message_bytes_max);
+        let cursor = self.log.enter();
+        let history = self.log.head() - cursor;
+        session.phase = Phase::Joined(Subscriber::new(cursor));
+        info!(name = %session.name, peer = %session.peer, "joined");
+        if history > 0 {
+            self.counters.owed += history;
+            self.conveyor.wait(slot);
+        } else if !session.torn.is_empty() {
+            // It is told who is there.
+            self.conveyor.wait(slot);
+        } else {
+            self.conveyor.rest(slot);
+        }
+        self.subscribers += 1;
+        self.counters.joined += 1;
+    }
+
+    /// Remembers since when a frame is unfinished.
+    fn note_unfinished(&mut self, slot: u32, took_frames: bool, now: Instant) {
+        let input = &mut self.sessions[slot as usize].input;
+        if !input.decoder.is_mid_frame() {
+            input.unfinished_since = None;
+        } else if took_frames || input.unfinished_since.is_none() {
+            input.unfinished_since = Some(now);
+            self.sweep_by(now + self.limits.frame_timeout);
+        }
+    }
+}
+
+/// A first frame over the limit is a name that is too long.
+fn name_fault(error: protocol::DecodeError) -> Departure {
+    match error {
+        protocol::DecodeError::TooLong {
+            payload_bytes,
+            payload_bytes_max,
+        } => Departure::Name(NameError::TooLong {
+            name_bytes: usize::try_from(payload_bytes).unwrap_or(usize::MAX),
+            name_bytes_max: payload_bytes_max,
+        }),
+        protocol::DecodeError::Header(error) => Departure::Header(error),
+    }
+}

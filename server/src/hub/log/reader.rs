@@ -1,0 +1,440 @@
+//! A reader: one hub's view of the log, the messages that one of its cursors has yet to pass.
+//!
+//! A cursor is the sequence number of the next message that a subscriber is owed. The reader counts
+//! the cursors that stand at each message, so that it knows without a search what it may forget, and
+//! those that are far behind, so that it knows when authors have to wait. What always holds: nothing
+//! is held that all cursors have passed, but the history; moving a cursor takes a few steps.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::super::histogram::Histogram;
+use super::super::{ConnectionId, Limits};
+use super::{Author, Log, Message, Reservation};
+
+/// One hub's view of the log. See the module's text.
+#[derive(Debug)]
+pub(in crate::hub) struct Reader {
+    log: Arc<Log>,
+    index: usize,
+    /// Sequence number of the first in `held`.
+    first: u64,
+    held: VecDeque<Held>,
+    /// Up to here all cursors had passed at some time.
+    passed: u64,
+    /// How long messages took that this reader was the last to forget.
+    fan_out: Histogram,
+    /// Cursors that stand behind the last message.
+    at_head: usize,
+    /// Bytes of all frames up to the head.
+    head_bytes: u64,
+    /// All cursors.
+    cursors: usize,
+    /// A cursor before this message is far: more than `lead_bytes_max` behind.
+    near: u64,
+    /// Cursors that are far; among them those of stalled subscribers.
+    far: usize,
+    stalled: usize,
+    lead_bytes_max: u64,
+    /// Half of the cursors that are not stalled are far.
+    lagging: bool,
+    /// What newcomers are sent first: the messages from here on.
+    history: u64,
+    history_messages_max: u64,
+    /// Whether room may have been made since [`Reader::takes_back_made_room`].
+    made_room: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    message: Arc<Message>,
+    /// Cursors that stand at this message.
+    cursors: usize,
+    /// Bytes of all frames before this one.
+    position_bytes: u64,
+}
+
+impl Reader {
+    /// A reader that never lags and keeps no history.
+    #[cfg(test)]
+    pub(in crate::hub) fn new(log: Arc<Log>) -> Self {
+        let limits = Limits {
+            lead_bytes_max: u64::MAX,
+            ..Limits::default()
+        };
+        Self::with(log, &limits)
+    }
+
+    pub(in crate::hub) fn with(log: Arc<Log>, limits: &Limits) -> Self {
+        let mut order = log.lock();
+        let first = order.first + order.recent.len() as u64;
+        let index = order.read_to.len();
+        order.read_to.push(first);
+        drop(order);
+        Self {
+            log,
+            index,
+            first,
+            held: VecDeque::new(),
+            passed: first,
+            fan_out: Histogram::new(),
+            at_head: 0,
+            head_bytes: 0,
+            cursors: 0,
+            near: first,
+            far: 0,
+            stalled: 0,
+            lead_bytes_max: limits.lead_bytes_max,
+            lagging: false,
+            history: first,
+            history_messages_max: u64::from(limits.history_messages),
+            made_room: false,
+        }
+    }
+
+    /// The log that is read.
+    pub(in crate::hub) fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Whether `message` was written by this hub's `connection`.
+    pub(in crate::hub) fn is_own(&self, message: &Message, connection: ConnectionId) -> bool {
+        message.author
+            == Author {
+                reader: self.index,
+                connection,
+            }
+    }
+
+    /// Which reader of the log this is.
+    pub(in crate::hub) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The sequence number that the next message will get (as far as this reader has read).
+    pub(in crate::hub) fn head(&self) -> u64 {
+        self.first + self.held.len() as u64
+    }
+
+    /// Whether there is nothing that anyone is owed.
+    pub(in crate::hub) fn is_at_rest(&self) -> bool {
+        self.at_head == self.cursors
+    }
+
+    /// The log's bound.
+    pub(in crate::hub) fn bytes_max(&self) -> usize {
+        self.log.budget.bytes_max
+    }
+
+    /// Whether an author with a frame of `frame_bytes` would have to wait for room.
+    pub(in crate::hub) fn is_full_for(&self, frame_bytes: usize) -> bool {
+        self.log.bytes() + Log::charge(frame_bytes) > self.bytes_max()
+    }
+
+    #[cfg(test)]
+    pub(in crate::hub) fn has_room(&self, limits: &Limits) -> bool {
+        let nobody_lags = self.log.budget.lagging.load(Ordering::SeqCst) == 0;
+        nobody_lags && !self.is_full_for(limits.frame_bytes_max())
+    }
+
+    /// Whether authors have to wait until this reader's cursors have caught up.
+    pub(in crate::hub) fn is_lagging(&self) -> bool {
+        self.lagging
+    }
+
+    /// Bytes of the frames before `cursor`, since this reader began.
+    pub(in crate::hub) fn position_bytes(&self, cursor: u64) -> u64 {
+        let held = self.held.get(self.position(cursor));
+        held.map_or(self.head_bytes, |held| held.position_bytes)
+    }
+
+    /// Bytes of the frames between `cursor` and the head.
+    pub(in crate::hub) fn backlog_bytes(&self, cursor: u64) -> u64 {
+        self.head_bytes - self.position_bytes(cursor)
+    }
+
+    /// Bytes of frames from the hindmost cursor to the head.
+    pub(in crate::hub) fn backlog_bytes_max(&self) -> u64 {
+        let hindmost = self.held.iter().find(|held| held.cursors > 0);
+        hindmost.map_or(0, |held| self.head_bytes - held.position_bytes)
+    }
+
+    /// What the messages between `cursor` and the head are charged.
+    pub(in crate::hub) fn charged_from(&self, cursor: u64) -> u64 {
+        self.backlog_bytes(cursor) + (self.head() - cursor) * Log::charge(0) as u64
+    }
+
+    /// The last of all cursors, or the begin of the history before it, if anyone is owed anything.
+    pub(in crate::hub) fn last_cursor(&self) -> Option<u64> {
+        (!self.is_at_rest()).then_some(self.first)
+    }
+
+    /// Whether a subscriber at `cursor` is more than `lead_bytes_max` behind.
+    pub(in crate::hub) fn is_far(&self, cursor: u64) -> bool {
+        cursor < self.near
+    }
+
+    /// One whose cursor is far has stalled: until [`Self::unstall`], authors do not wait for it.
+    pub(in crate::hub) fn stall(&mut self) {
+        self.stalled += 1;
+        self.note_lag();
+    }
+
+    /// One that had stalled goes on, or goes; its cursor has not moved since.
+    pub(in crate::hub) fn unstall(&mut self) {
+        self.stalled -= 1;
+        self.note_lag();
+    }
+
+    /// Whether messages were forgotten or room was given back since the last call.
+    pub(in crate::hub) fn takes_back_made_room(&mut self) -> bool {
+        std::mem::take(&mut self.made_room)
+    }
+
+    /// A reservation was dropped and not used, which makes room as well.
+    pub(in crate::hub) fn gave_room_back(&mut self) {
+        self.made_room = true;
+    }
+
+    /// Room for a frame of up to `bytes`. When there is none, [`Self::takes_back_wanted`] tells
+    /// the next reader that makes room.
+    pub(in crate::hub) fn reserve(&self, bytes: usize) -> Option<Reservation> {
+        let budget = &self.log.budget;
+        let bytes = Log::charge(bytes);
+        let reserve = || match budget.lagging.load(Ordering::SeqCst) {
+            0 => budget.reserve(bytes),
+            _ => None,
+        };
+        reserve().or_else(|| {
+            budget.wanted.store(true, Ordering::SeqCst);
+            // Room that was made before `wanted` was seen would be missed.
+            reserve()
+        })
+    }
+
+    /// Whether a refused reservation waits for room; asking takes the wish back.
+    pub(in crate::hub) fn takes_back_wanted(&self) -> bool {
+        self.log.budget.wanted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Appends a message to the log. This reader sees it only by [`Self::read`].
+    pub(in crate::hub) fn append(
+        &self,
+        reserved: Reservation,
+        frame: Bytes,
+        connection: ConnectionId,
+        now: Instant,
+    ) {
+        let author = Author {
+            reader: self.index,
+            connection,
+        };
+        self.append_by(author, reserved, frame, now);
+    }
+
+    fn append_by(&self, author: Author, mut reserved: Reservation, frame: Bytes, now: Instant) {
+        reserved.shrink_to(Log::charge(frame.len()));
+        let message = Arc::new(Message {
+            frame,
+            author,
+            accepted_at: now,
+            passed_after_us: AtomicU64::new(0),
+            _reserved: reserved,
+        });
+        self.log.lock().recent.push_back(message);
+    }
+
+    /// Appends what the server itself says to all.
+    pub(in crate::hub) fn append_notice(&self, reserved: Reservation, frame: Bytes, now: Instant) {
+        self.append_by(Author::NOBODY, reserved, frame, now);
+    }
+
+    /// Takes over what was appended since the last call.
+    pub(in crate::hub) fn read(&mut self) {
+        let mut order = self.log.lock();
+        let known =
+            usize::try_from(self.head() - order.first).expect("no reader is behind the log");
+        for message in order.recent.range(known..) {
+            self.held.push_back(Held {
+                message: Arc::clone(message),
+                cursors: std::mem::take(&mut self.at_head),
+                position_bytes: self.head_bytes,
+            });
+            self.head_bytes += message.frame.len() as u64;
+        }
+        order.read_to[self.index] = self.head();
+        let read_by_all = order.read_to.iter().copied().min().unwrap_or(order.first);
+        while order.first < read_by_all {
+            order.recent.pop_front();
+            order.first += 1;
+        }
+        if order.recent.is_empty() {
+            order.recent.shrink_to(RESTING_ENTRIES);
+        }
+        drop(order);
+        self.shorten_history();
+        self.forget(None);
+        self.find_near();
+        self.note_lag();
+    }
+
+    /// The messages from `cursor` on.
+    pub(in crate::hub) fn from(&self, cursor: u64) -> impl Iterator<Item = &Arc<Message>> {
+        let position = self.position(cursor);
+        self.held.range(position..).map(|held| &held.message)
+    }
+
+    /// A new cursor: at the first message of the history, which is the head if there is none.
+    pub(in crate::hub) fn enter(&mut self) -> u64 {
+        let cursor = self.history;
+        self.cursors += 1;
+        *self.cursors_at(cursor) += 1;
+        self.far += usize::from(self.is_far(cursor));
+        self.note_lag();
+        cursor
+    }
+
+    /// Moves a cursor forward.
+    pub(in crate::hub) fn advance(&mut self, from: u64, to: u64, now: Instant) {
+        debug_assert!(from <= to);
+        *self.cursors_at(to) += 1;
+        let is_near = !self.is_far(to);
+        let is_last = self.is_last_to_go(from);
+        if self.is_far(from) && is_near {
+            self.far -= 1;
+            self.note_lag();
+        }
+        if is_last {
+            self.forget(Some(now));
+        }
+    }
+
+    /// Ends a cursor.
+    pub(in crate::hub) fn leave(&mut self, cursor: u64, now: Instant) {
+        let is_last = self.is_last_to_go(cursor);
+        self.cursors -= 1;
+        self.far -= usize::from(self.is_far(cursor));
+        if is_last {
+            self.forget(Some(now));
+        }
+        self.note_lag();
+    }
+
+    /// Takes a cursor away from a message; says whether the message may be forgotten then.
+    fn is_last_to_go(&mut self, cursor: u64) -> bool {
+        let may_be_forgotten = cursor == self.first || cursor == self.passed;
+        let cursors = self.cursors_at(cursor);
+        *cursors = cursors.checked_sub(1).expect("a cursor stands here");
+        *cursors == 0 && may_be_forgotten
+    }
+
+    /// Half of the log may be history, and no more than `history_messages_max`.
+    fn shorten_history(&mut self) {
+        let head = self.head();
+        self.history = self.history.max(self.first);
+        loop {
+            let messages = head - self.history;
+            let charged = self.charged_from(self.history);
+            if messages <= self.history_messages_max && charged <= self.bytes_max() as u64 / 2 {
+                return;
+            }
+            self.history += 1;
+        }
+    }
+
+    /// Counts who has become far.
+    fn find_near(&mut self) {
+        self.near = self.near.max(self.first);
+        while self.near < self.head() && self.backlog_bytes(self.near) > self.lead_bytes_max {
+            self.far += *self.cursors_at(self.near);
+            self.near += 1;
+        }
+    }
+
+    fn note_lag(&mut self) {
+        let far = self.far - self.stalled;
+        let lagging = far > 0 && 2 * far >= self.cursors - self.stalled;
+        if lagging != self.lagging {
+            self.change_lagging(lagging);
+        }
+    }
+
+    #[cold]
+    fn change_lagging(&mut self, lagging: bool) {
+        self.lagging = lagging;
+        let readers = &self.log.budget.lagging;
+        if lagging {
+            readers.fetch_add(1, Ordering::SeqCst);
+        } else {
+            readers.fetch_sub(1, Ordering::SeqCst);
+            self.made_room = true;
+        }
+    }
+
+    /// How long messages took from being accepted until the last cursor had passed them, for those
+    /// that this reader was the last to forget.
+    pub(in crate::hub) fn fan_out(&self) -> &Histogram {
+        &self.fan_out
+    }
+
+    /// Forgets what all cursors have passed: at `passed_at`, unless there was none. The history is kept.
+    fn forget(&mut self, passed_at: Option<Instant>) {
+        self.passed = self.passed.max(self.first);
+        while let Some(held) = self.held.get(self.position(self.passed))
+            && held.cursors == 0
+        {
+            if let Some(at) = passed_at {
+                held.message.passed_at(at);
+            }
+            self.passed += 1;
+        }
+        while self.first < self.history
+            && let Some(held) = self.held.pop_front_if(|held| held.cursors == 0)
+        {
+            // Whoever is left with it alone is the last of all readers.
+            if let Some(after_us) = Arc::into_inner(held.message).and_then(Message::fan_out_us) {
+                self.fan_out.record(after_us);
+            }
+            self.first += 1;
+            self.made_room = true;
+        }
+        if self.held.is_empty() {
+            self.held.shrink_to(RESTING_ENTRIES);
+        }
+    }
+
+    fn cursors_at(&mut self, cursor: u64) -> &mut usize {
+        let position = self.position(cursor);
+        match self.held.get_mut(position) {
+            Some(held) => &mut held.cursors,
+            None => &mut self.at_head,
+        }
+    }
+
+    fn position(&self, cursor: u64) -> usize {
+        let position = cursor
+            .checked_sub(self.first)
+            .and_then(|position| usize::try_from(position).ok())
+            .expect("a cursor keeps its message in the log");
+        debug_assert!(position <= self.held.len());
+        position
+    }
+}
+
+impl Drop for Reader {
+    /// Nothing waits for a reader that is gone.
+    fn drop(&mut self) {
+        if self.lagging {
+            self.change_lagging(false);
+        }
+        let mut order = self.log.lock();
+        order.read_to[self.index] = u64::MAX;
+    }
+}
+
+/// What the queue of an empty log may keep allocated.
+const RESTING_ENTRIES: usize = 256;
