@@ -79,7 +79,7 @@ struct Arguments {
     max_message_bytes: usize,
 
     /// File that keeps what was typed between runs
-    #[arg(long, value_name = "FILE", env = "URINGCAST_HISTORY")]
+    #[arg(long, value_name = "FILE", env = "URINGCAST_CLIENT_HISTORY")]
     history: Option<PathBuf>,
 
     /// Keep no history, whatever --history says

@@ -10,6 +10,15 @@ use super::{ConfigurationError, Origin, Said, options};
 /// What all of our variables begin with.
 const PREFIX: &str = "URINGCAST_";
 
+/// Those that the client and the tests read, in whose environment a server may run.
+pub(super) const OTHERS: [&str; 5] = [
+    "URINGCAST_ADDR",
+    "URINGCAST_CLIENT_HISTORY",
+    "URINGCAST_NAME",
+    "URINGCAST_SEED",
+    "URINGCAST_SEEDS",
+];
+
 /// What the environment says.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
@@ -39,7 +48,9 @@ pub(super) fn read(
             continue;
         }
         if options::find(command, &option).is_none() {
-            environment.unknown.push(variable.into());
+            if !OTHERS.contains(&variable) {
+                environment.unknown.push(variable.into());
+            }
             continue;
         }
         let origin = Origin::Environment(variable.into());

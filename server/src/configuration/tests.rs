@@ -88,6 +88,7 @@ fn the_environment_may_name_the_file_and_what_it_names_in_vain_is_told() {
         ("URINGCAST_CONFIG", path),
         ("URINGCAST_TREADS", "1"),
         ("HOME", "/"),
+        ("URINGCAST_NAME", "of the client"),
     ];
     let all = load(None, &variables, &[]).unwrap();
     assert_eq!(setting(&all, "threads").values, ["2"]);
@@ -146,6 +147,17 @@ fn a_wrong_variable_and_a_missing_file_are_named() {
         file.to_string()
             .starts_with("cannot read /nowhere/server.toml: ")
     );
+}
+
+#[test]
+fn no_variable_of_another_program_is_taken_for_an_option() {
+    let command = command();
+    for variable in environment::OTHERS {
+        let option = variable["URINGCAST_".len()..]
+            .to_lowercase()
+            .replace('_', "-");
+        assert!(options::find(&command, &option).is_none(), "{variable}");
+    }
 }
 
 #[test]
