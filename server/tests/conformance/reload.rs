@@ -57,7 +57,7 @@ fn a_wrong_file_changes_nothing(setup: Setup) {
     fs::write(&file, "\nmax-message-bytes = true\n").unwrap();
     refused(":2: invalid value 'true'");
     fs::write(&file, "max-message-bytes = 2_000_000_000\n").unwrap();
-    refused("cannot hold a message of the largest size");
+    refused("raise --log-bytes or lower");
     fs::remove_file(&file).unwrap();
     refused("cannot read ");
     ann.say("8 bytes!");
