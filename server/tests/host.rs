@@ -368,3 +368,28 @@ fn a_second_server_takes_over_the_port_of_one_with_several_threads() {
     second_says.read_to_string(&mut String::new()).unwrap();
     assert!(second.wait().unwrap().success());
 }
+
+#[test]
+fn a_reload_changes_what_is_logged() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "log = \"warn\"\n").unwrap();
+    let mut server = server();
+    let mut child = server.arg("--config").arg(file.path()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let address = address(&hear(&mut stderr, "listening on "));
+    let quiet = TcpStream::connect(address).unwrap();
+    say(&quiet, "quiet");
+    fs::write(&file, "log = \"info\"\n").unwrap();
+    signal(&child, Signal::HUP);
+    let changed = hear(&mut stderr, "option=");
+    assert!(
+        changed.contains("option=\"log\" from=\"warn\" to=\"info\""),
+        "{changed}"
+    );
+    let loud = TcpStream::connect(address).unwrap();
+    say(&loud, "loud");
+    hear(&mut stderr, "joined name=loud");
+    signal(&child, Signal::TERM);
+    stderr.read_to_string(&mut String::new()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
