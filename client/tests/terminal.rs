@@ -671,3 +671,29 @@ fn what_is_typed_while_the_server_is_away_is_kept_and_said_to_be() {
     terminal.keys("\x04");
     assert_eq!(terminal.finish().0, Some(0));
 }
+
+#[test]
+fn who_is_there_is_known_from_the_servers_notices() {
+    let server = Scripted::start();
+    let terminal = Terminal::start(server.address, &["--name", "ann"]);
+    let mut peer = server.accept("ann");
+    terminal.prompts("ann >");
+    terminal.keys("/who\r");
+    terminal.sees("the server does not tell who is here");
+    peer.relay("*server*", b"* 2 here:\nann\nbob");
+    terminal.sees("*server* > 2 here: ann, bob");
+    peer.relay("*server*", b"carl joined");
+    terminal.sees("*server* > carl joined");
+    peer.relay("*server*", b"bob left");
+    terminal.sees("*server* > bob left");
+    terminal.keys("/who\r");
+    terminal.sees("-- 2 here: ann, carl");
+    peer.relay("*server*", b"* 120 joined, 3 left, 119 here");
+    terminal.sees("119 here");
+    terminal.keys("/who\r");
+    terminal.sees("-- 119 here: ann, carl and 117 more");
+    terminal.keys("\x04");
+    peer.read_end();
+    peer.close();
+    assert_eq!(terminal.finish().0, Some(0));
+}
