@@ -46,8 +46,10 @@ pub(super) struct Message {
     /// When.
     pub(super) accepted_at: Instant,
     /// One more than the microseconds from then until the last cursor of any reader had passed it, as
-    /// far as readers have forgotten it; 0 while it was owed to nobody.
+    /// far as all of a reader's have; 0 while it was owed to nobody.
     passed_after_us: AtomicU64,
+    /// Readers of which some cursor has yet to pass it.
+    readers_left: AtomicUsize,
     /// Gives the bytes back when the last reader forgets the message.
     _reserved: Reservation,
 }
@@ -154,9 +156,12 @@ impl Message {
         self.passed_after_us.fetch_max(after_us, Ordering::Relaxed);
     }
 
-    /// Microseconds from accepting it until the last cursor had passed; `None` when there was none.
-    fn fan_out_us(self) -> Option<u64> {
-        self.passed_after_us.into_inner().checked_sub(1)
+    /// No cursor of a reader has yet to pass it. To the last of all readers: the microseconds from
+    /// accepting it until the last cursor had passed, unless there was none.
+    fn passed_by_reader(&self) -> Option<u64> {
+        let was_last = self.readers_left.fetch_sub(1, Ordering::AcqRel) == 1;
+        let after_us = self.passed_after_us.load(Ordering::Relaxed);
+        after_us.checked_sub(1).filter(|_| was_last)
     }
 }
 

@@ -149,6 +149,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_as_history_has_fanned_out_all_the_same_and_only_once() {
+        let now = Instant::now();
+        let limits = Limits {
+            history_messages: 10,
+            ..Limits::default()
+        };
+        let mut hub = Hub::new(limits, Log::new(1 << 20));
+        let author = join(&mut hub, "author", now);
+        join(&mut hub, "listener", now);
+        let _ = hub.receive(author, &frame::encode(b"hi"), now);
+        deliver_all(&mut hub, now + 3 * MS);
+        assert_eq!(hub.snapshot().measures.fan_out.sum(), 3000);
+        join(&mut hub, "late", now + 50 * MS);
+        deliver_all(&mut hub, now + 60 * MS);
+        let fan_out = hub.snapshot().measures.fan_out;
+        assert_eq!((fan_out.count(), fan_out.sum()), (1, 3000));
+    }
+
+    #[test]
     fn the_greatest_backlog_is_what_the_hindmost_is_owed() {
         let now = Instant::now();
         let mut hub = Hub::new(Limits::default(), Log::new(1 << 20));

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub(in crate::hub) struct Reader {
     held: VecDeque<Held>,
     /// Up to here all cursors had passed at some time.
     passed: u64,
-    /// How long messages took that this reader was the last to forget.
+    /// How long messages took that this reader was the last to pass.
     fan_out: Histogram,
     /// Cursors that stand behind the last message.
     at_head: usize,
@@ -238,14 +238,17 @@ impl Reader {
 
     fn append_by(&self, author: Author, mut reserved: Reservation, frame: Bytes, now: Instant) {
         reserved.shrink_to(Log::charge(frame.len()));
+        let mut order = self.log.lock();
+        let readers = order.read_to.iter().filter(|&&to| to != u64::MAX);
         let message = Arc::new(Message {
             frame,
             author,
             accepted_at: now,
             passed_after_us: AtomicU64::new(0),
+            readers_left: AtomicUsize::new(readers.count()),
             _reserved: reserved,
         });
-        self.log.lock().recent.push_back(message);
+        order.recent.push_back(message);
     }
 
     /// Appends what the server itself says to all.
@@ -376,7 +379,7 @@ impl Reader {
     }
 
     /// How long messages took from being accepted until the last cursor had passed them, for those
-    /// that this reader was the last to forget.
+    /// that this reader was the last to pass.
     pub(in crate::hub) fn fan_out(&self) -> &Histogram {
         &self.fan_out
     }
@@ -390,15 +393,14 @@ impl Reader {
             if let Some(at) = passed_at {
                 held.message.passed_at(at);
             }
+            if let Some(after_us) = held.message.passed_by_reader() {
+                self.fan_out.record(after_us);
+            }
             self.passed += 1;
         }
         while self.first < self.history
-            && let Some(held) = self.held.pop_front_if(|held| held.cursors == 0)
+            && self.held.pop_front_if(|held| held.cursors == 0).is_some()
         {
-            // Whoever is left with it alone is the last of all readers.
-            if let Some(after_us) = Arc::into_inner(held.message).and_then(Message::fan_out_us) {
-                self.fan_out.record(after_us);
-            }
             self.first += 1;
             self.made_room = true;
         }
