@@ -4,6 +4,7 @@ mod choice;
 mod connections;
 mod epoll;
 mod reserve;
+mod retry;
 mod tokio_uring;
 mod uring;
 

@@ -20,6 +20,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use super::connections::Connections;
 use super::reserve::Reserve;
+use super::retry::{self, Retries};
 use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
@@ -56,6 +57,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
         listener: Some(worker.listener),
         connections: Connections::new(),
         unread: VecDeque::new(),
+        retries: Retries::default(),
         read_buffer: vec![0; READ_BYTES],
     };
     shell.serve()?;
@@ -77,6 +79,8 @@ struct Shell {
     connections: Connections<Connection>,
     /// Connections that are to be read from although no event says so.
     unread: VecDeque<ConnectionId>,
+    /// Connections whose `blocked` waits for memory, not for room.
+    retries: Retries,
     read_buffer: Vec<u8>,
 }
 
@@ -129,6 +133,9 @@ impl Shell {
     fn turn(&mut self) {
         let now = Instant::now();
         self.hub.handle_timeout(now);
+        while let Some(id) = self.retries.poll(now) {
+            self.send_blocked(id, now);
+        }
         for _ in 0..CHUNK {
             let Some(transmit) = self.hub.poll_transmit(now) else {
                 break;
@@ -152,7 +159,7 @@ impl Shell {
             Accepting::Ready => return Some(Duration::ZERO),
             Accepting::Pausing(until) => Some(until),
         };
-        let deadlines = [self.hub.poll_timeout(), accept_again];
+        let deadlines = [self.hub.poll_timeout(), accept_again, self.retries.next()];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -179,13 +186,8 @@ impl Shell {
     }
 
     fn handle_connection(&mut self, id: ConnectionId, event: &Event, now: Instant) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        if event.is_writable()
-            && let Some(bytes) = connection.blocked.take()
-        {
-            self.send(id, bytes, now);
+        if event.is_writable() {
+            self.send_blocked(id, now);
         }
         if event.is_readable() {
             // The last bytes and the end of the stream may share this event.
@@ -202,11 +204,23 @@ impl Shell {
         match send(&connection.stream, &bytes, flags) {
             Ok(sent) => self.hub.transmitted(id, sent, now),
             Err(Errno::AGAIN) => connection.blocked = Some(bytes),
-            Err(Errno::INTR) => self.hub.transmitted(id, 0, now),
+            Err(error) if retry::passes(error) => {
+                connection.blocked = Some(bytes);
+                self.retries.put_off(id, now);
+            }
             Err(error) => {
                 let how = Disconnect::Error(error.to_string());
                 self.hub.disconnected(id, how, now);
             }
+        }
+    }
+
+    /// Tries again what found no room, if the connection is still there and has not got rid of it.
+    fn send_blocked(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && let Some(bytes) = connection.blocked.take()
+        {
+            self.send(id, bytes, now);
         }
     }
 

@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout_at};
 
 use super::connections::Connections;
 use super::reserve::Reserve;
+use super::retry::{self, SEND_PAUSE};
 use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
@@ -262,7 +263,14 @@ impl Shell {
 
     async fn send(self: Rc<Self>, connection: Rc<Connection>, bytes: Bytes) {
         let fd = connection.stream.as_raw_fd();
-        let sent = send(fd, Rc::clone(&connection), bytes).await;
+        let mut sent = send(fd, Rc::clone(&connection), bytes).await;
+        if let Err(error) = &sent
+            && Errno::from_io_error(error).is_some_and(retry::passes)
+        {
+            // Until then it is on its way for the hub, which goes on with the same bytes.
+            sleep(SEND_PAUSE).await;
+            sent = Ok(0);
+        }
         let mut hub = self.hub.borrow_mut();
         match sent {
             Ok(bytes) => hub.transmitted(connection.id, bytes, Instant::now()),

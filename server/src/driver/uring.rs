@@ -24,6 +24,7 @@ use tracing::{debug, info};
 
 use super::connections::Connections;
 use super::reserve::Reserve;
+use super::retry::{self, Retries};
 use super::{ACCEPT_PAUSE, AcceptError, CHUNK, RingCounters, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
@@ -106,6 +107,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
         fixed_files,
         multishot_receive: sizes.multishot_receive,
         starved: VecDeque::new(),
+        retries: Retries::default(),
         accepting: Accepting::Armed,
         starving: false,
         reserve: Reserve::new(),
@@ -167,6 +169,8 @@ struct Shell<'ring> {
     multishot_receive: bool,
     /// Connections whose receive found no buffer.
     starved: VecDeque<ConnectionId>,
+    /// Connections whose send found no memory.
+    retries: Retries,
     accepting: Accepting,
     /// The operator was told that there is no descriptor left.
     starving: bool,
@@ -186,8 +190,7 @@ enum Accepting {
 struct Connection {
     socket: OwnedFd,
     target: Target,
-    /// What the send in flight reads from.
-    sending: Option<Bytes>,
+    sending: Sending,
     receiving: Receiving,
     /// How the receive was asked for.
     multishot: bool,
@@ -195,6 +198,15 @@ struct Connection {
     paused: bool,
     /// The hub gave the connection up.
     released: bool,
+}
+
+#[derive(Debug)]
+enum Sending {
+    /// A send reads from these bytes.
+    InFlight(#[expect(dead_code, reason = "the kernel reads them")] Bytes),
+    /// A send found no memory. For the hub it is on its way; it is reported when it is due again.
+    PutOff,
+    Idle,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +228,7 @@ impl Receiving {
 
 impl Connection {
     fn is_in_flight(&self) -> bool {
-        self.sending.is_some() || self.receiving.is_in_flight()
+        matches!(self.sending, Sending::InFlight(_)) || self.receiving.is_in_flight()
     }
 }
 
@@ -247,6 +259,7 @@ impl Shell<'_> {
     fn turn(&mut self) -> Wait {
         let now = Instant::now();
         self.hub.handle_timeout(now);
+        self.send_again(now);
         for _ in 0..CHUNK {
             let Some(transmit) = self.hub.poll_transmit(now) else {
                 break;
@@ -263,7 +276,7 @@ impl Shell<'_> {
         if self.hub.has_transmits() || !self.starved.is_empty() {
             return Wait::No;
         }
-        let deadlines = [self.hub.poll_timeout(), accept_again];
+        let deadlines = [self.hub.poll_timeout(), accept_again, self.retries.next()];
         let next = deadlines.into_iter().flatten().min();
         Wait::UpTo(next.map(|at| at.saturating_duration_since(now)))
     }
@@ -335,7 +348,7 @@ impl Shell<'_> {
             } else {
                 Target::Descriptor(fd)
             },
-            sending: None,
+            sending: Sending::Idle,
             receiving: Receiving::Idle,
             multishot: false,
             paused: false,
@@ -420,28 +433,47 @@ impl Shell<'_> {
         let Some(connection) = self.connections.get_mut(id) else {
             unreachable!("the hub sends to connections that it was not told are closed");
         };
-        assert!(connection.sending.is_none(), "one send at a time");
-        let bytes = connection.sending.insert(bytes);
+        assert!(
+            matches!(connection.sending, Sending::Idle),
+            "one send at a time"
+        );
         // SAFETY: `sending`, which was empty, keeps these bytes, which are immutable, until `sent`
         // takes the completion; the connection stays as long (see `close_if_over`).
-        let send = unsafe { Operation::send(id, connection.target, bytes) };
+        let send = unsafe { Operation::send(id, connection.target, &bytes) };
+        connection.sending = Sending::InFlight(bytes);
         self.queue.push(send);
     }
 
     fn sent(&mut self, id: ConnectionId, completion: Completion) {
         let now = Instant::now();
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.sending = None;
-        }
+        let Some(connection) = self.connections.get_mut(id) else {
+            unreachable!("a connection stays until its send has ended");
+        };
+        connection.sending = Sending::Idle;
         match completion.result {
             Ok(bytes) => self.hub.transmitted(id, bytes as usize, now),
-            Err(Errno::INTR | Errno::AGAIN) => self.hub.transmitted(id, 0, now),
+            Err(error) if retry::passes(error) => {
+                connection.sending = Sending::PutOff;
+                self.retries.put_off(id, now);
+            }
             Err(error) => {
                 let how = Disconnect::Error(error.to_string());
                 self.hub.disconnected(id, how, now);
             }
         }
         self.close_if_over(id);
+    }
+
+    /// The hub goes on with sends that found no memory a while ago.
+    fn send_again(&mut self, now: Instant) {
+        while let Some(id) = self.retries.poll(now) {
+            if let Some(connection) = self.connections.get_mut(id)
+                && matches!(connection.sending, Sending::PutOff)
+            {
+                connection.sending = Sending::Idle;
+                self.hub.transmitted(id, 0, now);
+            }
+        }
     }
 
     fn close_and_resume(&mut self) {
@@ -468,6 +500,10 @@ impl Shell<'_> {
     fn release(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.released = true;
+            if matches!(connection.sending, Sending::PutOff) {
+                connection.sending = Sending::Idle;
+                self.hub.transmitted(id, 0, Instant::now());
+            }
             // Completes a send that waits for room, and a receive that waits for bytes.
             let _ = shutdown(&connection.socket, Shutdown::Both);
             if connection.receiving == Receiving::Armed {

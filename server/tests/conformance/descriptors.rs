@@ -1,6 +1,8 @@
 //! Descriptors: what happens when they run out, and that they are given back.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{DEADLINE, End, Peer, Program, Setup, frame, gather, said};
@@ -42,6 +44,59 @@ fn out_of_descriptors_newcomers_are_told_and_others_served(setup: Setup) {
     assert_eq!(server.exit_code(), 0);
 }
 
+/// The loop that never comes to rest takes newcomers again as well.
+fn under_load_newcomers_come_in_again(setup: Setup) {
+    const DESCRIPTORS: u32 = 64;
+    const GUESTS: usize = 70;
+    let server = Program::start_with_descriptors(DESCRIPTORS, setup);
+    let [ann, bob] = gather(server.address, ["ann", "bob"]);
+    let guests: Vec<Peer> = (0..GUESTS).map(|_| Peer::connect(server.address)).collect();
+    server.line_with("cannot keep new connections for now");
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let speaking = scope.spawn(|| {
+            let mut number = 0;
+            while !over.load(Ordering::Relaxed) {
+                ann.say(format!("{number}"));
+                number += 1;
+            }
+            ann.say("over");
+            number
+        });
+        let listening = scope.spawn(|| {
+            let mut bob = bob;
+            let mut number = 0;
+            loop {
+                let heard = bob.hear();
+                match heard.name.as_str() {
+                    "ann" if heard.text == b"over" => return number,
+                    "ann" => {
+                        assert_eq!(heard.text, format!("{number}").as_bytes());
+                        number += 1;
+                    }
+                    _ => assert_eq!(heard, said("newcomer", "I am in")),
+                }
+            }
+        });
+        drop(guests);
+        let patience = Instant::now() + DEADLINE;
+        loop {
+            let mut newcomer = Peer::connect(server.address).named("newcomer");
+            // Refused before it could say so: then it says so in vain.
+            let _ = newcomer.socket().write_all(&frame("I am in"));
+            // Whoever is in hears Ann; whoever is refused hears the server.
+            match newcomer.hear_or_end() {
+                Ok(heard) if heard.name == "ann" => break,
+                _ => assert!(Instant::now() < patience, "nobody comes in"),
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(listening.join().unwrap(), speaking.join().unwrap());
+    });
+    server.terminate();
+    assert_eq!(server.exit_code(), 0);
+}
+
 fn descriptors_are_given_back(setup: Setup) {
     let server = Program::start(setup, &[]);
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
@@ -74,5 +129,6 @@ fn descriptors_are_given_back(setup: Setup) {
 
 on_every_driver!(
     out_of_descriptors_newcomers_are_told_and_others_served,
+    under_load_newcomers_come_in_again,
     descriptors_are_given_back,
 );

@@ -22,6 +22,7 @@ mod hostile;
 mod metrics;
 mod order;
 mod page;
+mod pinning;
 mod presence;
 mod prometheus;
 mod reload;

@@ -1,5 +1,6 @@
 //! The server's program as a child process, which ends with this value.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
@@ -117,6 +118,19 @@ impl Program {
         std::fs::read_dir(folder).expect("it runs").count()
     }
 
+    /// The processors that each of its threads may run on, by the thread's name.
+    pub(crate) fn processors_of_threads(&self) -> BTreeMap<String, String> {
+        let folder = format!("/proc/{}/task", self.child.id());
+        let threads = std::fs::read_dir(folder).expect("it runs");
+        threads
+            .map(|thread| {
+                let status = thread.unwrap().path().join("status");
+                let status = std::fs::read_to_string(status).unwrap();
+                (field(&status, "Name"), field(&status, "Cpus_allowed_list"))
+            })
+            .collect()
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the child is there");
     }
@@ -131,6 +145,13 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a `status` file of the kernel says of `name`.
+fn field(status: &str, name: &str) -> String {
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|(found, _)| *found == name).expect("a field");
+    value.trim().to_owned()
 }
 
 fn lines_of(stderr: ChildStderr) -> Receiver<String> {
