@@ -65,7 +65,7 @@ pub(super) struct Author {
 
 impl Author {
     /// Who is read by everyone.
-    const NOBODY: Self = Self {
+    pub(super) const NOBODY: Self = Self {
         reader: usize::MAX,
         connection: ConnectionId {
             slot: u32::MAX,

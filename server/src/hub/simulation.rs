@@ -7,9 +7,12 @@
 //! `URINGCAST_SEEDS=20000 cargo test -p server simulation` runs as many seeds as wanted;
 //! `URINGCAST_SEED=7` repeats one.
 
+mod driver;
+mod endings;
 mod invariants;
 mod odds;
 mod peer;
+mod presence;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,7 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use super::log::Reader;
+use super::log::{Author, Reader};
 use super::*;
 use odds::{Event, Odds};
 use peer::{Manner, Peer};
@@ -70,6 +73,9 @@ struct World {
     observer: Reader,
     observed_to: u64,
     order: Vec<Accepted>,
+    /// How many are there, as the log tells, and as it told after each message.
+    here: u64,
+    here_after: Vec<u64>,
     peers: Vec<Peer>,
     /// Identifiers that outlived their connections.
     stale: Vec<(usize, ConnectionId)>,
@@ -88,7 +94,7 @@ struct Accepted {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let limits = Limits {
+        let mut limits = Limits {
             clients_max: *pick(&mut rng, &[None, Some(20)]),
             clients_per_address_max: *pick(&mut rng, &[None, Some(15)]),
             unique_names: rng.random_bool(0.3),
@@ -113,6 +119,8 @@ impl World {
             linger: Duration::from_secs(2),
             binary: false,
         };
+        // The history would tell of joins and leaves again.
+        limits.announce_presence = limits.history_messages == 0 && rng.random_bool(0.3);
         let room = *pick(&mut rng, &[1, 2, 5, 1000]);
         let log = Log::new(limits.log_bytes_min() * room);
         let first = Hub::new(limits.clone(), Arc::clone(&log));
@@ -131,6 +139,8 @@ impl World {
             observer,
             observed_to,
             order: Vec::new(),
+            here: 0,
+            here_after: Vec::new(),
             peers: Vec::new(),
             stale: Vec::new(),
             peers_made: 0,
@@ -228,105 +238,12 @@ impl World {
             && !had_joined
         {
             let history = u64::from(self.limits.history_messages);
+            let told = u64::from(self.limits.announce_presence);
             assert!(
-                joined_at <= head && joined_at + history >= head,
+                joined_at <= head + told && joined_at + history >= head,
                 "from its join on"
             );
         }
-    }
-
-    fn driver_asks_for_transmits(&mut self) {
-        let hub = self.rng.random_range(0..self.hubs.len());
-        let chunk = self.rng.random_range(1..16);
-        self.poll_transmits(hub, chunk);
-    }
-
-    fn poll_transmits(&mut self, hub: usize, chunk: usize) {
-        for _ in 0..chunk {
-            let lagged = self.hubs[hub].log.is_lagging();
-            let Some(transmit) = self.hubs[hub].poll_transmit(self.now) else {
-                break;
-            };
-            // What it paused may go on in between.
-            let lagged = lagged || self.hubs[hub].log.is_lagging();
-            let now = self.now;
-            let coalesce = match self.limits.coalesce {
-                Coalesce::Fixed(pause) => pause,
-                Coalesce::Auto => Duration::ZERO,
-            };
-            let draining = self.hubs[hub].is_draining();
-            invariants::check_span(&self.hubs[hub], &transmit);
-            let session = &self.hubs[hub].sessions[transmit.id.slot as usize];
-            let is_span = session.in_flight.as_ref().is_some_and(|in_flight| {
-                matches!(in_flight.content, session::Content::Span { .. })
-            });
-            let peer = self.peer_mut(hub, transmit.id);
-            if is_span && !draining {
-                let before = peer.sent_to_at.replace(now);
-                assert!(lagged || before.is_none_or(|before| before + coalesce <= now));
-            }
-            assert!(!transmit.bytes.is_empty(), "a transmit carries something");
-            assert!(peer.in_flight.is_none(), "one send in flight a peer");
-            peer.in_flight = Some((transmit.bytes, now));
-            self.observe();
-        }
-        self.observe();
-    }
-
-    fn a_send_completes(&mut self) {
-        let Some(index) = self.any_peer() else { return };
-        if self.peers[index].manner == Manner::Stuck {
-            return;
-        }
-        let short = self.rng.random_bool(0.3);
-        self.complete_send(index, short);
-    }
-
-    fn complete_send(&mut self, index: usize, short: bool) {
-        let peer = &mut self.peers[index];
-        let Some((bytes, _)) = peer.in_flight.take() else {
-            return;
-        };
-        let sent = if peer.manner == Manner::Trickling && !self.healing {
-            1
-        } else if short {
-            self.rng.random_range(1..=bytes.len())
-        } else {
-            bytes.len()
-        };
-        let (hub, id) = (peer.hub, peer.id);
-        self.peers[index].take(&bytes[..sent], &self.order);
-        self.hubs[hub].transmitted(id, sent, self.now);
-        self.observe();
-    }
-
-    fn driver_closes(&mut self) {
-        for hub in 0..self.hubs.len() {
-            while let Some(close) = self.hubs[hub].poll_close() {
-                match close {
-                    Close::ShutdownWrite(id) => self.peer_mut(hub, id).sees_end_of_stream = true,
-                    Close::Release(id) => self.release(hub, id),
-                }
-            }
-            while let Some(id) = self.hubs[hub].poll_resume() {
-                if let Some(peer) = self.find_peer(hub, id) {
-                    peer.paused = false;
-                }
-            }
-        }
-    }
-
-    fn release(&mut self, hub: usize, id: ConnectionId) {
-        let index = self.find_peer_at(hub, id).expect("it is there");
-        let mut peer = self.peers.remove(index);
-        let in_flight = peer.in_flight.take();
-        peer.check_departure(&self.order);
-        if let Some((bytes, _)) = in_flight {
-            // The kernel gives the buffer back before the descriptor may go.
-            self.hubs[hub].transmitted(id, bytes.len(), self.now);
-        }
-        self.hubs[hub].closed(id);
-        self.stale.push((hub, id));
     }
 
     fn time_passes(&mut self) {
@@ -342,7 +259,7 @@ impl World {
             let waits = peer
                 .in_flight
                 .as_ref()
-                .is_some_and(|(_, since)| *since + patience <= self.now);
+                .is_some_and(|flight| flight.since + patience <= self.now);
             if waits && peer.manner.is_healthy() {
                 self.complete_send(index, false);
             }
@@ -455,11 +372,16 @@ impl World {
                 author,
                 frame: message.frame.clone(),
             };
-            let (now, limits) = (self.now, self.limits.clone());
-            let peer = self
-                .find_peer(hub, author)
-                .expect("authors are there when their messages are taken");
-            peer.was_accepted(&accepted.frame, &limits, now);
+            if message.author == Author::NOBODY {
+                self.here = presence::here_after(&accepted.frame, self.here);
+            } else {
+                let (now, limits) = (self.now, self.limits.clone());
+                let peer = self
+                    .find_peer(hub, author)
+                    .expect("authors are there when their messages are taken");
+                peer.was_accepted(&accepted.frame, &limits, now);
+            }
+            self.here_after.push(self.here);
             self.order.push(accepted);
         }
         for hub in 0..self.hubs.len() {
@@ -485,97 +407,6 @@ impl World {
                 let came_too_late = peer.joined_at.is_none() && farewell.reason == Reason::Shutdown;
                 peer.refused |= refusals.contains(&farewell.reason) || came_too_late;
             }
-        }
-    }
-
-    /// The faults stop: whoever can be reached is served until nothing is owed.
-    fn heal(&mut self) {
-        self.healing = true;
-        for round in 0.. {
-            assert!(round < 20_000, "what is owed drains in bounded steps");
-            self.wake_the_sleeping();
-            self.driver_closes();
-            for hub in 0..self.hubs.len() {
-                self.poll_transmits(hub, usize::MAX);
-            }
-            for index in 0..self.peers.len() {
-                self.complete_send(index, false);
-            }
-            for index in 0..self.peers.len() {
-                self.bytes_arrive(index);
-            }
-            self.time_passes();
-            self.check();
-            let busy = self.peers.iter().any(|peer| {
-                let session = &self.hubs[peer.hub].sessions[peer.id.slot as usize];
-                peer.in_flight.is_some()
-                    || session.input.held_back.is_some()
-                    || (!peer.to_hub.is_empty() && !peer.is_departing(self))
-            });
-            if !busy
-                && self.sleeping.iter().all(|sleeps| !sleeps)
-                && self.hubs.iter().all(|hub| !hub.has_transmits())
-                && self
-                    .hubs
-                    .iter()
-                    .all(|hub| hub.conveyor.next_line_up().is_none())
-            {
-                break;
-            }
-        }
-        for peer in &self.peers {
-            peer.check_that_all_arrived(self);
-        }
-    }
-
-    fn everyone_leaves(&mut self) {
-        for index in 0..self.peers.len() {
-            self.leaves(index);
-        }
-        self.close_all();
-    }
-
-    fn drain(&mut self) {
-        // Each in its time: what one hub accepts is still owed to the peers of one that drains already.
-        for hub in 0..self.hubs.len() {
-            self.hubs[hub].drain(Duration::from_secs(90), self.now);
-            for _ in 0..self.rng.random_range(0..30) {
-                self.step();
-                self.check();
-            }
-        }
-        self.observe();
-        for peer in &mut self.peers {
-            peer.was_there_at_the_end = peer.joined_at.is_some();
-        }
-        for hub in &mut self.hubs {
-            hub.say_goodbye(self.now);
-        }
-        self.close_all();
-    }
-
-    fn close_all(&mut self) {
-        self.healing = true;
-        // Draining has its time; else those who left may have said more than they are heard in a second.
-        let draining = self.hubs.iter().any(Hub::is_draining);
-        for _ in 0..1_000 {
-            if self.hubs.iter().all(Hub::is_empty) {
-                break;
-            }
-            self.wake_the_sleeping();
-            for hub in 0..self.hubs.len() {
-                self.poll_transmits(hub, usize::MAX);
-            }
-            for index in 0..self.peers.len() {
-                self.complete_send(index, false);
-            }
-            self.driver_closes();
-            self.now += Duration::from_millis(if draining { 100 } else { 1000 });
-            for hub in &mut self.hubs {
-                hub.handle_timeout(self.now);
-            }
-            self.observe();
-            self.check();
         }
     }
 

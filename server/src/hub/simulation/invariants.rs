@@ -35,6 +35,7 @@ impl World {
 
     pub(super) fn check_that_all_is_freed(&mut self) {
         self.observe();
+        self.wake_the_sleeping();
         for hub in &self.hubs {
             assert!(hub.is_empty(), "everyone is gone: {hub:?}");
             assert_eq!(hub.counters().connections, 0);

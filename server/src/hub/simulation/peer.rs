@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
+use protocol::presence::Presence;
 use protocol::{SERVER_NAME, frame};
 use rand::{Rng, RngExt};
 
@@ -42,7 +43,7 @@ pub(super) struct Peer {
     /// It had joined when the last hub stopped accepting.
     pub(super) was_there_at_the_end: bool,
     pub(super) sees_end_of_stream: bool,
-    pub(super) in_flight: Option<(Bytes, Instant)>,
+    pub(super) in_flight: Option<Flight>,
     /// When it was last given messages.
     pub(super) sent_to_at: Option<Instant>,
     /// Sequence number of the first message it is owed.
@@ -51,6 +52,22 @@ pub(super) struct Peer {
     next: u64,
     arrived: usize,
     notice: Vec<u8>,
+}
+
+/// A send on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) bytes: Bytes,
+    pub(super) since: Instant,
+    /// The server says it to this peer alone.
+    pub(super) is_notice: bool,
+}
+
+/// The total order, and how many were there after each message as it tells.
+#[derive(Clone, Copy)]
+pub(super) struct Order<'o> {
+    pub(super) messages: &'o [Accepted],
+    pub(super) here_after: &'o [u64],
 }
 
 impl Manner {
@@ -161,56 +178,68 @@ impl Peer {
         );
     }
 
-    /// The kernel takes bytes for this peer: they must go on with the stream that it is owed.
-    pub(super) fn take(&mut self, mut bytes: &[u8], order: &[Accepted]) {
-        while !bytes.is_empty() && self.notice.is_empty() {
-            let joined_at = self.joined_at;
-            let expected = joined_at.and_then(|joined_at| self.next_expected(joined_at, order));
-            let rest = expected.map(|frame| &frame[self.arrived..]);
-            let common = rest.map_or(0, |rest| rest.len().min(bytes.len()));
-            match rest {
-                Some(rest) if rest[..common] == bytes[..common] => {
-                    self.arrived += common;
-                    bytes = &bytes[common..];
-                    if common == rest.len() {
-                        self.arrived = 0;
-                        self.next += 1;
-                    }
-                }
-                _ => {
-                    assert_eq!(self.arrived, 0, "a notice never follows a torn frame");
-                    break;
-                }
+    /// The kernel takes bytes for this peer: they must go on with the stream that it is owed, or with
+    /// what it alone is told.
+    pub(super) fn take(&mut self, mut bytes: &[u8], is_notice: bool, order: Order<'_>) {
+        if is_notice {
+            assert_eq!(self.arrived, 0, "a notice never follows a torn frame");
+            self.notice.extend_from_slice(bytes);
+            self.understand_notice(order);
+            return;
+        }
+        assert!(self.notice.is_empty(), "nothing comes inside a notice");
+        while !bytes.is_empty() {
+            let joined_at = self
+                .joined_at
+                .expect("only who has joined is sent messages");
+            let arrived = self.arrived;
+            let expected = self.next_expected(joined_at, order.messages);
+            let rest = &expected.expect("it is owed something")[arrived..];
+            let common = rest.len().min(bytes.len());
+            assert_eq!(rest[..common], bytes[..common], "bit for bit, in order");
+            bytes = &bytes[common..];
+            self.arrived += common;
+            if common == rest.len() {
+                self.arrived = 0;
+                self.next += 1;
             }
         }
-        self.notice.extend_from_slice(bytes);
-        if let Some((missed, rest)) = skip_notice(&self.notice) {
+    }
+
+    /// Acts on a notice that is whole and not the last one.
+    fn understand_notice(&mut self, order: Order<'_>) {
+        let Some(text) = whole_notice(&self.notice) else {
+            return;
+        };
+        if let Some(missed) = text.strip_prefix("skipped ") {
+            let missed = missed.split(' ').next().unwrap().parse().unwrap();
             assert_ne!(
                 self.manner,
                 Manner::Healthy,
                 "nobody healthy misses anything"
             );
-            let rest = rest.to_vec();
-            self.notice.clear();
-            for _ in 0..missed {
-                let joined_at = self
-                    .joined_at
-                    .expect("only who has joined can miss something");
-                assert!(
-                    self.next_expected(joined_at, order).is_some(),
-                    "there was so much"
-                );
-                self.next += 1;
+            self.miss(missed, order.messages);
+        } else if let Some(Presence::Here { here, .. }) = Presence::parse(&text) {
+            // Unknown of one that came and went in one breath.
+            if let Some(joined_at) = self.joined_at {
+                let before = usize::try_from(joined_at).unwrap().checked_sub(1);
+                let told = before.map_or(0, |last| order.here_after[last]);
+                assert_eq!(here, told, "as many as the order tells");
             }
-            return self.take(&rest, order);
+        } else {
+            assert!(text.starts_with("closing: "), "{text}");
+            return;
         }
-        let server = frame::encode(SERVER_NAME.as_bytes());
-        let common = self.notice.len().min(server.len());
-        assert_eq!(
-            self.notice[..common],
-            server[..common],
-            "what is no message of others is a notice of the server"
-        );
+        self.notice.clear();
+    }
+
+    fn miss(&mut self, missed: u32, order: &[Accepted]) {
+        for _ in 0..missed {
+            let joined_at = self.joined_at.unwrap();
+            let expected = self.next_expected(joined_at, order);
+            assert!(expected.is_some(), "there was so much to miss");
+            self.next += 1;
+        }
     }
 
     fn next_expected<'o>(&mut self, joined_at: u64, order: &'o [Accepted]) -> Option<&'o Bytes> {
@@ -287,18 +316,12 @@ impl Peer {
     }
 }
 
-/// How many messages `notice` says were skipped, and what follows it, if it is a whole notice of that.
-fn skip_notice(mut notice: &[u8]) -> Option<(u32, &[u8])> {
-    let mut decoder = protocol::Decoder::new(1000);
-    for part in [0, 1] {
-        let Ok(Some(text)) = decoder.next(&mut notice) else {
-            return None;
-        };
-        if part == 1 {
-            let text = String::from_utf8_lossy(text);
-            let missed = text.strip_prefix("skipped ")?.split(' ').next()?;
-            return Some((missed.parse().unwrap(), notice));
-        }
-    }
-    None
+/// What a notice says, once all of it has come.
+fn whole_notice(mut notice: &[u8]) -> Option<String> {
+    let mut decoder = protocol::Decoder::new(2000);
+    let name = decoder.next(&mut notice).ok()??;
+    assert_eq!(name, SERVER_NAME.as_bytes());
+    let text = decoder.next(&mut notice).ok()??.to_vec();
+    assert!(notice.is_empty(), "nothing follows but what is sent later");
+    Some(String::from_utf8(text).unwrap())
 }
