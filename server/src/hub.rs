@@ -131,6 +131,8 @@ pub struct Hub {
     closes: VecDeque<Close>,
     /// No later than the earliest deadline of any session; `None` when there is none.
     next_sweep: Option<Instant>,
+    /// The turn whose sends [`Self::next_sweep`] has been set for.
+    swept_for: Option<Instant>,
     /// Set while draining: when to give up.
     drain_until: Option<Instant>,
     /// Set while draining, once no hub accepts anything: whoever has all it is owed is told goodbye.
@@ -196,6 +198,7 @@ impl Hub {
             resumed: VecDeque::new(),
             closes: VecDeque::new(),
             next_sweep: None,
+            swept_for: None,
             drain_until: None,
             says_goodbye: false,
             others_to_wake: false,

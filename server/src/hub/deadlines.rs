@@ -48,11 +48,22 @@ impl Hub {
         self.judge_the_slow(now);
         self.use_room(now);
         let sessions = self.sessions.iter();
+        self.swept_for = None;
         self.next_sweep = sessions
             .filter_map(|(_, session)| session.deadline(&self.limits))
             .chain(self.drain_until.filter(|&at| at > now && !self.is_empty()))
             .min();
         self.watch_the_slow(now);
+    }
+
+    /// Makes sure that a sweep comes when a send that is given to the driver at `now` has stalled.
+    #[inline]
+    pub(super) fn sweep_for_send(&mut self, now: Instant) {
+        // Of the many of a turn, the first is enough.
+        if self.swept_for != Some(now) {
+            self.swept_for = Some(now);
+            self.sweep_by(now + self.limits.write_deadline);
+        }
     }
 
     /// Makes sure that a sweep comes at `at` or before.

@@ -179,7 +179,14 @@ impl Hub {
 
     /// Goes on with the sessions whose reading was paused, in turn and a message each, as far as the
     /// log has room.
+    #[inline]
     pub(super) fn use_room(&mut self, now: Instant) {
+        if self.log.made_room() || self.paused.front(0).is_some() {
+            self.use_what_room_there_is(now);
+        }
+    }
+
+    fn use_what_room_there_is(&mut self, now: Instant) {
         loop {
             if self.log.takes_back_made_room() {
                 if self.log.is_at_rest() {

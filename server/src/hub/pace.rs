@@ -36,6 +36,8 @@ struct Turn {
     sends: u32,
     /// Nothing more was due in it: the driver may sleep before the next.
     exhausted: bool,
+    /// Before this time those who are sent to in it are not sent to again.
+    until: Option<Instant>,
 }
 
 /// Times are rounded up to whole steps, so that many subscribers are due at once and a turn of the
@@ -66,23 +68,34 @@ impl Pace {
     /// Another pace from the next send to each on; who is left alone for now stays so until then.
     pub(super) fn set_coalesce(&mut self, coalesce: Coalesce) {
         self.coalesce = coalesce;
+        self.turn = None;
     }
 
-    /// A send is given to the driver in its turn at `now`.
-    pub(super) fn sends(&mut self, now: Instant) {
+    /// A send to one of `subscribers` is given to the driver in its turn at `now`: returns before which
+    /// time that subscriber is not sent to again. It is worked out once a turn.
+    #[inline]
+    pub(super) fn sends(&mut self, subscribers: u64, now: Instant) -> Option<Instant> {
         match &mut self.turn {
-            Some(turn) if turn.at == now => turn.sends += 1,
-            turn => {
-                let before = turn.replace(Turn {
-                    at: now,
-                    sends: 1,
-                    exhausted: false,
-                });
-                if let Some(before) = before.filter(|before| !before.exhausted) {
-                    self.learn(before, now);
-                }
+            Some(turn) if turn.at == now => {
+                turn.sends += 1;
+                turn.until
             }
+            _ => self.begin_turn(subscribers, now),
         }
+    }
+
+    fn begin_turn(&mut self, subscribers: u64, now: Instant) -> Option<Instant> {
+        if let Some(before) = self.turn.take_if(|before| !before.exhausted) {
+            self.learn(before, now);
+        }
+        let until = self.next(subscribers, now);
+        self.turn = Some(Turn {
+            at: now,
+            sends: 1,
+            exhausted: false,
+            until,
+        });
+        until
     }
 
     /// Nothing more is due in this turn.
@@ -93,7 +106,7 @@ impl Pace {
     }
 
     /// Before which time one of `subscribers`, sent to at `now`, is not sent to again.
-    pub(super) fn next(&mut self, subscribers: u64, now: Instant) -> Option<Instant> {
+    fn next(&mut self, subscribers: u64, now: Instant) -> Option<Instant> {
         let pause = match self.coalesce {
             Coalesce::Fixed(pause) => pause,
             Coalesce::Auto => {
@@ -135,7 +148,9 @@ mod tests {
     fn after_some_turns(pace: &mut Pace, began: Instant) -> Instant {
         let mut now = began;
         for _ in 0..50 {
-            (0..100).for_each(|_| pace.sends(now));
+            for _ in 0..100 {
+                pace.sends(5_000, now);
+            }
             now += Duration::from_micros(500);
         }
         now
@@ -158,9 +173,9 @@ mod tests {
         let mut pace = Pace::new(Coalesce::Auto);
         let now = after_some_turns(&mut pace, Instant::now());
         let before = pace.send_ns;
-        pace.sends(now);
+        pace.sends(5_000, now);
         pace.exhausted();
-        pace.sends(now + Duration::from_secs(9));
+        pace.sends(5_000, now + Duration::from_secs(9));
         assert_eq!(pace.send_ns, before);
     }
 

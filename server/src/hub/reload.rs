@@ -39,6 +39,7 @@ impl Hub {
         }
         self.pace.set_coalesce(limits.coalesce);
         self.limits = limits;
+        self.swept_for = None;
         self.sweep_by(now);
     }
 

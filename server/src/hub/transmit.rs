@@ -47,11 +47,11 @@ impl Hub {
                 content,
             });
             let id = session.id;
-            self.pace.sends(now);
+            let put_off_until = self.pace.sends(self.subscribers, now);
             if let Phase::Joined(subscriber) = &mut session.phase {
-                subscriber.put_off_until = self.pace.next(self.subscribers, now);
+                subscriber.put_off_until = put_off_until;
             }
-            self.sweep_by(now + self.limits.write_deadline);
+            self.sweep_for_send(now);
             return Some(Transmit { id, bytes });
         }
         self.pace.exhausted();
@@ -108,6 +108,7 @@ impl Hub {
 
     /// With coalescing: whether a subscriber that is next in line was sent to too short a while ago.
     /// The rest of a torn message is not held up.
+    #[inline]
     fn is_put_off(&mut self, slot: u32, now: Instant) -> bool {
         let session = &self.sessions[slot as usize];
         match session.put_off_until() {
@@ -125,6 +126,7 @@ impl Hub {
     }
 
     /// What to send to a connection that waits; `None` when it turns out to be owed nothing.
+    #[inline]
     fn next_content(&mut self, slot: u32, now: Instant) -> Option<(Bytes, Content)> {
         let session = &mut self.sessions[slot as usize];
         debug_assert!(session.in_flight.is_none(), "one send at a time");
@@ -169,6 +171,7 @@ impl Hub {
     }
 
     /// Accounts for a span of which `sent` bytes went out.
+    #[inline]
     fn sent_span(
         &mut self,
         slot: u32,
@@ -213,6 +216,7 @@ impl Hub {
 
     /// Counts what went out of `messages`, and keeps the rest of one that was torn; returns how many
     /// went out, whole or in part.
+    #[inline]
     fn sent_messages(
         &mut self,
         slot: u32,
@@ -252,6 +256,7 @@ impl Hub {
     }
 
     /// Puts a connection that has nothing on its way where it belongs.
+    #[inline]
     fn go_on(&mut self, slot: u32, now: Instant) {
         let session = &self.sessions[slot as usize];
         match &session.phase {

@@ -191,6 +191,11 @@ impl Reader {
     }
 
     /// Whether messages were forgotten or room was given back since the last call.
+    pub(in crate::hub) fn made_room(&self) -> bool {
+        self.made_room
+    }
+
+    /// As [`Self::made_room`]; asking takes it back.
     pub(in crate::hub) fn takes_back_made_room(&mut self) -> bool {
         std::mem::take(&mut self.made_room)
     }
@@ -302,6 +307,7 @@ impl Reader {
     }
 
     /// Moves a cursor forward.
+    #[inline]
     pub(in crate::hub) fn advance(&mut self, from: u64, to: u64, now: Instant) {
         debug_assert!(from <= to);
         *self.cursors_at(to) += 1;
@@ -328,6 +334,7 @@ impl Reader {
     }
 
     /// Takes a cursor away from a message; says whether the message may be forgotten then.
+    #[inline]
     fn is_last_to_go(&mut self, cursor: u64) -> bool {
         let may_be_forgotten = cursor == self.first || cursor == self.passed;
         let cursors = self.cursors_at(cursor);
@@ -409,6 +416,7 @@ impl Reader {
         }
     }
 
+    #[inline]
     fn cursors_at(&mut self, cursor: u64) -> &mut usize {
         let position = self.position(cursor);
         match self.held.get_mut(position) {
@@ -417,6 +425,7 @@ impl Reader {
         }
     }
 
+    #[inline]
     fn position(&self, cursor: u64) -> usize {
         let position = cursor
             .checked_sub(self.first)
