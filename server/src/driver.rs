@@ -119,8 +119,7 @@ impl fmt::Display for Driver {
 
 /// Drains a hub in two steps: it accepts nothing more; once no other hub does either, it says goodbye
 /// to those who have all they are owed. May be called again and again.
-fn drain(hub: &mut Hub, control: &Control) {
-    let now = Instant::now();
+fn drain(hub: &mut Hub, control: &Control, now: Instant) {
     if !hub.is_draining() {
         hub.drain(control.drain_timeout(), now);
         control.drains();

@@ -114,7 +114,7 @@ impl Shell {
                 Stage::Draining => {
                     // Refuses whoever comes now.
                     self.listener = None;
-                    drain(&mut self.hub, &self.control);
+                    drain(&mut self.hub, &self.control, Instant::now());
                 }
                 Stage::Stopped => return Ok(()),
             }

@@ -94,7 +94,7 @@ async fn serve(worker: Worker) -> Snapshot {
                     let _ = shutdown(&listener, Shutdown::Both);
                 }
                 let mut hub = shell.hub.borrow_mut();
-                drain(&mut hub, &shell.control);
+                drain(&mut hub, &shell.control, Instant::now());
                 if hub.is_empty() {
                     break;
                 }

@@ -8,12 +8,15 @@ use io_uring::{cqueue, opcode, squeue};
 use rustix::event::PollFlags;
 use rustix::net::SendFlags;
 
+use super::buffers::GROUP;
 use crate::hub::ConnectionId;
 
 /// Most connections of one thread: what the slot has room for.
 pub(super) const SLOTS_MAX: u32 = 1 << SLOT_BITS;
 
 const SLOT_BITS: u32 = 24;
+
+const SEND_FLAGS: i32 = SendFlags::NOSIGNAL.bits().cast_signed();
 
 /// What a completion is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +35,32 @@ pub(super) enum Token {
 
 /// An operation that is ready to be submitted. Whatever memory it names outlives it: that is a
 /// condition of [`Operation::send`], and no other operation names any.
-#[derive(Debug, Clone)]
-pub(super) struct Operation(squeue::Entry);
+#[derive(Debug)]
+pub(super) struct Operation {
+    token: Token,
+    action: Action,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Accepts one connection after another, until it fails.
+    Accept { listener: i32 },
+    /// Says each time that the bell becomes readable.
+    WatchBell { bell: i32 },
+    /// Receives one buffer after another, as they come, until the stream or the buffers end.
+    ReceiveOn(Target),
+    /// Receives one buffer.
+    ReceiveOnce(Target),
+    /// Sends the beginning of `length` bytes.
+    Send {
+        target: Target,
+        bytes: *const u8,
+        length: u32,
+    },
+    /// Ends the operation of this token.
+    Cancel(Token),
+}
 
 /// How the kernel is told which socket is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,79 +106,105 @@ impl Token {
 }
 
 impl Operation {
-    /// Accepts one connection after another until it fails.
     pub(super) fn accept(listener: i32) -> Self {
-        let entry = opcode::AcceptMulti::new(Fd(listener))
-            .flags(rustix::net::SocketFlags::CLOEXEC.bits().cast_signed())
-            .build();
-        Self::new(entry, Token::Accept)
+        Self::new(Token::Accept, Action::Accept { listener })
     }
 
-    /// Says each time that the bell becomes readable.
     pub(super) fn watch_bell(bell: i32) -> Self {
-        let entry = opcode::PollAdd::new(Fd(bell), u32::from(PollFlags::IN.bits()))
-            .multi(true)
-            .build();
-        Self::new(entry, Token::Bell)
+        Self::new(Token::Bell, Action::WatchBell { bell })
     }
 
-    /// Receives one buffer after another, as they come, until the stream or the buffers end.
-    pub(super) fn receive_on(id: ConnectionId, target: Target, group: u16) -> Self {
-        let entry = match target {
-            Target::Fixed(index) => opcode::RecvMulti::new(Fixed(index), group).build(),
-            Target::Descriptor(fd) => opcode::RecvMulti::new(Fd(fd), group).build(),
-        };
-        Self::new(entry, Token::Receive(id))
+    pub(super) fn receive_on(id: ConnectionId, target: Target) -> Self {
+        Self::new(Token::Receive(id), Action::ReceiveOn(target))
     }
 
-    /// Receives one buffer, for kernels (before 6.0) that cannot go on by themselves.
-    pub(super) fn receive_once(id: ConnectionId, target: Target, group: u16) -> Self {
-        let (nowhere, no_bytes) = (std::ptr::null_mut(), 0);
-        let entry = match target {
-            Target::Fixed(index) => opcode::Recv::new(Fixed(index), nowhere, no_bytes)
-                .buf_group(group)
-                .build(),
-            Target::Descriptor(fd) => opcode::Recv::new(Fd(fd), nowhere, no_bytes)
-                .buf_group(group)
-                .build(),
-        };
-        Self::new(
-            entry.flags(squeue::Flags::BUFFER_SELECT),
-            Token::Receive(id),
-        )
+    /// For kernels (before 6.0) whose receives cannot go on by themselves.
+    pub(super) fn receive_once(id: ConnectionId, target: Target) -> Self {
+        Self::new(Token::Receive(id), Action::ReceiveOnce(target))
     }
 
-    /// Sends the beginning of `bytes`.
-    ///
     /// # Safety
     /// `bytes` must stay where they are, unchanged, until the completion of this operation was
     /// taken from the ring.
     pub(super) unsafe fn send(id: ConnectionId, target: Target, bytes: &[u8]) -> Self {
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let flags = SendFlags::NOSIGNAL.bits().cast_signed();
-        let entry = match target {
-            Target::Fixed(index) => opcode::Send::new(Fixed(index), bytes.as_ptr(), length)
-                .flags(flags)
-                .build(),
-            Target::Descriptor(fd) => opcode::Send::new(Fd(fd), bytes.as_ptr(), length)
-                .flags(flags)
-                .build(),
+        let action = Action::Send {
+            target,
+            bytes: bytes.as_ptr(),
+            length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
         };
-        Self::new(entry, Token::Send(id))
+        Self::new(Token::Send(id), action)
     }
 
     /// Asks for the end of the operation that `token` names.
     pub(super) fn cancel(token: Token) -> Self {
-        let entry = opcode::AsyncCancel::new(token.to_bits()).build();
-        Self::new(entry, Token::Cancel)
+        Self::new(Token::Cancel, Action::Cancel(token))
     }
 
-    pub(super) fn entry(&self) -> &squeue::Entry {
-        &self.0
+    /// Asks for the end of the accept.
+    pub(super) fn stop_accepting() -> Self {
+        Self::cancel(Token::Accept)
     }
 
-    fn new(entry: squeue::Entry, token: Token) -> Self {
-        Self(entry.user_data(token.to_bits()))
+    /// As the kernel wants it.
+    pub(super) fn entry(&self) -> squeue::Entry {
+        let (nowhere, no_bytes) = (std::ptr::null_mut(), 0);
+        let entry = match self.action {
+            Action::Accept { listener } => opcode::AcceptMulti::new(Fd(listener))
+                .flags(rustix::net::SocketFlags::CLOEXEC.bits().cast_signed())
+                .build(),
+            Action::WatchBell { bell } => {
+                opcode::PollAdd::new(Fd(bell), u32::from(PollFlags::IN.bits()))
+                    .multi(true)
+                    .build()
+            }
+            Action::ReceiveOn(Target::Fixed(index)) => {
+                opcode::RecvMulti::new(Fixed(index), GROUP).build()
+            }
+            Action::ReceiveOn(Target::Descriptor(fd)) => {
+                opcode::RecvMulti::new(Fd(fd), GROUP).build()
+            }
+            Action::ReceiveOnce(Target::Fixed(index)) => {
+                opcode::Recv::new(Fixed(index), nowhere, no_bytes)
+                    .buf_group(GROUP)
+                    .build()
+                    .flags(squeue::Flags::BUFFER_SELECT)
+            }
+            Action::ReceiveOnce(Target::Descriptor(fd)) => {
+                opcode::Recv::new(Fd(fd), nowhere, no_bytes)
+                    .buf_group(GROUP)
+                    .build()
+                    .flags(squeue::Flags::BUFFER_SELECT)
+            }
+            Action::Send {
+                target,
+                bytes,
+                length,
+            } => match target {
+                Target::Fixed(index) => opcode::Send::new(Fixed(index), bytes, length)
+                    .flags(SEND_FLAGS)
+                    .build(),
+                Target::Descriptor(fd) => opcode::Send::new(Fd(fd), bytes, length)
+                    .flags(SEND_FLAGS)
+                    .build(),
+            },
+            Action::Cancel(token) => opcode::AsyncCancel::new(token.to_bits()).build(),
+        };
+        entry.user_data(self.token.to_bits())
+    }
+
+    fn new(token: Token, action: Action) -> Self {
+        Self { token, action }
+    }
+}
+
+#[cfg(test)]
+impl Operation {
+    pub(super) fn token(&self) -> Token {
+        self.token
+    }
+
+    pub(super) fn action(&self) -> Action {
+        self.action
     }
 }
 

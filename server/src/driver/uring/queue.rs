@@ -202,7 +202,7 @@ impl<'ring> Queue<'ring> {
     fn push_backlog(&mut self) {
         while let Some(operation) = self.backlog.front() {
             // SAFETY: as in `try_push`.
-            if unsafe { self.submissions.push(operation.entry()) }.is_err() {
+            if unsafe { self.submissions.push(&operation.entry()) }.is_err() {
                 break;
             }
             self.backlog.pop_front();
@@ -212,6 +212,6 @@ impl<'ring> Queue<'ring> {
     fn try_push(&mut self, operation: &Operation) -> bool {
         // SAFETY: an `Operation` names no memory but that of a send, which stays valid until its
         // completion as its constructor demands; descriptors are checked by the kernel.
-        unsafe { self.submissions.push(operation.entry()) }.is_ok()
+        unsafe { self.submissions.push(&operation.entry()) }.is_ok()
     }
 }

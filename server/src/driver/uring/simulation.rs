@@ -1,0 +1,104 @@
+//! The driver on a simulated kernel: seeded, adversarial schedules of completions, in virtual time.
+//!
+//! The whole driver runs as it is, with a real hub above it. Beneath it is a [`World`](world::World) in which operations
+//! complete late, short, in any order and with errors; multishots end when they like, descriptors and
+//! buffers run out, and completions of connections that are long gone turn up. The world checks at
+//! every step what the driver promises: no descriptor is closed and no bytes are let go while an
+//! operation uses them, at most one send and one receive are in flight for a connection, a closed
+//! socket has left the table of files, and each buffer is given back once. In the end the faults stop:
+//! then everything has to end in bounded steps, with all descriptors closed and all buffers back.
+//!
+//! `URINGCAST_SEEDS=20000 cargo test -p server uring::simulation` runs as many seeds as wanted;
+//! `URINGCAST_SEED=7` repeats one.
+
+mod buffers;
+mod calls;
+mod kernel;
+mod odds;
+mod peer;
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::Shell;
+use crate::control::{Control, Stage};
+use crate::hub::{Coalesce, Counters, Hub, Limits, Log, Reason};
+use kernel::SimulatedKernel;
+use odds::Odds;
+use world::Tally;
+
+/// Seeds that an ordinary test run tries.
+const SEEDS: u64 = 100;
+
+#[test]
+fn the_driver_keeps_its_promises_whatever_the_kernel_does() {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let seeds = match number("URINGCAST_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("URINGCAST_SEEDS").unwrap_or(SEEDS),
+    };
+    let mut counters = Counters::default();
+    let mut tally = Tally::default();
+    for seed in seeds.clone() {
+        let outcome = std::panic::catch_unwind(|| run(seed));
+        let Ok((of_hub, of_world)) = outcome else {
+            panic!("repeat with: URINGCAST_SEED={seed} cargo test -p server uring::simulation");
+        };
+        counters += of_hub;
+        tally += of_world;
+    }
+    println!("{} seeds: {tally:?}, {counters:?}", seeds.end - seeds.start);
+    if seeds.end - seeds.start >= SEEDS {
+        // A world in which these do not happen would prove little.
+        tally.assert_eventful();
+        assert!(counters.delivered > 1_000 && counters.short_sends > 1_000);
+        for reason in [
+            Reason::Left,
+            Reason::Broken,
+            Reason::Malformed,
+            Reason::Timeout,
+        ] {
+            assert!(counters.departed[reason] > 0, "{reason:?} never happened");
+        }
+    }
+}
+
+/// One life of a driver.
+fn run(seed: u64) -> (Counters, Tally) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let forever = Limits::FOREVER;
+    let control = Arc::new(Control::new(1, forever).unwrap());
+    let limits = Limits {
+        message_bytes_max: 300,
+        span_bytes_max: [100, 1000, 65_536][rng.random_range(0..3)],
+        coalesce: Coalesce::Fixed(Duration::ZERO),
+        handshake_timeout: Duration::from_secs(3),
+        write_deadline: Duration::from_secs(5),
+        messages_per_second_max: [None, None, Some(5)][rng.random_range(0..3)],
+        ..Limits::default()
+    };
+    let log = Log::new(limits.log_bytes_min() * [1, 3, 100][rng.random_range(0..3)]);
+    let hub = Hub::new(limits, log);
+    let odds = Odds::draw(&mut rng);
+    let (last, multishot) = (odds.last, odds.multishot_receive);
+    let kernel = SimulatedKernel::new(rng, odds, Arc::clone(&control));
+    let world = kernel.world();
+    let mut shell = Shell::new(kernel, 0, control, hub);
+    // As in a ring that was told so, or one that has to find out.
+    shell.multishot_receive = multishot || seed.is_multiple_of(2);
+    shell.serve().expect("the kernel takes submissions");
+    let at_the_end = shell.hub.snapshot().counters;
+    if last == Stage::Draining {
+        assert_eq!(at_the_end.pending(), 0, "{at_the_end:?}");
+        assert_eq!(at_the_end.connections, 0, "{at_the_end:?}");
+        assert_eq!(at_the_end.departed.total(), at_the_end.accepted);
+    }
+    shell.wind_down().expect("the kernel takes submissions");
+    let counters = shell.hub.snapshot().counters;
+    drop(shell);
+    let tally = world.borrow_mut().end();
+    (counters, tally)
+}
