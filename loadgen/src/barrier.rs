@@ -8,8 +8,13 @@
 //! The author of a probe does not receive it, so two clients take turns. Where publishers of their own
 //! send, one of them asks; they receive nothing, and have joined as soon as they are named.
 //!
+//! With several lanes each has a barrier for its own clients, with rounds that are told from the
+//! others' by their remainder: a probe reaches everybody, and counts for those whose lane sent it.
+//!
 //! After the drain the same barrier, begun anew, is the final mark: a client that has received it
 //! has received, from a server that keeps to one order, all that came before.
+
+use std::ops::Range;
 
 use crate::clock::MILLISECOND_NS;
 
@@ -23,9 +28,12 @@ const PAUSE_UNSETTLED_NS: u64 = 100 * MILLISECOND_NS;
 /// Who has been reached by probes.
 #[derive(Debug)]
 pub(crate) struct Barrier {
+    first_client: u32,
     /// Those that receive, then publishers, if there are any.
     clients: Vec<Progress>,
-    receivers: u32,
+    first_publisher: u32,
+    /// From one round of this lane to its next.
+    stride: u32,
     /// How many can be reached: their names were sent and they are still there.
     named: u32,
     /// How many of these have been reached since the barrier was begun, publishers included.
@@ -44,20 +52,25 @@ pub(crate) struct Barrier {
 #[derive(Debug, Clone, Copy, Default)]
 struct Progress {
     named: bool,
-    /// The latest round that reached this client; 0 if none has.
+    /// The latest round that reached this client; 0 if none has. No lane has a round 0.
     round: u32,
 }
 
 impl Barrier {
-    pub(crate) fn new(clients: u32, publishers: u32) -> Self {
+    /// Of the `clients` of lane `lane`, of which there are `lanes`; those from `first_publisher` on
+    /// send and do not receive.
+    pub(crate) fn new(clients: Range<u32>, first_publisher: u32, lane: u32, lanes: u32) -> Self {
         Self {
-            clients: vec![Progress::default(); clients as usize + publishers as usize],
-            receivers: clients,
+            first_client: clients.start,
+            clients: vec![Progress::default(); clients.len()],
+            first_publisher,
             publishers_named: 0,
+            stride: lanes,
             named: 0,
             reached: 0,
-            round: 0,
-            begun_after: 0,
+            // The first round is one stride later.
+            round: lane,
+            begun_after: lane,
             awaited: 0,
             answered: 0,
             asked_ns: 0,
@@ -77,7 +90,7 @@ impl Barrier {
     /// The name of `client` is with the kernel, or the server has confirmed that it has joined: a
     /// probe may reach it.
     pub(crate) fn named(&mut self, client: u32) {
-        if std::mem::replace(&mut self.clients[client as usize].named, true) {
+        if std::mem::replace(&mut self.progress(client).named, true) {
             return;
         }
         self.named += 1;
@@ -89,28 +102,30 @@ impl Barrier {
 
     /// `client` is gone and no longer waited for.
     pub(crate) fn departed(&mut self, client: u32) {
-        let gone = self.clients[client as usize];
+        let gone = std::mem::take(self.progress(client));
         if gone.named {
             self.named -= 1;
             let is_publisher = self.is_publisher(client);
             self.publishers_named -= u32::from(is_publisher);
             self.reached -= u32::from(is_publisher || gone.round > self.begun_after);
         }
-        self.clients[client as usize] = Progress::default();
     }
 
     /// A probe has come to `client`.
     pub(crate) fn received(&mut self, client: u32, round: u32) {
-        let begun_after = self.begun_after;
-        let seen = &mut self.clients[client as usize];
-        if round <= seen.round || round <= begun_after || round > self.round || !seen.named {
+        let (begun_after, latest) = (self.begun_after, self.round);
+        let is_ours = round % self.stride == latest % self.stride;
+        let seen = self.progress(client);
+        let is_new = round > seen.round && round > begun_after && round <= latest;
+        if !is_ours || !is_new || !seen.named {
             return;
         }
-        if seen.round <= begun_after {
+        let is_first = seen.round <= begun_after;
+        seen.round = round;
+        if is_first {
             self.reached += 1;
             self.pause_ns = PAUSE_MIN_NS;
         }
-        seen.round = round;
         self.answered += u32::from(round == self.round);
     }
 
@@ -131,7 +146,7 @@ impl Barrier {
 
     /// Whether `client` has been reached.
     pub(crate) fn has_reached(&self, client: u32) -> bool {
-        self.clients[client as usize].round > self.begun_after
+        self.clients[(client - self.first_client) as usize].round > self.begun_after
     }
 
     /// When to ask for the next round; `None` while there is nobody to reach. `settled` says that
@@ -156,7 +171,7 @@ impl Barrier {
         if self.round > self.begun_after {
             self.pause_ns = (self.pause_ns * 2).min(PAUSE_MAX_NS);
         }
-        self.round += 1;
+        self.round += self.stride;
         self.asked_ns = now_ns;
         self.answered = 0;
         let senders_miss_it = if self.has_publishers() {
@@ -169,11 +184,11 @@ impl Barrier {
     }
 
     fn is_publisher(&self, client: u32) -> bool {
-        client >= self.receivers
+        client >= self.first_publisher
     }
 
     fn has_publishers(&self) -> bool {
-        self.clients.len() > self.receivers as usize
+        self.first_client as usize + self.clients.len() > self.first_publisher as usize
     }
 
     /// Whether there is somebody to send a probe, and somebody else to receive it.
@@ -189,12 +204,12 @@ impl Barrier {
     /// long as the first was not reached.
     pub(crate) fn probers(&self) -> impl Iterator<Item = u32> {
         let first = if self.has_publishers() {
-            self.receivers
+            self.first_publisher
         } else {
-            0
+            self.first_client
         };
         let mut named = (first..)
-            .zip(&self.clients[first as usize..])
+            .zip(&self.clients[(first - self.first_client) as usize..])
             .filter(|(_, client)| client.named)
             .map(|(client, _)| client);
         let first = named.next();
@@ -202,6 +217,10 @@ impl Barrier {
             first.is_some_and(|first| !self.is_publisher(first) && !self.has_reached(first))
         });
         first.into_iter().chain(second)
+    }
+
+    fn progress(&mut self, client: u32) -> &mut Progress {
+        &mut self.clients[(client - self.first_client) as usize]
     }
 }
 
@@ -225,7 +244,7 @@ mod tests {
 
     #[test]
     fn it_is_passed_when_every_client_was_reached() {
-        let mut barrier = Barrier::new(3, 0);
+        let mut barrier = Barrier::new(0..3, 3, 0, 1);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -237,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_client_that_joins_late_is_reached_by_a_later_round() {
-        let mut barrier = Barrier::new(3, 0);
+        let mut barrier = Barrier::new(0..3, 3, 0, 1);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -251,7 +270,7 @@ mod tests {
 
     #[test]
     fn pauses_double_while_nobody_new_is_reached_and_stay_bounded() {
-        let mut barrier = Barrier::new(2, 0);
+        let mut barrier = Barrier::new(0..2, 2, 0, 1);
         barrier.named(0);
         barrier.named(1);
         let mut now_ns = 0;
@@ -268,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_round_that_is_still_under_way_holds_the_next_one_back_until_patience_ends() {
-        let mut barrier = Barrier::new(4, 0);
+        let mut barrier = Barrier::new(0..4, 4, 0, 1);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -285,7 +304,7 @@ mod tests {
 
     #[test]
     fn only_the_first_clients_probe_once_they_are_reached() {
-        let mut barrier = Barrier::new(3, 0);
+        let mut barrier = Barrier::new(0..3, 3, 0, 1);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -298,7 +317,7 @@ mod tests {
 
     #[test]
     fn begun_anew_it_takes_no_earlier_probe_for_an_answer() {
-        let mut barrier = Barrier::new(2, 0);
+        let mut barrier = Barrier::new(0..2, 2, 0, 1);
         barrier.named(0);
         barrier.named(1);
         ask(&mut barrier, PAUSE_MIN_NS, &[0, 1]);
@@ -314,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_client_that_departs_is_no_longer_waited_for() {
-        let mut barrier = Barrier::new(3, 0);
+        let mut barrier = Barrier::new(0..3, 3, 0, 1);
         for client in 0..3 {
             barrier.named(client);
         }
@@ -325,10 +344,25 @@ mod tests {
         assert!(barrier.is_passed());
         assert_eq!(barrier.reached(), 1);
     }
+    #[test]
+    fn the_probes_of_another_lane_count_for_its_clients_only() {
+        let mut barriers = [Barrier::new(0..2, 4, 0, 2), Barrier::new(2..4, 4, 1, 2)];
+        for (first, barrier) in [0, 2].into_iter().zip(&mut barriers) {
+            barrier.named(first);
+            barrier.named(first + 1);
+        }
+        let round = barriers[1].begin_round(PAUSE_MIN_NS, true).unwrap();
+        barriers[0].begin_round(PAUSE_MIN_NS, true).unwrap();
+        for client in 0..2 {
+            barriers[0].received(client, round);
+            barriers[1].received(client + 2, round);
+        }
+        assert_eq!(barriers.map(|barrier| barrier.is_passed()), [false, true]);
+    }
 
     #[test]
     fn where_publishers_send_one_of_them_asks_and_none_is_waited_for() {
-        let mut barrier = Barrier::new(2, 2);
+        let mut barrier = Barrier::new(0..4, 2, 0, 1);
         barrier.named(0);
         assert_eq!(barrier.next_round_ns(true), None, "nobody could ask");
         barrier.named(3);

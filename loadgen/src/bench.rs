@@ -64,11 +64,6 @@ impl Bench {
     }
 
     fn connect(&self, plan: &Plan) -> Result<Warm, Error> {
-        Warm::new(
-            plan.connections(),
-            self.target,
-            self.sources.clone(),
-            plan.connect_rate,
-        )
+        Warm::new(plan, self.target, &self.sources)
     }
 }

@@ -99,6 +99,10 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "N|MIN..MAX", default_value = "64")]
     pub(crate) size: Sizes,
 
+    /// Threads that share the clients; one suffices until its loop is busy nearly all of the time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) threads: u32,
+
     /// Connect at most this many clients a second (otherwise as fast as the server takes them)
     #[arg(long, value_name = "R")]
     pub(crate) connect_rate: Option<f64>,

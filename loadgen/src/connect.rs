@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -22,7 +23,7 @@ pub(crate) struct Connector {
     target: SocketAddr,
     /// Taken in turn; empty leaves the choice to the kernel.
     sources: Vec<IpAddr>,
-    clients: u32,
+    clients: usize,
     /// Those that are not there and are to be started.
     waiting: VecDeque<u32>,
     /// Clients a second, if limited.
@@ -36,14 +37,14 @@ impl Connector {
     pub(crate) fn new(
         target: SocketAddr,
         sources: Vec<IpAddr>,
-        clients: u32,
+        clients: Range<u32>,
         rate: Option<f64>,
     ) -> Self {
         Self {
             target,
             sources,
-            clients,
-            waiting: (0..clients).collect(),
+            clients: clients.len(),
+            waiting: clients.collect(),
             rate,
             began_ns: 0,
             started_since: 0,
@@ -68,7 +69,7 @@ impl Connector {
 
     /// How many clients have been started, of whatever run.
     pub(crate) fn started(&self) -> u32 {
-        self.clients - u32::try_from(self.waiting.len()).unwrap_or(self.clients)
+        u32::try_from(self.clients - self.waiting.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether every client has been started.
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     fn connector(clients: u32, rate: Option<f64>) -> Connector {
-        Connector::new(([127, 0, 0, 1], 1).into(), Vec::new(), clients, rate)
+        Connector::new(([127, 0, 0, 1], 1).into(), Vec::new(), 0..clients, rate)
     }
 
     #[test]
@@ -182,7 +183,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let sources = ["127.0.0.2", "127.0.0.3"].map(|ip| ip.parse().unwrap());
         let target = listener.local_addr().unwrap();
-        let mut connector = Connector::new(target, sources.to_vec(), 4, None);
+        let mut connector = Connector::new(target, sources.to_vec(), 0..4, None);
         let mut sockets = Vec::new();
         let mut from = Vec::new();
         for _ in 0..4 {

@@ -54,6 +54,16 @@ impl Latencies {
         self.completion.record(intended_ns, completion.last_ns);
     }
 
+    /// Adds those of another thread.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.delivery.add(&other.delivery);
+        self.delivery_from_send.add(&other.delivery_from_send);
+        self.completion_first.add(&other.completion_first);
+        self.completion_median.add(&other.completion_median);
+        self.completion.add(&other.completion);
+        self.send_lag.add(&other.send_lag);
+    }
+
     /// Samples that no histogram could take.
     pub(crate) fn unrecorded(&self) -> Unrecorded {
         let recorders = [
@@ -122,6 +132,15 @@ impl Recorder {
             Some(_) => self.unrecorded.out_of_range += 1,
             None => self.unrecorded.negative += 1,
         }
+    }
+
+    /// Adds the samples of `other`.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.histogram
+            .add(&other.histogram)
+            .expect("a histogram that resizes itself takes every value");
+        self.unrecorded.negative += other.unrecorded.negative;
+        self.unrecorded.out_of_range += other.unrecorded.out_of_range;
     }
 
     /// All that was recorded, in nanoseconds.

@@ -3,7 +3,7 @@
 //! Thousands of clients connect over TCP and send by a schedule that waits for nothing
 //! (`schedule`). Every message carries a stamp (`stamp`), every delivery is booked in a ledger
 //! (`ledger`), and every latency counts from the time its message was meant to be sent (`latency`).
-//! One epoll loop does it all (`engine`), shares nothing with the server but the wire format, and
+//! One epoll loop, or one on each of several threads, does it all (`engine`), shares nothing with the server but the wire format, and
 //! says in the end whether its figures may be believed (`verdict`).
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod chart;
 mod clock;
 mod command_line;
 mod compare;
+mod completion;
 mod connect;
 mod connection;
 mod departures;

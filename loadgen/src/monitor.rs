@@ -12,7 +12,7 @@ use crate::clock::SECOND_NS;
 use crate::engine::{Status, Watch};
 use crate::error::Error;
 use crate::misbehaviour::{Crowd, Fates};
-use crate::observation::Observation;
+use crate::observation::{Observation, Traffic};
 use crate::phases::Phase;
 use crate::procfs::{Consumption, Process, Usage};
 use crate::progress::Progress;
@@ -98,7 +98,9 @@ impl Monitor {
 
     /// The server's own view of the run that has ended, if it was asked for and could be had.
     pub(crate) fn server_view(&mut self, observation: &Observation) -> Option<ServerView> {
-        self.reader.as_mut()?.end_run(counted(observation))
+        self.reader
+            .as_mut()?
+            .end_run(counted(observation.traffic()))
     }
 
     /// Ends those who misbehave, and says what had become of them.
@@ -116,7 +118,7 @@ impl Monitor {
         self.progress.finish();
     }
 
-    fn look(&mut self, status: &Status<'_>) {
+    fn look(&mut self, status: &Status) {
         let (server, generator) = (self.server, self.generator);
         self.series.look(status, || {
             let usage = |process: Option<Process>| process.and_then(|process| process.usage());
@@ -135,7 +137,7 @@ impl Monitor {
 }
 
 impl Watch for Monitor {
-    fn entered(&mut self, status: &Status<'_>) {
+    fn entered(&mut self, status: &Status) {
         self.look(status);
         if let Some(crowd) = &self.crowd {
             match status.phase {
@@ -156,7 +158,7 @@ impl Watch for Monitor {
         }
     }
 
-    fn tick(&mut self, status: &Status<'_>) -> Result<(), Error> {
+    fn tick(&mut self, status: &Status) -> Result<(), Error> {
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
@@ -170,17 +172,17 @@ impl Watch for Monitor {
         Ok(())
     }
 
-    fn is_settled(&mut self, observation: &Observation) -> bool {
+    fn is_settled(&mut self, traffic: Traffic) -> bool {
         let reader = self.reader.as_mut();
-        reader.is_none_or(|reader| reader.is_settled(counted(observation)))
+        reader.is_none_or(|reader| reader.is_settled(counted(traffic)))
     }
 }
 
-fn counted(observation: &Observation) -> Counted {
+fn counted(traffic: Traffic) -> Counted {
     Counted {
-        sent: observation.handed_over,
-        received: observation.arrivals,
-        departed: observation.departures.count(),
+        sent: traffic.handed_over,
+        received: traffic.arrivals,
+        departed: traffic.departed,
     }
 }
 

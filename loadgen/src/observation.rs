@@ -3,16 +3,20 @@
 //! It joins the ledger, the latencies, the barrier and the departures, so that the event loop only
 //! says what came and when.
 
+use std::ops::Range;
+
 use protocol::presence::Presence;
 
 use crate::barrier::Barrier;
+use crate::completion::Gathering;
 use crate::departures::{Cause, Departures};
 use crate::inbox::Arrival;
 use crate::latency::Latencies;
-use crate::ledger::{Ledger, Receipt};
+use crate::ledger::{Extent, Ledger, Reach, Receipt};
 use crate::outbox::{Item, Outgoing};
 use crate::plan::Plan;
-use crate::schedule::Due;
+use crate::schedule::{Due, Schedule};
+use crate::stamp::Stamp;
 use crate::verdict::SEND_LAG_MAX_NS;
 
 /// What one run has seen so far.
@@ -28,10 +32,7 @@ pub(crate) struct Observation {
     pub(crate) foreign: u64,
     /// Measured messages that were sent on time: no later than [`SEND_LAG_MAX_NS`] after it.
     pub(crate) sent_on_time: u64,
-    /// Messages and probes that the kernel took, of whatever phase.
-    pub(crate) handed_over: u64,
-    /// Messages and probes that came, whatever they were.
-    pub(crate) arrivals: u64,
+    traffic: Traffic,
     /// Messages that are due and not yet with the kernel.
     waiting: u64,
     warmup_messages: u32,
@@ -39,27 +40,69 @@ pub(crate) struct Observation {
     is_confirmed: bool,
 }
 
+/// What passed through the sockets of a run so far, whatever it was.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    /// Messages and probes that the kernel has taken.
+    pub(crate) handed_over: u64,
+    /// Messages and probes that came.
+    pub(crate) arrivals: u64,
+    /// Clients that have gone.
+    pub(crate) departed: u64,
+}
+
+/// A message that all clients of a lane have.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(crate) stamp: Stamp,
+    /// When it came to each of them, in order.
+    pub(crate) times: Vec<u64>,
+}
+
 impl Observation {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    /// Of lane `lane`, which has `clients`.
+    pub(crate) fn new(plan: &Plan, clients: Range<u32>, lane: u32) -> Self {
+        let authors = Schedule::new(plan).map(|due| due.author);
+        let warmup_messages = plan.warmup.messages;
+        let extent = Extent {
+            clients: plan.clients,
+            publishers: plan.publishers,
+            here: clients.clone(),
+        };
         Self {
-            ledger: Ledger::new(
-                plan.clients,
-                plan.publishers,
-                plan.messages(),
-                plan.warmup.messages,
-            ),
+            barrier: Barrier::new(clients, plan.clients, lane, plan.threads),
+            ledger: Ledger::new(extent, authors, warmup_messages),
             latencies: Latencies::new(),
-            barrier: Barrier::new(plan.clients, plan.publishers),
             departures: Departures::default(),
             corrupt: 0,
             foreign: 0,
             sent_on_time: 0,
-            handed_over: 0,
-            arrivals: 0,
+            traffic: Traffic::default(),
             waiting: 0,
-            warmup_messages: plan.warmup.messages,
+            warmup_messages,
             is_confirmed: plan.protocol.is_broker(),
         }
+    }
+
+    /// What all lanes have seen, in the order of their clients. `gathering` has the completions of
+    /// which no lane alone could know.
+    pub(crate) fn join(lanes: Vec<Self>, gathering: &Gathering) -> Self {
+        let joined = lanes.into_iter().reduce(Self::joined_by);
+        let mut joined = joined.expect("a run has at least one lane");
+        joined.latencies.add(&gathering.latencies);
+        joined
+    }
+
+    fn joined_by(mut self, next: Self) -> Self {
+        self.ledger.join(next.ledger);
+        self.latencies.add(&next.latencies);
+        self.departures.add(&next.departures);
+        self.corrupt += next.corrupt;
+        self.foreign += next.foreign;
+        self.sent_on_time += next.sent_on_time;
+        self.traffic.add(&next.traffic);
+        self.waiting += next.waiting;
+        self
     }
 
     /// The load begins: what came before it, perhaps of an earlier run on the same connections, is
@@ -69,12 +112,11 @@ impl Observation {
         self.departures = Departures::default();
     }
 
-    /// Numbers a message that is due. Load times count from `load_ns`.
-    pub(crate) fn due(&mut self, due: &Due, load_ns: u64) -> Outgoing {
-        let (number, previous) = self.ledger.enter(due.author);
+    /// Message `number` is due. Load times count from `load_ns`.
+    pub(crate) fn due(&mut self, number: u32, due: &Due, load_ns: u64) -> Outgoing {
         Outgoing {
             number,
-            previous,
+            previous: self.ledger.due(number),
             intended_ns: load_ns + due.due_ns,
             payload_bytes: due.payload_bytes,
         }
@@ -90,9 +132,9 @@ impl Observation {
         match item {
             Item::Name if !self.is_confirmed => self.barrier.named(client),
             Item::Name | Item::Pong | Item::Leftover => {}
-            Item::Probe { .. } => self.handed_over += 1,
+            Item::Probe { .. } => self.traffic.handed_over += 1,
             Item::Message(message) => {
-                self.handed_over += 1;
+                self.traffic.handed_over += 1;
                 self.waiting -= 1;
                 self.ledger.sent(message.number);
                 if message.number >= self.warmup_messages {
@@ -106,20 +148,24 @@ impl Observation {
     }
 
     /// Something came to `receiver`. Hot: once per delivery, and so a part of each protocol's loop
-    /// rather than a call from it.
+    /// rather than a call from it. Gives what this lane knows of the completion of a message that all
+    /// its clients have, if there are other lanes.
     #[inline(always)]
-    pub(crate) fn arrived(&mut self, receiver: u32, arrival: &Arrival<'_>, now_ns: u64) {
-        self.arrivals += u64::from(is_delivery(arrival));
+    pub(crate) fn arrived(
+        &mut self,
+        receiver: u32,
+        arrival: &Arrival<'_>,
+        now_ns: u64,
+    ) -> Option<Gathered> {
+        self.traffic.arrivals += u64::from(is_delivery(arrival));
         match arrival {
             Arrival::Message(stamp) => match self.ledger.receive(receiver, stamp, now_ns) {
                 Receipt::Fresh {
                     measured: true,
-                    completion,
+                    reach,
                 } => {
                     self.latencies.delivered(stamp, now_ns);
-                    if let Some(completion) = completion {
-                        self.latencies.completed(stamp.intended_ns, completion);
-                    }
+                    return self.reached(stamp, reach);
                 }
                 Receipt::Fresh { .. } | Receipt::Duplicate | Receipt::Echo => {}
                 Receipt::NeverSent => self.corrupt += 1,
@@ -132,6 +178,21 @@ impl Observation {
             Arrival::Corrupt => self.corrupt += 1,
             // It is the engine that answers a ping, once the read is taken.
             Arrival::Ping | Arrival::Chatter => {}
+        }
+        None
+    }
+
+    fn reached(&mut self, stamp: &Stamp, reach: Reach) -> Option<Gathered> {
+        match reach {
+            Reach::Some => None,
+            Reach::All(completion) => {
+                self.latencies.completed(stamp.intended_ns, completion);
+                None
+            }
+            Reach::AllHere(times) => Some(Gathered {
+                stamp: *stamp,
+                times,
+            }),
         }
     }
 
@@ -146,9 +207,25 @@ impl Observation {
         }
     }
 
-    /// What is still owed: deliveries to those present, and messages on their way to the kernel.
-    pub(crate) fn owed(&self) -> u64 {
-        self.ledger.outstanding() + self.waiting
+    /// Messages that are due and not yet with the kernel.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting
+    }
+
+    /// What passed through the sockets.
+    pub(crate) fn traffic(&self) -> Traffic {
+        Traffic {
+            departed: self.departures.count(),
+            ..self.traffic
+        }
+    }
+}
+
+impl Traffic {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.handed_over += other.handed_over;
+        self.arrivals += other.arrivals;
+        self.departed += other.departed;
     }
 }
 

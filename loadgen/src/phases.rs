@@ -13,7 +13,7 @@ use crate::plan::Plan;
 const MARK_TIMEOUT_NS: u64 = SECOND_NS;
 
 /// What a run is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// Clients connect and join.
     Connect,
@@ -27,6 +27,18 @@ pub(crate) enum Phase {
     Mark,
     /// Nothing more can come.
     Done,
+}
+
+impl Phase {
+    /// In their order.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Connect,
+        Self::WarmUp,
+        Self::Measure,
+        Self::Drain,
+        Self::Mark,
+        Self::Done,
+    ];
 }
 
 /// What decides about the next phase.

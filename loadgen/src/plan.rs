@@ -4,6 +4,7 @@
 //! measured time, messages long enough for a stamp, and a ledger that fits in memory.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -22,6 +23,12 @@ const LEDGER_BYTES_MAX: u64 = 1 << 30;
 /// More than any machine of today delivers: beyond this, somebody mistook a rate per client for a
 /// total.
 const DELIVERIES_PER_SECOND_MAX: f64 = 20e6;
+
+/// The barrier of each thread needs two clients, for the author of a probe does not receive it.
+const CLIENTS_PER_THREAD_MIN: u32 = 2;
+
+/// More threads than any machine of today has cores.
+const THREADS_MAX: u32 = 512;
 
 /// The longest message a plan may ask for, in bytes.
 const SIZE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -74,6 +81,8 @@ pub(crate) struct Plan {
     pub(crate) senders: u32,
     /// Connections beside the clients' that send and do not receive; none where clients send.
     pub(crate) publishers: u32,
+    /// Threads that share the clients.
+    pub(crate) threads: u32,
     /// Messages a second, over all senders.
     pub(crate) rate: f64,
     pub(crate) arrival: Arrival,
@@ -96,6 +105,14 @@ pub(crate) enum Refusal {
         "--clients {0} is too few: a broadcast has a sender and a receiver, so give at least 2"
     )]
     TooFewClients(u32),
+    #[error(
+        "--threads {threads} is not between 1 and {max}: each thread needs two clients of its own, so lower it or raise --clients"
+    )]
+    BadThreads { threads: u32, max: u32 },
+    #[error(
+        "--threads shares clients that send, and with --protocol {0} publishers do: leave it out, or run several load generators and add them up with `loadgen merge`"
+    )]
+    OneThread(Protocol),
     #[error("--{flag} {value} is not a rate: give a number above 0")]
     BadRate { flag: &'static str, value: f64 },
     #[error(
@@ -164,6 +181,14 @@ impl Plan {
         }
         let publishers = publishers(demand)?;
         let senders = senders(demand, publishers)?;
+        if demand.threads > 1 && publishers > 0 {
+            return Err(Refusal::OneThread(demand.protocol));
+        }
+        let max = (clients / CLIENTS_PER_THREAD_MIN).min(THREADS_MAX);
+        if !(1..=max).contains(&demand.threads) {
+            let threads = demand.threads;
+            return Err(Refusal::BadThreads { threads, max });
+        }
         let rate = rate(demand, senders)?;
         check_sizes(demand.size)?;
         let plan = Self {
@@ -172,6 +197,7 @@ impl Plan {
             clients,
             senders,
             publishers,
+            threads: demand.threads,
             rate,
             arrival: demand.arrival,
             sizes: demand.size,
@@ -216,21 +242,50 @@ impl Plan {
     /// Fills the spans with as many messages as the rate comes to.
     fn filled(mut self, asked: String) -> Result<Self, Refusal> {
         check_sanity(&self, asked)?;
-        self.warmup = span(self.warmup.duration, self.rate, self.clients)?;
-        self.measure = span(self.measure.duration, self.rate, self.clients)?;
+        self.warmup = self.span(self.warmup.duration)?;
+        self.measure = self.span(self.measure.duration)?;
         if self.measure.messages == 0 {
             return Err(Refusal::NoMessages(self.measure.duration));
         }
-        check_ledger(
-            self.clients,
-            f64::from(self.warmup.messages) + f64::from(self.measure.messages),
-        )?;
+        self.check_ledger(f64::from(self.warmup.messages) + f64::from(self.measure.messages))?;
         Ok(self)
     }
 
-    /// How many messages the run sends, warm-up included.
-    pub(crate) fn messages(&self) -> u32 {
-        self.warmup.messages + self.measure.messages
+    fn span(&self, duration: Duration) -> Result<Span, Refusal> {
+        let messages = (duration.as_secs_f64() * self.rate).round();
+        self.check_ledger(messages)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "neither negative nor, as the ledger takes it, over 32 bits"
+        )]
+        let messages = messages as u32;
+        Ok(Span { messages, duration })
+    }
+
+    fn check_ledger(&self, messages: f64) -> Result<(), Refusal> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float beyond 64 bits becomes the largest number, which is refused"
+        )]
+        let ledger_bytes = ledger::bytes_needed(self.clients, messages as u64, self.threads);
+        if ledger_bytes > LEDGER_BYTES_MAX || messages >= f64::from(NUMBER_MAX) {
+            return Err(Refusal::LedgerTooLarge {
+                messages,
+                clients: self.clients,
+                ledger_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// The connections of each thread, in order; they are as many as any other's, or one more.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = Range<u32>> + use<> {
+        let (clients, threads) = (u64::from(self.connections()), u64::from(self.threads));
+        let begins =
+            move |thread: u64| u32::try_from(clients * thread / threads).unwrap_or(u32::MAX);
+        (0..threads).map(move |thread| begins(thread)..begins(thread + 1))
     }
 
     /// How many receive a message: every client but its author, who is none where publishers send.
@@ -319,35 +374,6 @@ fn check_sizes(sizes: Sizes) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn span(duration: Duration, rate: f64, clients: u32) -> Result<Span, Refusal> {
-    let messages = (duration.as_secs_f64() * rate).round();
-    check_ledger(clients, messages)?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "neither negative nor, as the ledger takes it, over 32 bits"
-    )]
-    let messages = messages as u32;
-    Ok(Span { messages, duration })
-}
-
-fn check_ledger(clients: u32, messages: f64) -> Result<(), Refusal> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a float beyond 64 bits becomes the largest number, which is refused"
-    )]
-    let ledger_bytes = ledger::bytes_needed(clients, messages as u64);
-    if ledger_bytes > LEDGER_BYTES_MAX || messages >= f64::from(NUMBER_MAX) {
-        return Err(Refusal::LedgerTooLarge {
-            messages,
-            clients,
-            ledger_bytes,
-        });
-    }
-    Ok(())
-}
-
 impl FromStr for Senders {
     type Err = String;
 
@@ -421,6 +447,8 @@ mod tests {
         assert!(refusal("--connect-rate 0").contains("--connect-rate 0"));
         assert!(refusal("--senders 0").contains("--senders 0"));
         assert!(refusal("--clients 5 --senders 6").contains("--senders 6"));
+        assert!(refusal("--threads 0").contains("--threads 0 is not between 1 and "));
+        assert!(refusal("--clients 5 --threads 3").contains("not between 1 and 2"));
         assert!(refusal("--size 55").contains("takes 56 bytes"));
         assert!(refusal("--size 56..99999999").contains("too long"));
         assert!(refusal("--rate 0.01 --duration 1s").contains("not one message"));
@@ -444,6 +472,15 @@ mod tests {
         assert!(measured.starts_with("--server-metrics"), "{measured}");
         let spawned = refusal("--protocol mqtt --spawn-server");
         assert!(spawned.contains("does not speak mqtt"), "{spawned}");
+        let threads = refusal("--protocol redis --threads 2");
+        assert!(threads.starts_with("--threads shares"), "{threads}");
+    }
+
+    #[test]
+    fn threads_share_all_clients_evenly() {
+        let plan = plan("--clients 11 --threads 3 --rate 10").unwrap();
+        let shares: Vec<_> = plan.shares().collect();
+        assert_eq!(shares, [0..3, 3..7, 7..11]);
     }
 
     #[test]

@@ -36,6 +36,38 @@ pub(crate) struct Consumption {
     pub(crate) rss_peak_bytes: Option<u64>,
 }
 
+/// What became of a thread's time (see "schedstat" in proc(5) and the kernel's sched-stats).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scheduled {
+    /// It ran.
+    pub(crate) ran_ns: u64,
+    /// It was ready to run, and others had the processors.
+    pub(crate) waited_ns: u64,
+}
+
+impl Scheduled {
+    /// Of the thread that asks, since it started; `None` where the kernel does not say.
+    pub(crate) fn of_this_thread() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split_ascii_whitespace().map(str::parse);
+        Some(Self {
+            ran_ns: numbers.next()?.ok()?,
+            waited_ns: numbers.next()?.ok()?,
+        })
+    }
+
+    /// What was added since `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            ran_ns: self.ran_ns.saturating_sub(before.ran_ns),
+            waited_ns: self.waited_ns.saturating_sub(before.waited_ns),
+        }
+    }
+}
+
 impl Process {
     /// The process with this id; `None` if there is none.
     pub(crate) fn find(pid: u32) -> Option<Self> {
@@ -142,6 +174,22 @@ mod tests {
     fn a_process_that_has_ended_has_no_usage_even_before_it_is_reaped() {
         assert_eq!(Stat::parse(&STAT.replace(" R ", " Z ")), None);
         assert_eq!(Stat::parse(""), None);
+    }
+
+    #[test]
+    fn a_threads_time_is_read_as_the_kernel_writes_it() {
+        let of = |text| Scheduled::parse(text);
+        let known = Scheduled {
+            ran_ns: 500,
+            waited_ns: 70,
+        };
+        assert_eq!(of("500 70 3\n"), Some(known));
+        assert_eq!(of("0\n"), None);
+        let later = of("900 75 4\n").unwrap();
+        assert_eq!(
+            (later.since(known).ran_ns, later.since(known).waited_ns),
+            (400, 5)
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::clock::{MILLISECOND_NS, SECOND_NS};
 use crate::engine::Status;
 use crate::figures::{grouped, milliseconds, whole};
+use crate::latency::Percentiles;
 use crate::phases::Phase;
 
 /// Between two lines where they stay.
@@ -50,7 +51,7 @@ impl Progress {
     }
 
     /// Shows `status` if it is time.
-    pub(crate) fn update(&mut self, status: &Status<'_>) {
+    pub(crate) fn update(&mut self, status: &Status) {
         let pace_ns = match self.display {
             Display::Quiet => return,
             Display::Lines => CALM_PACE_NS,
@@ -99,13 +100,12 @@ impl Progress {
         }
     }
 
-    fn line(&mut self, status: &Status<'_>) -> String {
-        let observation = status.observation;
+    fn line(&mut self, status: &Status) -> String {
         if status.phase == Phase::Connect {
-            let joined = grouped(observation.barrier.reached().into());
+            let joined = grouped(status.joined.into());
             return format!("connect: {joined} clients have joined");
         }
-        let delivered = observation.ledger.delivered();
+        let delivered = status.delivered;
         let (delivered_before, looked_ns) = self.last;
         self.last = (delivered, status.now_ns);
         let seconds = (status.now_ns - looked_ns) as f64 / SECOND_NS as f64;
@@ -118,11 +118,11 @@ impl Progress {
             status.phase,
             whole(per_second)
         );
-        let latency = observation.latencies.delivery.percentiles();
+        let latency = Percentiles::of(&status.delivery);
         if latency.count == 0 {
             return line;
         }
-        let lag = observation.latencies.send_lag.percentiles();
+        let lag = Percentiles::of(&status.send_lag);
         format!(
             "{line}, p50 {} ms, p99 {} ms, send lag p99 {} ms",
             milliseconds(latency.p50),

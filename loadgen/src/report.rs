@@ -18,6 +18,7 @@ use crate::procfs::Consumption;
 use crate::series::Second;
 use crate::server_view::ServerView;
 use crate::slo::Judged;
+use crate::turns::Turns;
 use crate::verdict::{self, Evidence};
 use crate::wire::Protocol;
 
@@ -140,10 +141,40 @@ pub(crate) struct Generator {
     pub(crate) consumption: Consumption,
     /// User CPU of the measured time, by its deliveries.
     pub(crate) user_ns_per_delivery: Option<f64>,
-    /// Share of the measured time in which the event loop worked.
+    /// Share of the measured time in which the event loop worked; of several, the busiest.
     pub(crate) busy_share: f64,
-    /// How long the turns of the event loop took.
+    /// How long the turns of the event loop took; of several, all turns together.
     pub(crate) turn_ms: Percentiles,
+    /// Each thread's own.
+    #[serde(default)]
+    pub(crate) threads: Vec<GeneratorThread>,
+}
+
+/// What one thread of the load generator did in the measured time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GeneratorThread {
+    /// Share of the measured time in which its loop worked.
+    pub(crate) busy_share: f64,
+    /// Share of the measured time in which it ran on a processor; `None` where the kernel does not
+    /// say.
+    pub(crate) ran_share: Option<f64>,
+    /// Share in which it was ready to run, and others had the processors.
+    pub(crate) waited_share: Option<f64>,
+    /// How long its turns took.
+    pub(crate) turn_ms: Percentiles,
+}
+
+impl GeneratorThread {
+    fn new(turns: &Turns, seconds: f64) -> Self {
+        let scheduled = turns.scheduled();
+        let share = |ns: u64| ns as f64 / 1e9 / seconds;
+        Self {
+            busy_share: turns.busy_share(seconds),
+            ran_share: scheduled.map(|scheduled| share(scheduled.ran_ns)),
+            waited_share: scheduled.map(|scheduled| share(scheduled.waited_ns)),
+            turn_ms: turns.lengths(),
+        }
+    }
 }
 
 /// What the run's surroundings add to its outcome.
@@ -192,7 +223,7 @@ impl Report {
             foreign: observation.foreign,
             departed: departures.count(),
             departures_in_words: &departures_in_words,
-            completed: outcome.completed,
+            completed: outcome.times.completed,
             server_ended: watched.server_ended,
             rate_requested: plan.rate,
             rate_achieved,
@@ -201,9 +232,8 @@ impl Report {
             completion: latencies.completion,
             send_lag: latencies.send_lag,
             unrecorded: observation.latencies.unrecorded(),
-            busy_share: generator.busy_share,
-            turn: generator.turn_ms,
-            backlog_at_end: outcome.backlog_at_end,
+            threads: &generator.threads,
+            backlog_at_end: outcome.times.backlog_at_end,
         };
         let problems = in_words(&verdict::problems(&evidence));
         Self {
@@ -227,8 +257,8 @@ impl Report {
             seed: plan.seed,
             warmup_seconds: plan.warmup.duration.as_secs_f64(),
             duration_seconds: seconds,
-            connect_seconds: outcome.connect_seconds,
-            drain_seconds: outcome.drain_seconds,
+            connect_seconds: outcome.times.connect_seconds,
+            drain_seconds: outcome.times.drain_seconds,
             deliveries_per_second_requested: plan.deliveries_per_second(),
             deliveries_per_second: measured.delivered as f64 / seconds,
             messages: measured.sent,
@@ -243,7 +273,7 @@ impl Report {
             echoed: measured.echoed,
             unsent: measured.unsent,
             foreign: observation.foreign,
-            backlog_at_end: outcome.backlog_at_end,
+            backlog_at_end: outcome.times.backlog_at_end,
             warmup: audit.warmup,
             latency_ms: latencies,
             unrecorded: observation.latencies.unrecorded(),
@@ -281,11 +311,20 @@ impl Generator {
             .cpu_user_seconds
             .filter(|_| measured.delivered > 0)
             .map(|user_seconds| user_seconds * 1e9 / measured.delivered as f64);
+        let threads: Vec<_> = outcome
+            .turns
+            .iter()
+            .map(|turns| GeneratorThread::new(turns, seconds))
+            .collect();
         Self {
             consumption,
             user_ns_per_delivery,
-            busy_share: outcome.turns.busy_share(seconds),
-            turn_ms: outcome.turns.lengths(),
+            busy_share: threads
+                .iter()
+                .map(|thread| thread.busy_share)
+                .fold(0.0, f64::max),
+            turn_ms: Turns::lengths_of(&outcome.turns),
+            threads,
         }
     }
 }

@@ -7,6 +7,8 @@
 //! gaps, scaled to fill that time. Their sum is found beforehand by drawing the gaps once more from
 //! the same seed.
 
+use std::ops::Range;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -53,6 +55,15 @@ impl Schedule {
         }
     }
 
+    /// The messages of `clients`, with the numbers that they have among all.
+    pub(crate) fn share_of(self, clients: Range<u32>) -> Share {
+        Share {
+            all: self,
+            next: 0,
+            clients,
+        }
+    }
+
     /// Senders are drawn, not taken in turn: a server may serve its clients in turn, and a schedule
     /// in step with it would always meet it at the same place.
     fn draw_author(&mut self) -> u32 {
@@ -75,6 +86,30 @@ impl Iterator for Schedule {
             author: self.draw_author(),
             payload_bytes: self.choices.random_range(self.sizes.min..=self.sizes.max),
         })
+    }
+}
+
+/// The part of a schedule that some of the clients send.
+#[derive(Debug)]
+pub(crate) struct Share {
+    all: Schedule,
+    /// The number of the next message of all.
+    next: u32,
+    clients: Range<u32>,
+}
+
+impl Iterator for Share {
+    type Item = (u32, Due);
+
+    fn next(&mut self) -> Option<(u32, Due)> {
+        loop {
+            let due = self.all.next()?;
+            let number = self.next;
+            self.next += 1;
+            if self.clients.contains(&due.author) {
+                return Some((number, due));
+            }
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Collector {
     /// and the generator have used.
     pub(crate) fn look(
         &mut self,
-        status: &Status<'_>,
+        status: &Status,
         usage: impl FnOnce() -> (Option<Usage>, Option<Usage>),
     ) {
         match &mut self.state {
@@ -103,7 +103,7 @@ impl Collector {
                         seconds: Vec::new(),
                         intervals: Vec::new(),
                     },
-                    before: Look::new(status, usage()),
+                    before: Look::first(status, usage()),
                 });
             }
             Some(state) if state.is_due(status) => state.end_second(Look::new(status, usage())),
@@ -118,7 +118,7 @@ impl Collector {
 }
 
 impl State {
-    fn is_due(&self, status: &Status<'_>) -> bool {
+    fn is_due(&self, status: &Status) -> bool {
         let (before, now) = (self.before.phase, status.phase);
         let measured = before == Phase::Measure && now != Phase::Measure;
         let done = before != Phase::Done && now == Phase::Done;
@@ -161,15 +161,24 @@ impl State {
 }
 
 impl Look {
-    fn new(status: &Status<'_>, (server, generator): (Option<Usage>, Option<Usage>)) -> Self {
-        let latencies = &status.observation.latencies;
+    /// At the beginning, whatever may already have come of it: all that is counted is of the measured
+    /// time, and none of it is to be left out.
+    fn first(status: &Status, usage: (Option<Usage>, Option<Usage>)) -> Self {
+        let mut first = Self::new(status, usage);
+        first.delivery.reset();
+        first.turns.reset();
+        first.messages = 0;
+        first
+    }
+
+    fn new(status: &Status, (server, generator): (Option<Usage>, Option<Usage>)) -> Self {
         Self {
             at_ns: status.now_ns,
             phase: status.phase,
-            delivery: latencies.delivery.histogram().clone(),
-            turns: status.turns.histogram().clone(),
-            messages: latencies.send_lag.histogram().len(),
-            owed: status.observation.owed(),
+            delivery: status.delivery.clone(),
+            turns: status.turns.clone(),
+            messages: status.send_lag.len(),
+            owed: status.owed,
             server,
             generator,
         }

@@ -6,12 +6,15 @@
 use hdrhistogram::Histogram;
 
 use crate::latency::{Percentiles, Recorder};
+use crate::procfs::Scheduled;
 
 /// The turns of the measured time.
 #[derive(Debug)]
 pub(crate) struct Turns {
     lengths: Recorder,
     worked_ns: u64,
+    /// What the kernel said of this thread at the beginning of the measured time, and at its end.
+    scheduled: [Option<Scheduled>; 2],
 }
 
 impl Turns {
@@ -19,7 +22,25 @@ impl Turns {
         Self {
             lengths: Recorder::new(),
             worked_ns: 0,
+            scheduled: [None; 2],
         }
+    }
+
+    /// The measured time begins, on this thread.
+    pub(crate) fn begin(&mut self) {
+        self.scheduled[0] = Scheduled::of_this_thread();
+    }
+
+    /// The measured time ends, on this thread.
+    pub(crate) fn end(&mut self) {
+        self.scheduled[1] = Scheduled::of_this_thread();
+    }
+
+    /// How long the thread ran, and how long it waited for a processor; `None` where the kernel does
+    /// not say.
+    pub(crate) fn scheduled(&self) -> Option<Scheduled> {
+        let [before, after] = self.scheduled;
+        Some(after?.since(before?))
     }
 
     /// A turn's work has been done.
@@ -36,6 +57,15 @@ impl Turns {
     /// How long the turns took.
     pub(crate) fn lengths(&self) -> Percentiles {
         self.lengths.percentiles()
+    }
+
+    /// How long the turns of several loops took, all together.
+    pub(crate) fn lengths_of(loops: &[Self]) -> Percentiles {
+        let mut lengths = Recorder::new();
+        for turns in loops {
+            lengths.add(&turns.lengths);
+        }
+        lengths.percentiles()
     }
 
     /// The share of `seconds` in which the loop did not wait.

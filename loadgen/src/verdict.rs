@@ -6,6 +6,7 @@
 use crate::clock::MILLISECOND_NS;
 use crate::latency::{Percentiles, Unrecorded};
 use crate::ledger::{Account, Audit};
+use crate::report::GeneratorThread;
 
 mod wording;
 
@@ -20,6 +21,10 @@ const SAMPLES_MIN: u64 = 100;
 
 /// The generator's loop has no time left when it works nearly always.
 const BUSY_SHARE_MAX: f64 = 0.98;
+
+/// A thread that is ready to run and does not for more than this share of the time lacks a processor:
+/// what it could have done by itself is not known.
+const WAITED_SHARE_MAX: f64 = 0.2;
 
 /// With more than this share of all deliveries still owed when the sending ends, whoever is the
 /// bottleneck did not keep up: the latencies then say how long was measured, not how fast it is.
@@ -51,8 +56,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) completion: Percentiles,
     pub(crate) send_lag: Percentiles,
     pub(crate) unrecorded: Unrecorded,
-    pub(crate) busy_share: f64,
-    pub(crate) turn: Percentiles,
+    /// Of the load generator.
+    pub(crate) threads: &'a [GeneratorThread],
     /// Deliveries owed when the sending ended.
     pub(crate) backlog_at_end: u64,
 }
@@ -91,8 +96,18 @@ pub(crate) enum Problem {
     },
     /// The load generator was the bottleneck.
     GeneratorBound {
+        /// Counted from 1, and of how many.
+        thread: usize,
+        threads: usize,
         busy_share: f64,
         turn_p99_ms: Option<f64>,
+    },
+    /// The load generator had too much to do only because others had the processors.
+    CpuTaken {
+        thread: usize,
+        threads: usize,
+        ran_share: f64,
+        waited_share: f64,
     },
     /// A backlog was left when the sending ended, and it was not the generator's.
     NotKeptUp {
@@ -162,15 +177,11 @@ fn problems_of_the_ledger(evidence: &Evidence<'_>) -> [(bool, Problem); 7] {
 }
 
 /// What keeps the figures from saying what they seem to.
-fn problems_of_the_measurement(evidence: &Evidence<'_>) -> [(bool, Problem); 5] {
+fn problems_of_the_measurement(evidence: &Evidence<'_>) -> Vec<(bool, Problem)> {
     let schedule_slipped = Problem::ScheduleSlipped {
         requested: evidence.rate_requested,
         achieved: evidence.rate_achieved,
         lag_p99_ms: evidence.send_lag.p99,
-    };
-    let generator_bound = Problem::GeneratorBound {
-        busy_share: evidence.busy_share,
-        turn_p99_ms: evidence.turn.p99,
     };
     let not_kept_up = Problem::NotKeptUp {
         deliveries: evidence.backlog_at_end,
@@ -179,16 +190,43 @@ fn problems_of_the_measurement(evidence: &Evidence<'_>) -> [(bool, Problem); 5] 
     };
     let count = evidence.delivery.count;
     let unrecorded = evidence.unrecorded;
-    [
-        (slipped(evidence), schedule_slipped),
-        (is_generator_bound(evidence), generator_bound),
+    let mut problems = vec![(slipped(evidence), schedule_slipped)];
+    problems.extend(problems_of_the_threads(evidence).map(|problem| (true, problem)));
+    problems.extend([
         (is_server_bound(evidence), not_kept_up),
         (count < SAMPLES_MIN, Problem::TooFewSamples { count }),
         (
             unrecorded != Unrecorded::default(),
             Problem::Unrecorded(unrecorded),
         ),
-    ]
+    ]);
+    problems
+}
+
+/// Which threads of the load generator could not do their work in time, and why.
+fn problems_of_the_threads(evidence: &Evidence<'_>) -> impl Iterator<Item = Problem> {
+    let threads = evidence.threads.len();
+    let late = slipped(evidence) || fell_behind(evidence);
+    let behind = fell_behind(evidence);
+    (1..)
+        .zip(evidence.threads)
+        .filter_map(move |(number, thread)| {
+            let waited_share = thread.waited_share.unwrap_or(0.0);
+            if late && waited_share > WAITED_SHARE_MAX {
+                return Some(Problem::CpuTaken {
+                    thread: number,
+                    threads,
+                    ran_share: thread.ran_share.unwrap_or(0.0),
+                    waited_share,
+                });
+            }
+            (behind && is_busy(thread)).then_some(Problem::GeneratorBound {
+                thread: number,
+                threads,
+                busy_share: thread.busy_share,
+                turn_p99_ms: thread.turn_ms.p99,
+            })
+        })
 }
 
 /// All notes.
@@ -222,13 +260,13 @@ fn slipped(evidence: &Evidence<'_>) -> bool {
 
 /// A loop that never rests is no fault of its own as long as the server keeps up through it: it may
 /// just be that there is always something to read. It is one when a backlog has built up.
-fn is_generator_bound(evidence: &Evidence<'_>) -> bool {
-    evidence.busy_share > BUSY_SHARE_MAX && fell_behind(evidence)
+fn is_busy(thread: &GeneratorThread) -> bool {
+    thread.busy_share > BUSY_SHARE_MAX
 }
 
 /// A backlog while the generator had time to spare was the server's.
 fn is_server_bound(evidence: &Evidence<'_>) -> bool {
-    evidence.busy_share <= BUSY_SHARE_MAX && fell_behind(evidence)
+    fell_behind(evidence) && problems_of_the_threads(evidence).next().is_none()
 }
 
 fn fell_behind(evidence: &Evidence<'_>) -> bool {
@@ -262,6 +300,27 @@ mod tests {
         }
     }
 
+    const IDLE: GeneratorThread = GeneratorThread {
+        busy_share: 0.5,
+        ran_share: Some(0.48),
+        waited_share: Some(0.02),
+        turn_ms: Percentiles {
+            p50: None,
+            p90: None,
+            p99: Some(1.0),
+            p999: None,
+            max: None,
+            mean: None,
+            count: 5000,
+        },
+    };
+
+    const BUSY: GeneratorThread = GeneratorThread {
+        busy_share: 1.0,
+        ran_share: Some(0.97),
+        ..IDLE
+    };
+
     fn good() -> Evidence<'static> {
         let measured = Account {
             sent: 1000,
@@ -287,8 +346,7 @@ mod tests {
             completion: percentiles(30.0, 1000),
             send_lag: percentiles(0.1, 1000),
             unrecorded: Unrecorded::default(),
-            busy_share: 0.5,
-            turn: percentiles(1.0, 5000),
+            threads: &[IDLE],
             backlog_at_end: 10,
         }
     }
@@ -351,19 +409,39 @@ mod tests {
     #[test]
     fn a_busy_loop_is_a_problem_only_together_with_a_backlog() {
         let mut evidence = good();
-        evidence.busy_share = 1.0;
+        evidence.threads = &[IDLE, BUSY];
         assert_eq!(problems(&evidence), []);
         evidence.backlog_at_end = 3000;
-        assert!(matches!(
-            only_problem(&evidence),
-            Problem::GeneratorBound { .. }
-        ));
+        assert_eq!(
+            only_problem(&evidence).to_string(),
+            "the load generator was the bottleneck: thread 2 of 2 worked 100 % of the time, in turns of up to 1.00 ms (p99), and fell behind"
+        );
+    }
+
+    #[test]
+    fn a_thread_that_others_kept_from_running_is_not_called_the_bottleneck() {
+        let mut evidence = good();
+        let starved = [GeneratorThread {
+            ran_share: Some(0.55),
+            waited_share: Some(0.43),
+            ..BUSY
+        }];
+        evidence.threads = &starved;
+        assert_eq!(
+            problems(&evidence),
+            [],
+            "as long as nothing came late of it"
+        );
+        evidence.backlog_at_end = 3000;
+        assert_eq!(
+            only_problem(&evidence).to_string(),
+            "other processes took the CPU: the load generator ran 55 % of the time, and was ready to run and did not 43 % of it; end them, or give it a core of its own"
+        );
     }
 
     #[test]
     fn a_backlog_beside_an_idle_generator_is_the_servers() {
         let mut evidence = good();
-        evidence.busy_share = 0.3;
         evidence.backlog_at_end = 2250;
         assert_eq!(problems(&evidence), []);
         assert!(matches!(

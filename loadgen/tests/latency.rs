@@ -43,7 +43,7 @@ fn a_delay_of_20_ms_is_found_within_a_millisecond() {
             ..Faults::default()
         });
         // Far enough apart that the delays do not add up.
-        let flags = "--clients 5 --rate 20 --duration 2s --warmup 0s";
+        let flags = "--clients 6 --rate 20 --duration 2s --warmup 0s";
         let (code, report) = measure(&server, flags);
         assert_eq!(code, 0, "{report:#}");
         let mut delays_ms: Vec<f64> = server
@@ -86,7 +86,7 @@ fn a_stall_is_seen_by_every_message_that_was_due_in_it() {
             }),
             ..Faults::default()
         });
-        let flags = format!("--clients 5 --rate {STALLED_RATE} --duration 4s --warmup 0s");
+        let flags = format!("--clients 6 --rate {STALLED_RATE} --duration 4s --warmup 0s");
         let (code, report) = measure(&server, &flags);
         assert_eq!(code, 0, "{report:#}");
         let passages = server.passages();

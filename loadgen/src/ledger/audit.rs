@@ -64,12 +64,9 @@ impl Ledger {
 
     fn opening_account(&self, measured: bool) -> Account {
         let tally = self.tallies[usize::from(measured)];
-        let entered = self.messages.len() as u64;
-        let warmup = entered.min(u64::from(self.warmup_messages));
-        let due = if measured { entered - warmup } else { warmup };
         Account {
             sent: tally.sent,
-            unsent: due - tally.sent,
+            unsent: tally.due - tally.sent,
             expected: tally.sent * u64::from(self.everybody),
             delivered: tally.delivered,
             duplicated: tally.duplicated,

@@ -62,13 +62,28 @@ impl fmt::Display for Problem {
                 milliseconds(*lag_p99_ms)
             ),
             Self::GeneratorBound {
+                thread,
+                threads,
                 busy_share,
                 turn_p99_ms,
             } => write!(
                 f,
-                "the load generator was the bottleneck: its loop worked {:.0} % of the time, in turns of up to {} ms (p99), and fell behind",
+                "the load generator was the bottleneck: {} worked {:.0} % of the time, in turns of up to {} ms (p99), and fell behind",
+                which(*thread, *threads, "its loop"),
                 busy_share * 100.0,
                 milliseconds(*turn_p99_ms)
+            ),
+            Self::CpuTaken {
+                thread,
+                threads,
+                ran_share,
+                waited_share,
+            } => write!(
+                f,
+                "other processes took the CPU: {} ran {:.0} % of the time, and was ready to run and did not {:.0} % of it; end them, or give it a core of its own",
+                which(*thread, *threads, "the load generator"),
+                ran_share * 100.0,
+                waited_share * 100.0
             ),
             Self::NotKeptUp {
                 deliveries,
@@ -116,6 +131,14 @@ impl fmt::Display for Note {
                 counted(*count, "message")
             ),
         }
+    }
+}
+
+/// A thread, unless it is the only one.
+fn which(thread: usize, threads: usize, only: &str) -> String {
+    match threads {
+        1 => only.to_owned(),
+        _ => format!("thread {thread} of {threads}"),
     }
 }
 

@@ -3,44 +3,28 @@
 
 use mio::{Interest, Token};
 
-use super::Engine;
-use crate::clock::nanoseconds;
+use super::Lane;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::outbox::Item;
 use crate::phases::Phase;
 
-impl Engine<'_> {
+impl Lane<'_> {
     pub(super) fn next_connect_ns(&self) -> Option<u64> {
-        let now_in = self.phases.now_in();
-        (now_in == Phase::Connect).then(|| self.connector.next_start_ns(self.joined))?
+        (self.phase == Phase::Connect).then(|| self.connector.next_start_ns(self.joined))?
     }
 
-    /// Starts the clients whose time has come, and gives up when none joins any more.
+    /// Starts the clients whose time has come.
     pub(super) fn connect_more(&mut self, now_ns: u64) -> Result<(), Error> {
-        if self.phases.now_in() != Phase::Connect {
+        if self.phase != Phase::Connect {
             return Ok(());
         }
-        let reached = self.observation.barrier.reached();
-        if reached > self.joined {
-            self.joined = reached;
-            self.joined_ns = now_ns;
-        }
+        self.joined = self.observation.barrier.reached();
         while self
             .next_connect_ns()
             .is_some_and(|start_ns| start_ns <= now_ns)
         {
             self.start_client()?;
-        }
-        let paced = self.next_connect_ns().is_some();
-        if !paced && now_ns - self.joined_ns > nanoseconds(self.plan.connect_timeout) {
-            return Err(Error::JoinTimeout {
-                joined: self.joined,
-                clients: self.plan.connections(),
-                waited: self.plan.connect_timeout,
-                said: self.observation.departures.quoted(),
-                target: self.connector.target(),
-            });
         }
         Ok(())
     }
@@ -54,18 +38,19 @@ impl Engine<'_> {
             .registry()
             .register(
                 &mut socket,
-                Token(client as usize),
+                Token(self.place(client)),
                 Interest::READABLE | Interest::WRITABLE,
             )
             .map_err(Error::system("watch a socket"))?;
-        self.connections[client as usize] =
-            Some(Connection::new(client, socket, self.plan.protocol));
+        let place = self.place(client);
+        self.connections[place] = Some(Connection::new(client, socket, self.plan.protocol));
         Ok(())
     }
 
     /// Before the load, a client that is gone is one more to be started.
     pub(super) fn replace(&mut self, client: u32) {
-        let was_there = self.connections[client as usize].take();
+        let place = self.place(client);
+        let was_there = self.connections[place].take();
         // One that never got as far as sending its name is not known to the barrier.
         if was_there.is_some_and(|connection| connection.is_named()) {
             self.observation.barrier.departed(client);
@@ -96,7 +81,7 @@ impl Engine<'_> {
     }
 
     pub(super) fn next_probe_ns(&self) -> Option<u64> {
-        match self.phases.now_in() {
+        match self.phase {
             Phase::Connect => self.observation.barrier.next_round_ns(self.is_settled()),
             Phase::Mark => self.observation.barrier.next_round_ns(true),
             _ => None,
@@ -108,14 +93,15 @@ impl Engine<'_> {
         if self.next_probe_ns().is_none_or(|next_ns| next_ns > now_ns) {
             return Ok(());
         }
-        let settled = self.phases.now_in() == Phase::Mark || self.is_settled();
+        let settled = self.phase == Phase::Mark || self.is_settled();
         let barrier = &mut self.observation.barrier;
         let probers: Vec<u32> = barrier.probers().collect();
         let Some(round) = barrier.begin_round(now_ns, settled) else {
             return Ok(());
         };
         for prober in probers {
-            if let Some(connection) = self.connections[prober as usize].as_mut() {
+            let place = self.place(prober);
+            if let Some(connection) = self.connections[place].as_mut() {
                 connection.outbox.push(Item::Probe { round });
                 self.flush(prober)?;
             }

@@ -1,0 +1,513 @@
+//! A lane: one thread, one epoll loop, and its share of the clients.
+//!
+//! Each turn waits for sockets or for the alarm, reads what came, and sends what is due. The
+//! schedule is looked at after every read, so that a turn over thousands of sockets does not hold a
+//! message back; the clock is read once per read, and all deliveries of one read share its time.
+//!
+//! epoll reports edges. A read that does not fill the buffer has emptied the socket (see epoll(7)),
+//! which saves a second read; only where the peer has closed is the end asked for.
+//!
+//! A lane shares nothing that is written per delivery. Once a turn it puts its counts on the board,
+//! where the phases are decided.
+
+use std::iter::Peekable;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::board::{Board, Counts, Sight};
+use crate::clock::{Alarm, Clock, MILLISECOND_NS};
+use crate::connect::Connector;
+use crate::connection::Connection;
+use crate::departures::Cause;
+use crate::error::Error;
+use crate::inbox::{Arrival, Identity, Inbox};
+use crate::observation::Observation;
+use crate::outbox::Item;
+use crate::phases::Phase;
+use crate::plan::Plan;
+use crate::schedule::{Schedule, Share};
+use crate::turns::Turns;
+use crate::wire::Undecodable;
+
+mod joining;
+
+const ALARM: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+
+/// Large enough that one read takes a whole burst; small enough to stay in a core's cache.
+const READ_BUFFER_BYTES: usize = 128 * 1024;
+
+/// How many sockets one turn looks at.
+const EVENTS_MAX: usize = 1024;
+
+/// How long a lane waits while its clients connect, since some of that is a matter of time.
+const CONNECT_TURN_NS: u64 = 200 * MILLISECOND_NS;
+
+/// What of a lane outlives a run: its clients' connections and what serves them.
+#[derive(Debug)]
+pub(super) struct WarmLane {
+    clock: Clock,
+    poll: Poll,
+    waker: Arc<Waker>,
+    alarm: Alarm,
+    connector: Connector,
+    connections: Vec<Option<Connection>>,
+    read_buffer: Vec<u8>,
+}
+
+/// What a lane leaves.
+pub(super) struct Ended {
+    pub(super) observation: Observation,
+    pub(super) turns: Turns,
+    pub(super) warm: WarmLane,
+}
+
+/// The thread of a lane.
+pub(super) type LaneThread<'scope> = ScopedJoinHandle<'scope, Result<Ended, Error>>;
+
+/// One thread's part of a run.
+pub(super) struct Lane<'a> {
+    plan: &'a Plan,
+    board: &'a Board,
+    /// Which of the lanes this is.
+    number: u32,
+    /// Whose connections it has.
+    clients: Range<u32>,
+    clock: Clock,
+    poll: Poll,
+    waker: Arc<Waker>,
+    alarm: Alarm,
+    connector: Connector,
+    /// A place for each client; empty before it starts and after it has gone.
+    connections: Vec<Option<Connection>>,
+    identity: Identity,
+    schedule: Peekable<Share>,
+    /// When the next message is due; beyond all time outside the load.
+    next_due_ns: u64,
+    load_ns: u64,
+    phase: Phase,
+    observation: Observation,
+    read_buffer: Vec<u8>,
+    /// When something was last read.
+    read_ns: u64,
+    turns: Turns,
+    /// Whether clients that were lost before the load may be replaced: the server has shown that it
+    /// takes them.
+    may_replace: bool,
+    joined: u32,
+}
+
+impl WarmLane {
+    /// The lane of `clients`, none of which has been started yet; they are to connect to `target`
+    /// from `sources`, at `connect_rate`.
+    ///
+    /// # Errors
+    /// When the system refuses an epoll instance or a timer.
+    pub(super) fn new(
+        clock: Clock,
+        clients: Range<u32>,
+        target: SocketAddr,
+        sources: Vec<IpAddr>,
+        connect_rate: Option<f64>,
+    ) -> Result<Self, Error> {
+        let poll = Poll::new().map_err(Error::system("make an epoll instance"))?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(Error::system("make an eventfd"))?;
+        let alarm = Alarm::new().map_err(Error::system("make a timer"))?;
+        poll.registry()
+            .register(&mut SourceFd(&alarm.as_raw_fd()), ALARM, Interest::READABLE)
+            .map_err(Error::system("watch a timer"))?;
+        Ok(Self {
+            clock,
+            poll,
+            waker: Arc::new(waker),
+            alarm,
+            connections: clients.clone().map(|_| None).collect(),
+            connector: Connector::new(target, sources, clients, connect_rate),
+            read_buffer: vec![0; READ_BUFFER_BYTES],
+        })
+    }
+
+    /// Ends the lane's wait, from any thread.
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Whether any client is connected.
+    pub(super) fn is_warm(&self) -> bool {
+        self.connections.iter().any(Option::is_some)
+    }
+}
+
+impl<'a> Lane<'a> {
+    /// Lane `number` for `plan`, on connections that earlier runs may have used. `run` tells its
+    /// messages from those of other runs.
+    pub(super) fn new(
+        plan: &'a Plan,
+        board: &'a Board,
+        (number, clients): (u32, Range<u32>),
+        mut warm: WarmLane,
+        run: u32,
+        may_replace: bool,
+    ) -> Self {
+        let mut observation = Observation::new(plan, clients.clone(), number);
+        let mut absent = Vec::new();
+        for (client, place) in clients.clone().zip(&mut warm.connections) {
+            match place {
+                None => absent.push(client),
+                Some(connection) => {
+                    connection.outbox.forget();
+                    observation.barrier.named(client);
+                }
+            }
+        }
+        // Without a publisher nobody could be probed: publishers come first.
+        absent.sort_by_key(|&client| client < plan.clients);
+        warm.connector.begin_anew(absent, warm.clock.now_ns());
+        Self {
+            plan,
+            board,
+            number,
+            clock: warm.clock,
+            poll: warm.poll,
+            waker: warm.waker,
+            alarm: warm.alarm,
+            connector: warm.connector,
+            connections: warm.connections,
+            identity: Identity::new(plan, run),
+            schedule: Schedule::new(plan).share_of(clients.clone()).peekable(),
+            clients,
+            next_due_ns: u64::MAX,
+            load_ns: 0,
+            phase: Phase::Connect,
+            observation,
+            read_buffer: warm.read_buffer,
+            read_ns: 0,
+            turns: Turns::new(),
+            may_replace,
+            joined: 0,
+        }
+    }
+
+    /// Takes part in the run until the board says that it is over.
+    ///
+    /// # Errors
+    /// Whatever makes a measurement impossible.
+    pub(super) fn run(mut self) -> Result<Ended, Error> {
+        // What comes first may take long to find, if others send first.
+        self.schedule.peek();
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !self.board.is_over() {
+            self.turn(&mut events)?;
+        }
+        let warm = WarmLane {
+            clock: self.clock,
+            poll: self.poll,
+            waker: self.waker,
+            alarm: self.alarm,
+            connector: self.connector,
+            connections: self.connections,
+            read_buffer: self.read_buffer,
+        };
+        Ok(Ended {
+            observation: self.observation,
+            turns: self.turns,
+            warm,
+        })
+    }
+
+    fn turn(&mut self, events: &mut Events) -> Result<(), Error> {
+        self.wait(events)?;
+        let woken_ns = self.clock.now_ns();
+        self.follow();
+        for event in &*events {
+            self.dispatch(event)?;
+        }
+        let now_ns = self.clock.now_ns();
+        self.send_due(now_ns)?;
+        self.connect_more(now_ns)?;
+        self.probe(now_ns)?;
+        if self.phase == Phase::Measure {
+            self.turns.turned(woken_ns, self.clock.now_ns());
+        }
+        self.tell(now_ns);
+        Ok(())
+    }
+
+    /// Waits until something can be read or the next thing is due.
+    fn wait(&mut self, events: &mut Events) -> Result<(), Error> {
+        let now_ns = self.clock.now_ns();
+        let connecting = self.phase == Phase::Connect;
+        let deadline_ns = [
+            Some(self.next_due_ns),
+            connecting.then_some(now_ns + CONNECT_TURN_NS),
+            self.next_connect_ns(),
+            self.next_probe_ns(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(u64::MAX, u64::min);
+        let timeout = if deadline_ns <= now_ns {
+            Some(Duration::ZERO)
+        } else {
+            if deadline_ns < u64::MAX {
+                let armed = self.alarm.arm(deadline_ns, now_ns);
+                armed.map_err(Error::system("set a timer"))?;
+            }
+            None
+        };
+        match self.poll.poll(events, timeout) {
+            // A signal: whoever asked for it is told by the board.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(()),
+            polled => polled.map_err(Error::system("wait for events")),
+        }
+    }
+
+    /// Follows the board into the phase that it has come to.
+    fn follow(&mut self) {
+        let (before, now) = (self.phase, self.board.phase());
+        if before == now {
+            return;
+        }
+        self.phase = now;
+        let entered = |phase| before < phase && phase <= now;
+        if entered(Phase::WarmUp) {
+            self.observation.begin_load();
+            self.load_ns = self.board.load_ns();
+            self.look_ahead();
+        }
+        if entered(Phase::Measure) {
+            self.turns.begin();
+        }
+        if entered(Phase::Drain) {
+            self.turns.end();
+        }
+        if entered(Phase::Mark) {
+            self.observation.barrier.begin_anew();
+        }
+    }
+
+    /// Puts on the board what has come of it until `now_ns`.
+    fn tell(&self, now_ns: u64) {
+        let observation = &self.observation;
+        let barrier = &observation.barrier;
+        self.board.tell(
+            self.number,
+            Counts {
+                looked_ns: now_ns,
+                read_ns: self.read_ns,
+                phase: Some(self.phase),
+                joined: self.joined,
+                is_paced: self.next_connect_ns().is_some(),
+                all_named: barrier.named_so_far() as usize == self.clients.len(),
+                barrier_passed: barrier.is_passed(),
+                balance: observation.ledger.balance(),
+                waiting: observation.waiting(),
+                traffic: observation.traffic(),
+            },
+        );
+        self.board.show(self.number, || Sight {
+            delivery: observation.latencies.delivery.histogram().clone(),
+            send_lag: observation.latencies.send_lag.histogram().clone(),
+            turns: self.turns.histogram().clone(),
+            delivered: observation.ledger.delivered(),
+            departures: observation.departures.clone(),
+        });
+    }
+
+    fn place(&self, client: u32) -> usize {
+        (client - self.clients.start) as usize
+    }
+
+    fn client_at(&self, place: usize) -> u32 {
+        u32::try_from(place).map_or(u32::MAX, |place| self.clients.start + place)
+    }
+
+    fn dispatch(&mut self, event: &Event) -> Result<(), Error> {
+        if event.token() == ALARM || event.token() == WAKER {
+            return Ok(());
+        }
+        let at = event.token().0;
+        let client = self.client_at(at);
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::as_mut) else {
+            return Ok(());
+        };
+        match connection.check_connected() {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => return Err(self.connect_error(client, error)),
+        }
+        if event.is_writable() && !connection.outbox.is_empty() {
+            self.flush(client)?;
+        }
+        if event.is_readable() || event.is_read_closed() {
+            self.read(client, event.is_read_closed())?;
+        }
+        Ok(())
+    }
+
+    /// Reads all that has come to `client`. Hot: once per segment.
+    fn read(&mut self, client: u32, to_the_end: bool) -> Result<(), Error> {
+        loop {
+            let place = self.place(client);
+            let Some(connection) = self.connections[place].as_mut() else {
+                return Ok(());
+            };
+            let bytes = match connection.read(&mut self.read_buffer) {
+                Ok(Some(0)) => return self.ended(client),
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => return Ok(()),
+                Err(error) => return self.depart(client, Cause::Broken(error)),
+            };
+            let now_ns = self.clock.now_ns();
+            self.read_ns = now_ns;
+            let taken = take(
+                client,
+                &mut connection.inbox,
+                &self.read_buffer[..bytes],
+                &self.identity,
+                &mut self.observation,
+                self.board,
+                now_ns,
+            );
+            match taken {
+                Ok(false) => {}
+                Ok(true) => {
+                    connection.outbox.push(Item::Pong);
+                    self.flush(client)?;
+                }
+                Err(error) => return self.depart(client, Cause::Undecodable(error)),
+            }
+            if now_ns >= self.next_due_ns {
+                self.send_due(now_ns)?;
+            }
+            if bytes < self.read_buffer.len() && !to_the_end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Hands over every message of our clients that is due.
+    fn send_due(&mut self, now_ns: u64) -> Result<(), Error> {
+        while self.next_due_ns <= now_ns {
+            let Some((number, due)) = self.schedule.next() else {
+                break;
+            };
+            let outgoing = self.observation.due(number, &due, self.load_ns);
+            self.look_ahead();
+            // An author that has gone cannot send; the audit finds its message unsent.
+            let place = self.place(due.author);
+            if let Some(connection) = self.connections[place].as_mut() {
+                connection.outbox.push(Item::Message(outgoing));
+                self.observation.queued();
+                self.flush(due.author)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_ahead(&mut self) {
+        let load_ns = self.load_ns;
+        let next = self.schedule.peek();
+        self.next_due_ns = next.map_or(u64::MAX, |(_, due)| load_ns + due.due_ns);
+    }
+
+    fn flush(&mut self, client: u32) -> Result<(), Error> {
+        let place = self.place(client);
+        let observation = &mut self.observation;
+        let Some(connection) = self.connections[place].as_mut() else {
+            return Ok(());
+        };
+        let flushed = connection.flush(&self.identity, self.clock, |item, now_ns| {
+            observation.sent(client, item, now_ns);
+        });
+        match flushed {
+            Ok(()) => Ok(()),
+            // A server that closes may have said why before.
+            Err(error) => self.depart_after_reading(client, error),
+        }
+    }
+
+    fn depart_after_reading(&mut self, client: u32, error: std::io::Error) -> Result<(), Error> {
+        let place = self.place(client);
+        if let Some(connection) = self.connections[place].as_mut()
+            && let Ok(Some(bytes)) = connection.read(&mut self.read_buffer)
+        {
+            // What cannot be decoded here changes nothing: the client is gone either way.
+            let _ = take(
+                client,
+                &mut connection.inbox,
+                &self.read_buffer[..bytes],
+                &self.identity,
+                &mut self.observation,
+                self.board,
+                self.clock.now_ns(),
+            );
+        }
+        self.depart(client, Cause::Broken(error))
+    }
+
+    fn ended(&mut self, client: u32) -> Result<(), Error> {
+        let is_torn = self.connections[self.place(client)]
+            .as_ref()
+            .is_some_and(|connection| connection.inbox.is_mid_message());
+        let cause = if is_torn { Cause::Torn } else { Cause::Closed };
+        self.depart(client, cause)
+    }
+
+    /// Lets go of a client. Before the load, a run cannot go on without it.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a cause is made to be used up"
+    )]
+    fn depart(&mut self, client: u32, cause: Cause) -> Result<(), Error> {
+        self.follow();
+        if self.phase == Phase::Connect && self.may_replace {
+            self.replace(client);
+            return Ok(());
+        }
+        let place = self.place(client);
+        if let Some(connection) = self.connections[place].take() {
+            let unsent = connection.outbox.messages();
+            self.observation.departed(client, &cause, unsent);
+        }
+        if self.phase != Phase::Connect {
+            return Ok(());
+        }
+        Err(Error::LeftEarly {
+            target: self.connector.target(),
+            joined: self.board.joined(),
+            clients: self.plan.connections(),
+            how: self.observation.departures.in_words(),
+        })
+    }
+}
+
+/// Books all that `bytes` hold; says whether the server asks for an answer. Hot: once per delivery.
+fn take(
+    receiver: u32,
+    inbox: &mut Inbox,
+    bytes: &[u8],
+    identity: &Identity,
+    observation: &mut Observation,
+    board: &Board,
+    now_ns: u64,
+) -> Result<bool, Undecodable> {
+    let mut is_asked = false;
+    inbox.take(bytes, identity, |arrival| match arrival {
+        Arrival::Ping => is_asked = true,
+        arrival => {
+            if let Some(gathered) = observation.arrived(receiver, arrival, now_ns) {
+                board.gather(gathered);
+            }
+        }
+    })?;
+    Ok(is_asked)
+}
