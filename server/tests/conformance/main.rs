@@ -19,6 +19,7 @@ mod churn;
 mod descriptors;
 mod framing;
 mod hostile;
+mod hostile_peers;
 mod metrics;
 mod order;
 mod page;

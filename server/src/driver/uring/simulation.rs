@@ -33,6 +33,9 @@ use world::Tally;
 /// Seeds that an ordinary test run tries.
 const SEEDS: u64 = 100;
 
+/// Seeds that found something: 208, a newcomer's descriptor that was lost in the ring at the end.
+const FOUND: [u64; 1] = [208];
+
 #[test]
 fn the_driver_keeps_its_promises_whatever_the_kernel_does() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
@@ -40,9 +43,11 @@ fn the_driver_keeps_its_promises_whatever_the_kernel_does() {
         Some(seed) => seed..seed + 1,
         None => 0..number("URINGCAST_SEEDS").unwrap_or(SEEDS),
     };
+    // What was found is tried again, unless something else is asked for.
+    let found = if seeds.start == 0 { &FOUND[..] } else { &[] };
     let mut counters = Counters::default();
     let mut tally = Tally::default();
-    for seed in seeds.clone() {
+    for seed in found.iter().copied().chain(seeds.clone()) {
         let outcome = std::panic::catch_unwind(|| run(seed));
         let Ok((of_hub, of_world)) = outcome else {
             panic!("repeat with: URINGCAST_SEED={seed} cargo test -p server uring::simulation");

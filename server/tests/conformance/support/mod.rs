@@ -4,8 +4,11 @@
 #[macro_use]
 mod setup;
 
+mod attack;
+mod company;
 mod gathering;
 mod http;
+mod memory;
 mod message;
 mod peer;
 mod program;
@@ -14,6 +17,8 @@ mod tutorial;
 
 use std::time::Duration;
 
+pub(crate) use attack::{ATTACKERS, Attack, beside};
+pub(crate) use company::Company;
 pub(crate) use gathering::{gather, introduce};
 pub(crate) use http::{get, samples, send};
 pub(crate) use message::{Message, counted_text, said};

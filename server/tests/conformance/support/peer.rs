@@ -163,6 +163,11 @@ impl Peer {
         self.socket().shutdown(Shutdown::Write).unwrap();
     }
 
+    /// The connection alone; what was read ahead is lost.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.stream.into_inner()
+    }
+
     /// Breaks the connection.
     pub(crate) fn reset(self) {
         let socket = Socket::from(self.stream.into_inner());

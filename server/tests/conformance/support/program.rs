@@ -118,6 +118,15 @@ impl Program {
         std::fs::read_dir(folder).expect("it runs").count()
     }
 
+    /// A figure of its `status` file that is given in kB, in bytes.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).expect("it runs");
+        let value = field(&status, name);
+        let kib: u64 = value.trim_end_matches(" kB").parse().expect("kB");
+        kib * 1024
+    }
+
     /// The processors that each of its threads may run on, by the thread's name.
     pub(crate) fn processors_of_threads(&self) -> BTreeMap<String, String> {
         let folder = format!("/proc/{}/task", self.child.id());

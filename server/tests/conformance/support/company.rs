@@ -1,0 +1,92 @@
+//! Healthy clients with a ledger: two who speak and four who listen, while others do what they like.
+
+use std::net::SocketAddr;
+use std::thread;
+
+use super::{Peer, counted_text, gather};
+
+/// Together more than a small log and the kernels hold.
+const MESSAGES: usize = 100;
+const MESSAGE_BYTES: usize = 8000;
+
+/// Ann and Bob speak; all listen.
+#[derive(Debug)]
+pub(crate) struct Company {
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    peer: Peer,
+    /// How many messages it has heard of Ann and of Bob.
+    heard: [usize; 2],
+}
+
+const AUTHORS: [&str; 2] = ["ann", "bob"];
+
+impl Company {
+    pub(crate) const MEMBERS: usize = 4;
+
+    pub(crate) fn gather(address: SocketAddr) -> Self {
+        let members = gather(address, ["ann", "bob", "cleo", "dan"]);
+        let with_ledger = |peer| Member {
+            peer,
+            heard: [0; 2],
+        };
+        Self {
+            members: members.into_iter().map(with_ledger).collect(),
+        }
+    }
+
+    /// Ann and Bob say as much again as they did; everyone has to hear all of it but what it said
+    /// itself, once and in order. What others say goes past.
+    pub(crate) fn talk(&mut self) {
+        let from = self.members[2].heard[0];
+        thread::scope(|scope| {
+            for (author, member) in self.members.iter().enumerate().take(AUTHORS.len()) {
+                let socket = member.peer.socket().try_clone().unwrap();
+                let mouth = Peer::over(socket);
+                scope.spawn(move || {
+                    for number in from..from + MESSAGES {
+                        mouth.say(text(author, number));
+                    }
+                });
+            }
+            for (place, member) in self.members.iter_mut().enumerate() {
+                scope.spawn(move || member.listen(place, from + MESSAGES));
+            }
+        });
+    }
+}
+
+impl Member {
+    fn listen(&mut self, place: usize, to: usize) {
+        let mut wanted = [to; 2];
+        if let Some(own) = wanted.get_mut(place) {
+            *own = 0;
+        }
+        while self.heard != wanted {
+            let message = self.peer.hear();
+            let listener = &self.peer.name;
+            assert_ne!(message.name, "*server*", "{listener}: {message:?}");
+            let Some(author) = AUTHORS.iter().position(|name| *name == message.name) else {
+                continue;
+            };
+            let number = self.heard[author];
+            if message.text.starts_with(b"hello ") && number == 0 {
+                continue;
+            }
+            assert_eq!(
+                message.text,
+                text(author, number),
+                "message {number}, to {listener}"
+            );
+            self.heard[author] += 1;
+        }
+    }
+}
+
+/// Each message of each author has a text of its own.
+fn text(author: usize, number: usize) -> Vec<u8> {
+    counted_text(2 * number + author, MESSAGE_BYTES)
+}
