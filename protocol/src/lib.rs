@@ -16,6 +16,9 @@
 
 pub mod decoder;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod header;
 pub mod presence;
 pub mod text;

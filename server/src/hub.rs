@@ -17,6 +17,9 @@ mod deadlines;
 mod departure;
 mod ended;
 mod farewell;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod histogram;
 mod intake;
 mod limits;
@@ -26,7 +29,8 @@ mod pace;
 mod presence;
 mod reload;
 mod session;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, reason = "a world that fails says where")]
 mod simulation;
 mod slow;
 mod snapshot;

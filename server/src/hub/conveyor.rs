@@ -97,17 +97,17 @@ impl Conveyor {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn waiting(&self) -> Vec<u32> {
         self.lists.iter(WAITING).collect()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn are_put_off(&self) -> Vec<u32> {
         self.put_off.iter().map(|&(_, slot)| slot).collect()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn resting(&self) -> Vec<u32> {
         self.lists.iter(RESTING).collect()
     }

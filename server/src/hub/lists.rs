@@ -76,7 +76,7 @@ impl<const LISTS: usize> Lists<LISTS> {
         self.join(from, from);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn iter(&self, list: usize) -> impl Iterator<Item = u32> {
         let after = |node: u32| {
             self.links[node as usize]

@@ -4,6 +4,8 @@
 //! that cuts input anywhere, sends short, reports late and repeats itself. After every step the
 //! invariants are checked; in the end the faults stop, and all that is owed must arrive.
 //!
+//! The tests draw all that happens from a seed, the fuzzer (`hub/fuzz.rs`) from its input.
+//!
 //! `URINGCAST_SEEDS=20000 cargo test -p server simulation` runs as many seeds as wanted;
 //! `URINGCAST_SEED=7` repeats one.
 
@@ -18,7 +20,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use rand::{Rng, RngExt};
+#[cfg(test)]
+use rand::{SeedableRng, rngs::StdRng};
 
 use super::log::{Author, Reader};
 use super::*;
@@ -26,9 +30,12 @@ use odds::{Event, Odds};
 use peer::{Manner, Peer};
 
 /// Seeds that an ordinary test run tries.
+#[cfg(test)]
 const SEEDS: u64 = 400;
-const STEPS: u32 = 600;
+/// Most steps of a world, before it ends.
+pub(super) const STEPS: u32 = 600;
 
+#[cfg(test)]
 #[test]
 fn invariants_hold_in_every_world() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
@@ -38,7 +45,10 @@ fn invariants_hold_in_every_world() {
     };
     let mut total = Counters::default();
     for seed in seeds.clone() {
-        let outcome = std::panic::catch_unwind(|| World::new(seed).run());
+        let outcome = std::panic::catch_unwind(|| {
+            let rng = StdRng::seed_from_u64(seed);
+            World::new(Box::new(rng)).run(STEPS)
+        });
         let Ok(counters) = outcome else {
             panic!("repeat with: URINGCAST_SEED={seed} cargo test -p server simulation");
         };
@@ -61,8 +71,8 @@ fn invariants_hold_in_every_world() {
     }
 }
 
-struct World {
-    rng: StdRng,
+pub(super) struct World {
+    rng: Box<dyn Rng>,
     odds: Odds,
     now: Instant,
     limits: Limits,
@@ -92,8 +102,8 @@ struct Accepted {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
+    /// A world in which `rng` decides about everything.
+    pub(super) fn new(mut rng: Box<dyn Rng>) -> Self {
         let mut limits = Limits {
             clients_max: *pick(&mut rng, &[None, Some(20)]),
             clients_per_address_max: *pick(&mut rng, &[None, Some(15)]),
@@ -148,8 +158,9 @@ impl World {
         }
     }
 
-    fn run(mut self) -> Counters {
-        for _ in 0..STEPS {
+    /// Panics when an invariant does not hold.
+    pub(super) fn run(mut self, steps: u32) -> Counters {
+        for _ in 0..steps {
             self.step();
             self.check();
         }
@@ -181,6 +192,7 @@ impl World {
             Event::Wake => self.wake_the_sleeping(),
             Event::Stale => self.stale_events_come(),
             Event::Change => self.someone_changes(),
+            Event::Reload => self.limits_are_loosened(),
         }
         self.observe();
     }
@@ -351,6 +363,22 @@ impl World {
                 peer.misbehave(&mut self.rng, self.limits.message_bytes_max);
             }
         }
+    }
+
+    /// Limits change in the running server. Only in ways that break no promise to the peers that are there.
+    fn limits_are_loosened(&mut self) {
+        self.limits.slow_policy = *pick(&mut self.rng, &[SlowPolicy::Disconnect, SlowPolicy::Skip]);
+        if self.rng.random_bool(0.2) {
+            self.limits.messages_per_second_max = None;
+            self.limits.bytes_per_second_max = None;
+        }
+        if self.rng.random_bool(0.2) {
+            self.limits.clients_max = None;
+        }
+        for hub in &mut self.hubs {
+            hub.set_limits(&self.limits, self.now);
+        }
+        self.observe();
     }
 
     /// Takes down what the log got, and checks that it is what its author said next.

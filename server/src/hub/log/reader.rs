@@ -60,7 +60,7 @@ struct Held {
 
 impl Reader {
     /// A reader that never lags and keeps no history.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(in crate::hub) fn new(log: Arc<Log>) -> Self {
         let limits = Limits {
             lead_bytes_max: u64::MAX,
@@ -135,7 +135,7 @@ impl Reader {
         self.log.bytes() + Log::charge(frame_bytes) > self.bytes_max()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(in crate::hub) fn has_room(&self, limits: &Limits) -> bool {
         let nobody_lags = self.log.budget.lagging.load(Ordering::SeqCst) == 0;
         nobody_lags && !self.is_full_for(limits.frame_bytes_max())

@@ -20,10 +20,11 @@ pub(super) enum Event {
     Wake,
     Stale,
     Change,
+    Reload,
 }
 
 /// Events, and how often each comes in an average world.
-const EVENTS: [(Event, u32); 11] = [
+const EVENTS: [(Event, u32); 12] = [
     (Event::Connect, 6),
     (Event::Speak, 14),
     (Event::Arrive, 25),
@@ -35,6 +36,7 @@ const EVENTS: [(Event, u32); 11] = [
     (Event::Wake, 2),
     (Event::Stale, 2),
     (Event::Change, 1),
+    (Event::Reload, 1),
 ];
 
 /// Manners, and how many peers have each in an average world.
