@@ -1,0 +1,236 @@
+//! The regression guard: how many instructions the hot paths take, against committed baselines.
+//!
+//! Started by a person, it starts itself once for each case under callgrind, which counts what
+//! [`counted_by_callgrind`] executes and nothing of what prepares it. Instructions repeat where
+//! clocks do not: a count over its baseline by more than [`TOLERANCE`] is a change of the code, the
+//! compiler or the C library. `-- --update` writes the baselines anew.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use bytes::Bytes;
+use protocol::{Decoder, frame};
+use serde::{Deserialize, Serialize};
+use server::hub::{ConnectionId, Hub, Limits, Log};
+
+/// How far above its baseline a count may be, as a share of it.
+const TOLERANCE: f64 = 0.02;
+
+/// As the first argument, makes this program the one that callgrind watches. Not for users.
+const CASE: &str = "__case";
+
+const SUBSCRIBERS: u16 = 1000;
+const FRAMES: usize = 10_000;
+const LOG_BYTES_MAX: usize = 64 << 20;
+
+/// Each prepares its world, then has the hot part counted; they return how many operations that was.
+const CASES: [(&str, fn() -> u64); 4] = [
+    ("decoder-small-frames", || decode(64 * 1024)),
+    ("decoder-cut-frames", || decode(61)),
+    ("hub-join", join),
+    ("hub-fan-out", fan_out),
+];
+
+/// The committed file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Baselines {
+    /// As `rustc --version` says it.
+    rustc: String,
+    /// Instructions per operation, by case.
+    instructions: BTreeMap<String, f64>,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [asked, name] = arguments.as_slice()
+        && asked == CASE
+    {
+        return run_case(name);
+    }
+    let update = arguments.iter().any(|argument| argument == "--update");
+    match if update { write_baselines() } else { judge() } {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Compares every case with its baseline; says whether none takes more than it may.
+fn judge() -> Result<bool, String> {
+    let path = baselines_path();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let baselines: Baselines =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let rustc = rustc_version()?;
+    let comparable = rustc == baselines.rustc;
+    if !comparable {
+        println!(
+            "not judged: the baselines are of {}, and this is {rustc}: write new ones with `-- --update` before changing code, and commit them by themselves",
+            baselines.rustc
+        );
+    }
+    let mut holds = true;
+    for (name, _) in CASES {
+        let measured = count(name)?;
+        let baseline = *baselines
+            .instructions
+            .get(name)
+            .ok_or_else(|| format!("{name} has no baseline: add it with `-- --update`"))?;
+        let change = measured / baseline - 1.0;
+        let exceeds = comparable && change > TOLERANCE;
+        holds &= !exceeds;
+        println!(
+            "{}{name}: {measured:.2} instructions per operation, baseline {baseline:.2}, {:+.2} % (limit +{:.0} %)",
+            if exceeds { "REGRESSION: " } else { "" },
+            change * 100.0,
+            TOLERANCE * 100.0
+        );
+    }
+    Ok(holds)
+}
+
+fn write_baselines() -> Result<bool, String> {
+    let mut baselines = Baselines {
+        rustc: rustc_version()?,
+        instructions: BTreeMap::new(),
+    };
+    for (name, _) in CASES {
+        let measured = count(name)?;
+        println!("{name}: {measured:.2} instructions per operation");
+        baselines.instructions.insert(name.to_owned(), measured);
+    }
+    let text = serde_json::to_string_pretty(&baselines)
+        .map_err(|error| format!("the baselines cannot be put as JSON: {error}"))?;
+    let path = baselines_path();
+    std::fs::write(&path, text + "\n")
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    Ok(true)
+}
+
+fn baselines_path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("baselines.json")
+}
+
+fn rustc_version() -> Result<String, String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .arg("--version")
+        .output()
+        .map_err(|error| format!("cannot ask rustc for its version: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Instructions per operation of a case, counted in a process of its own.
+fn count(name: &str) -> Result<f64, String> {
+    let program =
+        std::env::current_exe().map_err(|error| format!("cannot find myself: {error}"))?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--toggle-collect=*counted_by_callgrind*")
+        .arg(program)
+        .args([CASE, name])
+        .output()
+        .map_err(|error| format!("cannot start valgrind: {error}; install it"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let operations = String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse::<u64>();
+    match (output.status.success(), collected(&said), operations) {
+        (true, Some(instructions), Ok(operations)) if instructions > 0 => {
+            Ok(instructions as f64 / operations as f64)
+        }
+        _ => Err(format!("{name} was not counted; valgrind said: {said}")),
+    }
+}
+
+/// The sum in callgrind's last words: `==1== Collected : 123`.
+fn collected(said: &str) -> Option<u64> {
+    let (_, rest) = said.split_once("Collected :")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+fn run_case(name: &str) -> ExitCode {
+    let Some((_, case)) = CASES.iter().find(|(known, _)| *known == name) else {
+        eprintln!("error: there is no case {name}");
+        return ExitCode::FAILURE;
+    };
+    println!("{}", case());
+    ExitCode::SUCCESS
+}
+
+/// What callgrind counts; it knows this function by its name.
+#[inline(never)]
+fn counted_by_callgrind(work: &mut dyn FnMut()) {
+    work();
+    // Keeps the call from becoming a jump, which callgrind would not see return.
+    black_box(());
+}
+
+/// Per frame, two to a broadcast, cut into reads of `cut_bytes`.
+fn decode(cut_bytes: usize) -> u64 {
+    let wire = frame::broadcast(b"client42", &[b'x'; 64]).repeat(FRAMES / 2);
+    let mut decoder = Decoder::new(64);
+    let mut frames = 0;
+    counted_by_callgrind(&mut || {
+        for mut piece in wire.chunks(cut_bytes) {
+            while let Some(payload) = decoder.next(&mut piece).expect("the stream is well formed") {
+                black_box(payload);
+                frames += 1;
+            }
+        }
+    });
+    assert_eq!(frames, FRAMES as u64);
+    frames
+}
+
+/// Per client that connects and says its name.
+fn join() -> u64 {
+    let mut hub = Hub::new(Limits::default(), Log::new(LOG_BYTES_MAX));
+    let names = names();
+    let now = Instant::now();
+    let mut joined = Vec::with_capacity(names.len());
+    counted_by_callgrind(&mut || join_all(&mut hub, &names, &mut joined, now));
+    joined.len() as u64
+}
+
+/// Per delivery of one message to everyone else, each a send of its own.
+fn fan_out() -> u64 {
+    let mut hub = Hub::new(Limits::default(), Log::new(LOG_BYTES_MAX));
+    let now = Instant::now();
+    let mut joined = Vec::new();
+    join_all(&mut hub, &names(), &mut joined, now);
+    let message = frame::encode(&[b'x'; 64]);
+    let mut sends = 0;
+    counted_by_callgrind(&mut || {
+        let _ = hub.receive(joined[0], &message, now);
+        while let Some(transmit) = hub.poll_transmit(now) {
+            let (id, bytes) = (transmit.id, transmit.bytes.len());
+            hub.transmitted(id, bytes, now);
+            sends += 1;
+        }
+    });
+    assert_eq!(sends, u64::from(SUBSCRIBERS) - 1, "each is sent to once");
+    sends
+}
+
+fn names() -> Vec<Bytes> {
+    (0..SUBSCRIBERS)
+        .map(|number| frame::encode(format!("bench{number:05}").as_bytes()))
+        .collect()
+}
+
+fn join_all(hub: &mut Hub, names: &[Bytes], joined: &mut Vec<ConnectionId>, now: Instant) {
+    for (name, port) in names.iter().zip(1..) {
+        let id = hub.accept(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), now);
+        let _ = hub.receive(id, name, now);
+        joined.push(id);
+    }
+}
