@@ -14,6 +14,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use bytes::Bytes;
+use loadgen::Deliveries;
 use protocol::{Decoder, frame};
 use serde::{Deserialize, Serialize};
 use server::hub::{ConnectionId, Hub, Limits, Log};
@@ -39,12 +40,16 @@ const CHUNK: usize = 128;
 
 const LOG_BYTES_MAX: usize = 64 << 20;
 
+/// A name, and what is counted under it.
+type Case = (&'static str, fn() -> u64);
+
 /// Each prepares its world, then has the hot part counted; they return how many operations that was.
-const CASES: [(&str, fn() -> u64); 4] = [
+const CASES: [Case; 5] = [
     ("decoder-small-frames", || decode(64 * 1024)),
     ("decoder-cut-frames", || decode(61)),
     ("hub-join", join),
     ("hub-fan-out", fan_out),
+    ("ledger-delivery", book),
 ];
 
 /// The committed file.
@@ -293,6 +298,16 @@ fn fan_out() -> u64 {
     });
     assert_eq!(sends, u64::from(SUBSCRIBERS) - 1, "each is sent to once");
     sends
+}
+
+/// Per delivery that the load generator decodes, proves and books; each read holds many.
+fn book() -> u64 {
+    let (clients, messages) = (100, 200);
+    let mut deliveries = Deliveries::new(clients, messages);
+    let mut booked = 0;
+    counted_by_callgrind(&mut || booked = deliveries.book());
+    assert_eq!(booked, u64::from((clients - 1) * messages));
+    booked
 }
 
 fn names() -> Vec<Bytes> {

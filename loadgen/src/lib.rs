@@ -18,6 +18,7 @@ mod compare;
 mod completion;
 mod connect;
 mod connection;
+mod deliveries;
 mod departures;
 mod engine;
 mod environment;
@@ -63,6 +64,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+#[doc(hidden)]
+pub use crate::deliveries::Deliveries;
 
 use crate::bench::Bench;
 use crate::command_line::CommandLine;
