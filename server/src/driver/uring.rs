@@ -13,6 +13,7 @@ mod kernel;
 mod operation;
 mod queue;
 mod receiving;
+mod restriction;
 mod ring;
 mod sending;
 #[cfg(test)]

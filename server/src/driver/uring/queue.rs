@@ -10,6 +10,7 @@ use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter};
 use rustix::io::Errno;
 
 use super::operation::{Completion, Operation};
+use super::restriction::restrict_and_enable;
 use crate::driver::RingCounters;
 
 /// What of the kernel's offers a ring was set up with.
@@ -21,6 +22,8 @@ pub(crate) struct Features {
     pub(crate) defer_taskrun: bool,
     /// Since 5.18/5.19: no interrupt for a completion; a bad entry does not end a submission.
     pub(crate) coop_taskrun: bool,
+    /// Since 5.10: the ring does nothing but what this driver asks of it.
+    pub(crate) restricted: bool,
 }
 
 impl Features {
@@ -37,12 +40,15 @@ impl Features {
             no_sqarray,
             defer_taskrun,
             coop_taskrun,
+            restricted: false,
         }
     }
 
     fn build(self, submissions: u32, completions: u32) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
         builder.setup_clamp().setup_cqsize(completions).dontfork();
+        // Until it is restricted.
+        builder.setup_r_disabled();
         if self.coop_taskrun {
             builder
                 .setup_submit_all()
@@ -65,6 +71,7 @@ impl fmt::Display for Features {
             (self.defer_taskrun, "SINGLE_ISSUER DEFER_TASKRUN"),
             (self.coop_taskrun, "COOP_TASKRUN SUBMIT_ALL"),
             (self.no_sqarray, "NO_SQARRAY"),
+            (self.restricted, "RESTRICTED"),
         ];
         let taken: Vec<&str> = names
             .iter()
@@ -77,7 +84,8 @@ impl fmt::Display for Features {
 
 /// A ring with as many features as the kernel has, stepping down as long as it answers EINVAL.
 ///
-/// The ring belongs to the calling thread.
+/// The ring belongs to the calling thread, and does nothing but what the driver asks of it: see
+/// [`super::restriction`].
 ///
 /// # Errors
 /// Any other answer, or EINVAL to the plainest ring.
@@ -85,7 +93,14 @@ pub(crate) fn set_up(submissions: u32, completions: u32) -> io::Result<(IoUring,
     let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
     for features in Features::STEPS {
         match features.build(submissions, completions) {
-            Ok(ring) => return Ok((ring, features)),
+            Ok(ring) => {
+                let restricted = restrict_and_enable(&ring)?;
+                let features = Features {
+                    restricted,
+                    ..features
+                };
+                return Ok((ring, features));
+            }
             Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => refusal = error,
             Err(error) => return Err(error),
         }
