@@ -59,7 +59,8 @@ impl World {
     pub(super) fn drain(&mut self) {
         // Each in its time: what one hub accepts is still owed to the peers of one that drains already.
         for hub in 0..self.hubs.len() {
-            self.hubs[hub].drain(Duration::from_secs(90), self.now);
+            // More than the steps below can take, with all hubs.
+            self.hubs[hub].drain(Duration::from_secs(400), self.now);
             for _ in 0..self.rng.random_range(0..30) {
                 self.step();
                 self.check();
