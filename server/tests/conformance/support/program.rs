@@ -19,6 +19,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_server");
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) address: SocketAddr,
+    /// Where it serves metrics, if it was told to.
+    pub(crate) metrics: Option<SocketAddr>,
     child: Child,
     /// What it writes on standard error, line by line, until it ends.
     lines: Receiver<String>,
@@ -46,8 +48,10 @@ impl Program {
     }
 
     fn spawn(mut command: Command, setup: Setup, arguments: &[&str]) -> Self {
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let mut child = command
-            .args(["--listen", "127.0.0.1:0"])
             .args(["--driver", &setup.driver.to_string()])
             .args(["--threads", &setup.threads.to_string()])
             .args(arguments)
@@ -58,9 +62,16 @@ impl Program {
         let lines = lines_of(child.stderr.take().expect("it is piped"));
         let mut program = Self {
             address: ([0, 0, 0, 0], 0).into(),
+            metrics: None,
             child,
             lines,
         };
+        if arguments.contains(&"--metrics-listen") {
+            let line = program.line_with("metrics on http://");
+            let url = line.trim_start_matches("metrics on http://");
+            let address = url.trim_end_matches("/metrics").parse();
+            program.metrics = Some(address.expect("an address"));
+        }
         let ready = program.line_with("listening on ");
         let address = ready.split_whitespace().nth(2).expect("an address");
         program.address = address.parse().expect("an address");
