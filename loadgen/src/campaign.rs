@@ -1,6 +1,8 @@
 //! A campaign: several runs from one command. Repeats of one rate, a sweep over several, or the
 //! search for the highest that holds.
 //!
+//! A run that cannot be made ends the campaign; what was measured before it is reported all the same.
+//!
 //! One of its runs is reported in full: of repeats the one with the median p99, else the fastest
 //! that held. All are listed beside it.
 
@@ -30,19 +32,29 @@ pub(crate) trait Bench {
     fn say(&self, text: &str);
 }
 
-/// Carries out what the flags ask for; the record of the run to be reported.
+/// What a campaign came to.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The run to be reported.
+    pub(crate) record: Record,
+    /// What ended the campaign before its time, if anything did.
+    pub(crate) failure: Option<Error>,
+}
+
+/// Carries out what the flags ask for.
 ///
 /// # Errors
-/// Whatever made a run impossible.
+/// Whatever made the first run impossible.
 pub(crate) fn carry_out(
     plan: &Plan,
     flags: &RunFlags,
     bench: &mut impl Bench,
-) -> Result<Record, Error> {
+) -> Result<Finished, Error> {
     let mut campaign = Campaign {
         slos: &flags.slo,
         bench,
         records: Vec::new(),
+        failure: None,
     };
     if let Some(sweep) = &flags.sweep {
         campaign.sweep(plan, sweep)
@@ -51,7 +63,10 @@ pub(crate) fn carry_out(
     } else if flags.repeat > 1 {
         campaign.repeat(plan, flags.repeat)
     } else {
-        campaign.run(plan)
+        campaign.run(plan).map(|record| Finished {
+            record,
+            failure: None,
+        })
     }
 }
 
@@ -59,6 +74,7 @@ struct Campaign<'a, B> {
     slos: &'a [Slo],
     bench: &'a mut B,
     records: Vec<Record>,
+    failure: Option<Error>,
 }
 
 impl<B: Bench> Campaign<'_, B> {
@@ -77,18 +93,29 @@ impl<B: Bench> Campaign<'_, B> {
         Ok(record)
     }
 
-    /// One run among others; whether it held.
-    fn step(&mut self, plan: &Plan) -> Result<bool, Error> {
-        let record = self.run(plan)?;
+    /// One run among others; whether it held. `None` if it could not be made and those before it are
+    /// all there will be.
+    fn step(&mut self, plan: &Plan) -> Result<Option<bool>, Error> {
+        let record = match self.run(plan) {
+            Ok(record) => record,
+            Err(error) if self.records.is_empty() => return Err(error),
+            Err(error) => {
+                self.failure = Some(error);
+                return Ok(None);
+            }
+        };
         let step = Step::of(&record.report);
         self.bench.say(&step.to_string());
         self.records.push(record);
-        Ok(step.held)
+        Ok(Some(step.held))
     }
 
-    fn repeat(mut self, plan: &Plan, times: u32) -> Result<Record, Error> {
+    fn repeat(mut self, plan: &Plan, times: u32) -> Result<Finished, Error> {
         for repeat in 0..times {
-            self.step(&plan.with_seed(plan.seed.wrapping_add(repeat.into())))?;
+            let plan = plan.with_seed(plan.seed.wrapping_add(repeat.into()));
+            if self.step(&plan)?.is_none() {
+                break;
+            }
         }
         let mut order: Vec<usize> = (0..self.records.len()).collect();
         let p99 = |at: &usize| self.records[*at].report.latency_ms.delivery.p99;
@@ -104,24 +131,32 @@ impl<B: Bench> Campaign<'_, B> {
         report.valid = report.problems.is_empty();
         report.slo = steps.worst_slo();
         report.steps = Some(steps);
-        Ok(record)
+        Ok(Finished {
+            record,
+            failure: self.failure,
+        })
     }
 
-    fn sweep(mut self, plan: &Plan, sweep: &Sweep) -> Result<Record, Error> {
+    fn sweep(mut self, plan: &Plan, sweep: &Sweep) -> Result<Finished, Error> {
         let plans = sweep.rates.iter().map(|&rate| plan.at_rate(rate));
         let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
         for plan in &plans {
-            self.step(plan)?;
+            if self.step(plan)?.is_none() {
+                break;
+            }
         }
         let steps = self.steps(Goal::Sweep);
         Ok(self.report_fastest(steps))
     }
 
-    fn find_max(mut self, plan: &Plan) -> Result<Record, Error> {
+    fn find_max(mut self, plan: &Plan) -> Result<Finished, Error> {
         let mut search = Search::new(plan.rate);
         while let Some(rate) = search.next() {
             let held = match plan.at_rate(rate) {
-                Ok(plan) => self.step(&plan)?,
+                Ok(plan) => match self.step(&plan)? {
+                    Some(held) => held,
+                    None => break,
+                },
                 // The first rate is what the user asked for. A later one that is refused is beyond
                 // what the generator can do.
                 Err(refusal) if self.records.is_empty() => return Err(refusal.into()),
@@ -147,14 +182,18 @@ impl<B: Bench> Campaign<'_, B> {
                 .collect(),
             spread: Vec::new(),
             found: None,
+            ended_by: self.failure.as_ref().map(ToString::to_string),
         }
     }
 
     /// The fastest run that held, or the slowest of all if none did.
-    fn report_fastest(mut self, steps: Steps) -> Record {
+    fn report_fastest(mut self, steps: Steps) -> Finished {
         let fastest = steps.fastest_held().or(steps.slowest()).unwrap_or(0);
         let mut record = self.records.swap_remove(fastest);
         record.report.steps = Some(steps);
-        record
+        Finished {
+            record,
+            failure: self.failure,
+        }
     }
 }

@@ -56,6 +56,7 @@ mod subcommands;
 mod summary;
 mod sweep;
 mod turns;
+mod usage;
 mod verdict;
 mod wire;
 
@@ -69,6 +70,7 @@ use clap::Parser;
 pub use crate::deliveries::Deliveries;
 
 use crate::bench::Bench;
+use crate::campaign::Finished;
 use crate::command_line::CommandLine;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -103,7 +105,11 @@ where
     }
     let invocation = match Invocation::try_parse_from(&arguments) {
         Ok(invocation) => invocation,
-        Err(error) => error.exit(),
+        Err(answer) if !answer.use_stderr() => answer.exit(),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{}", usage::one_line(&error, "loadgen"));
+            return ExitCode::from(2);
+        }
     };
     let command = arguments
         .iter()
@@ -173,9 +179,10 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error
         ),
         warm: None,
     };
-    let record = campaign::carry_out(&plan, &demand.runs, &mut bench);
+    let finished = campaign::carry_out(&plan, &demand.runs, &mut bench);
     bench.monitor.finish();
-    if (record.is_err() || bench.monitor.server_ended())
+    let has_failed = finished.as_ref().map_or(true, |it| it.failure.is_some());
+    if (has_failed || bench.monitor.server_ended())
         && let Some(server) = &spawned
     {
         server
@@ -183,9 +190,9 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error
             .iter()
             .for_each(|line| eprintln!("server: {line}"));
     }
-    let record = record?;
+    let Finished { record, failure } = finished?;
     output.write(&record)?;
-    Ok(status(&record.report))
+    failure.map_or_else(|| Ok(status(&record.report)), Err)
 }
 
 fn status(report: &Report) -> ExitCode {

@@ -4,11 +4,12 @@
 
 mod support;
 
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Action, Faults, RelayServer, measure};
+use support::{Action, Faults, RelayServer, loadgen, measure};
 
 const SHORT: &str = "--clients 5 --duration 300ms --warmup 50ms";
 
@@ -209,4 +210,42 @@ fn clients_that_a_run_has_lost_are_replaced_for_the_next() {
     assert_eq!(steps[1]["held"], json!(true));
     assert_eq!(report["delivered"], json!(240));
     assert_eq!(server.connections(), 6);
+}
+
+/// The first step sends 30 messages. Then everybody is let go of, and nobody is taken in again.
+#[test]
+fn what_was_measured_before_a_step_failed_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    for campaign in [
+        "--sweep 100,200,300",
+        "--rate 100 --repeat 3",
+        "--rate 100 --find-max",
+    ] {
+        let server = RelayServer::start(Faults {
+            action: Box::new(|delivery| match delivery.message {
+                0..30 => Action::Deliver,
+                _ => Action::Evict("closing: enough"),
+            }),
+            refuses_after: Some(5),
+            ..Faults::default()
+        });
+        let out = folder.path().join(campaign.replace(' ', "_"));
+        let flags = format!(
+            "--clients 5 --duration 300ms --warmup 0s --drain-timeout 100ms --out {} {campaign}",
+            out.display()
+        );
+        let output = loadgen(server.addr, &flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            stderr.lines().last().unwrap().starts_with("error: "),
+            "{stderr}"
+        );
+        assert!(stderr.contains("ended early: "), "{stderr}");
+        let kept: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+        let steps = kept["steps"]["steps"].as_array().unwrap();
+        assert!((1..3).contains(&steps.len()), "{kept:#}");
+        assert!(kept["steps"]["ended_by"].is_string());
+        assert_eq!(steps[0]["held"], json!(true), "{kept:#}");
+    }
 }

@@ -28,8 +28,95 @@ fn an_impossible_demand_is_wrong_usage() {
     assert!(refusal("--clients 1", 2).contains("give at least 2"));
     assert!(refusal("--size 10", 2).contains("--size 56"));
     assert!(refusal("--rate 1000000", 2).contains("--force"));
-    let unknown_flag = run("--frobnicate");
-    assert_eq!(unknown_flag.status.code(), Some(2));
+}
+
+#[test]
+fn what_cannot_be_read_is_wrong_usage_and_says_how_to_write_it() {
+    for (flags, remedy) in [
+        ("--frobnicate", "see 'loadgen --help'"),
+        ("--client 7", "'--clients'"),
+        ("--clients many", "--clients"),
+        ("--threads 0", "between 1 and"),
+        ("--rate x", "--rate"),
+        ("--rate 5 --rate-per-client 5", "cannot be used with"),
+        ("--rate 0", "give a number above 0"),
+        ("--arrival sometimes", "fixed, poisson"),
+        ("--senders none", "'all'"),
+        ("--clients 5 --senders 6", "between 1 and"),
+        ("--size 64..", "64..1024"),
+        ("--duration 49h", "such as 10s"),
+        ("--duration 5d", "use ms, s, m or h"),
+        ("--connect-rate=-1", "--connect-rate"),
+        ("--source-ip nowhere", "--source-ip"),
+        ("--slo delivery.p99", "delivery.p99<100ms"),
+        ("--slo delivery.p98<1ms", "p98"),
+        ("--sweep 5..1", "lower rate first"),
+        ("--sweep 5 --repeat 2", "cannot be used with"),
+        ("--repeat 0", "1..=1000"),
+        ("--find-max --repeat 2", "cannot be used with"),
+        ("--slow-clients 10", "10:2000"),
+        ("--churn often", "50/s"),
+        ("--reconnect-herd-at 5s:0", "5s:500"),
+        ("--protocol smtp", "possible values"),
+        ("--protocol redis --threads 2", "loadgen merge"),
+        ("--protocol nats --spawn-server", "start your broker"),
+        ("--clients 7 show x", "cannot be used with"),
+        ("merge x", "--out"),
+        ("completions csh", "bash"),
+    ] {
+        let output = run(flags);
+        assert_eq!(output.status.code(), Some(2), "{flags}: {output:?}");
+        let line = only_line(&output);
+        assert!(line.contains(remedy), "{flags}: {line}");
+    }
+}
+
+#[test]
+fn folders_that_hold_no_run_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().display();
+    for task in [
+        format!("show {empty}"),
+        format!("compare {empty} {empty}"),
+        format!("merge {empty} --out {empty}/sum"),
+        format!("show {empty}/nowhere"),
+    ] {
+        let output = run(&task);
+        assert_eq!(output.status.code(), Some(1), "{task}: {output:?}");
+        let line = only_line(&output);
+        assert!(line.contains("that `loadgen --out` has written"), "{line}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused_before_the_run() {
+    let line = refusal("--addr 127.0.0.1:1 --out /proc/nowhere", 1);
+    assert!(line.contains("cannot write /proc/nowhere"), "{line}");
+    assert!(line.contains("choose a place"), "{line}");
+}
+
+#[test]
+fn more_clients_than_the_host_has_descriptors_are_refused() {
+    let mut command = Command::new("sh");
+    let loadgen = env!("CARGO_BIN_EXE_loadgen");
+    let limited =
+        format!("ulimit -n 200 && exec {loadgen} --addr 127.0.0.1:1 --clients 2000 --rate 1");
+    let output = command.args(["-c", &limited]).output().unwrap();
+    // Who may raise the limit gets as far as the address, where nobody listens.
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let line = only_line(&output);
+    let remedies = ["`ulimit -n 2064`", "start the server there"];
+    assert!(
+        remedies.iter().any(|remedy| line.contains(remedy)),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_server_that_cannot_be_started_is_quoted() {
+    let line = refusal("--spawn-server --server-arg=--frobnicate --clients 2", 1);
+    assert!(line.contains("the spawned server did not start"), "{line}");
+    assert!(line.contains("--frobnicate"), "{line}");
 }
 
 #[test]

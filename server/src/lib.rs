@@ -19,6 +19,7 @@ mod server;
 mod service_manager;
 mod signals;
 mod subcommands;
+mod usage;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -84,7 +85,11 @@ fn act(arguments: Vec<OsString>, configuration: Configuration) -> ExitCode {
 /// There is no configuration to run with.
 fn refuse(error: &ConfigurationError) -> ExitCode {
     if let ConfigurationError::Usage(error) = error {
-        let _ = error.print();
+        if error.use_stderr() {
+            eprintln!("{}", usage::one_line(error, "server"));
+        } else {
+            let _ = error.print();
+        }
         return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     }
     eprintln!("error: {error}");

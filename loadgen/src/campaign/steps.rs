@@ -31,6 +31,9 @@ pub(crate) struct Steps {
     /// Of a search: what it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) found: Option<Found>,
+    /// Why there are no more of them, if more were to follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_by: Option<String>,
 }
 
 /// The figures of one run that a table of several has room for.

@@ -36,9 +36,12 @@ impl fmt::Display for Steps {
         for spread in &self.spread {
             writeln!(f, "{spread}")?;
         }
-        match &self.found {
+        if let Some(found) = &self.found {
+            writeln!(f, "{found}")?;
+        }
+        match &self.ended_by {
             None => Ok(()),
-            Some(found) => writeln!(f, "{found}"),
+            Some(error) => writeln!(f, "ended early: {error}"),
         }
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Faults {
     pub(crate) delay: Duration,
     /// The author gets its own messages back.
     pub(crate) echo: bool,
+    /// After so many connections the server accepts no other.
+    pub(crate) refuses_after: Option<usize>,
 }
 
 impl Default for Faults {
@@ -62,6 +64,7 @@ impl Default for Faults {
             action: Box::new(|_| Action::Deliver),
             delay: Duration::ZERO,
             echo: false,
+            refuses_after: None,
         }
     }
 }
@@ -125,7 +128,8 @@ impl RelayServer {
             passages: Arc::clone(&passages),
         };
         let seen = Arc::clone(&peers);
-        thread::spawn(move || accept(&listener, &events, &seen));
+        let accepted = relay.faults.refuses_after.unwrap_or(usize::MAX);
+        thread::spawn(move || accept(listener, accepted, &events, &seen));
         thread::spawn(move || relay.run(&inbox));
         Self {
             addr,
@@ -159,8 +163,14 @@ impl RelayServer {
     }
 }
 
-fn accept(listener: &TcpListener, events: &Sender<Event>, peers: &Mutex<Vec<IpAddr>>) {
-    for (id, stream) in (0..).zip(listener.incoming()) {
+/// Ends by closing the listener.
+fn accept(
+    listener: TcpListener,
+    at_most: usize,
+    events: &Sender<Event>,
+    peers: &Mutex<Vec<IpAddr>>,
+) {
+    for (id, stream) in (0..).zip(listener.incoming().take(at_most)) {
         let (Ok(stream), events) = (stream, events.clone()) else {
             return;
         };
