@@ -173,6 +173,9 @@ fn add_beside(sum: &mut Report, one: &Report) {
         cpu_user_seconds: both(ours.cpu_user_seconds, theirs.cpu_user_seconds),
         cpu_system_seconds: both(ours.cpu_system_seconds, theirs.cpu_system_seconds),
         rss_peak_bytes: both(ours.rss_peak_bytes, theirs.rss_peak_bytes),
+        descriptors: both(ours.descriptors, theirs.descriptors),
+        voluntary_switches: both(ours.voluntary_switches, theirs.voluntary_switches),
+        involuntary_switches: both(ours.involuntary_switches, theirs.involuntary_switches),
     };
     add_loop(
         &mut sum.generator,
@@ -215,6 +218,9 @@ fn one_after_the_other(ours: Consumption, theirs: Consumption, seconds: f64) -> 
         cpu_user_seconds: both(ours.cpu_user_seconds, theirs.cpu_user_seconds),
         cpu_system_seconds: both(ours.cpu_system_seconds, theirs.cpu_system_seconds),
         rss_peak_bytes: ours.rss_peak_bytes.max(theirs.rss_peak_bytes),
+        descriptors: ours.descriptors.max(theirs.descriptors),
+        voluntary_switches: both(ours.voluntary_switches, theirs.voluntary_switches),
+        involuntary_switches: both(ours.involuntary_switches, theirs.involuntary_switches),
     }
 }
 
@@ -226,6 +232,7 @@ fn add_loop(sum: &mut Generator, one: &Generator, delivered: u64) {
         .filter(|_| delivered > 0)
         .map(|seconds| seconds * 1e9 / delivered as f64);
     sum.busy_share = sum.busy_share.max(one.busy_share);
+    sum.threads.extend_from_slice(&one.threads);
     let (ours, theirs) = (sum.turn_ms, one.turn_ms);
     let larger = |ours: Option<f64>, theirs: Option<f64>| match (ours, theirs) {
         (Some(ours), Some(theirs)) => Some(ours.max(theirs)),

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -19,6 +20,10 @@ use crate::progress::Progress;
 use crate::series::{Collector, Series};
 use crate::server_view::{Counted, Reader, ServerView};
 
+/// A server that is ending closes its connections before its process is gone: for so long its end is
+/// waited for when it has let go of everybody.
+const END_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Watches one run.
 #[derive(Debug)]
 pub(crate) struct Monitor {
@@ -27,6 +32,8 @@ pub(crate) struct Monitor {
     server: Option<Process>,
     generator: Option<Process>,
     server_ended: bool,
+    /// When the run ended before its time, if it did.
+    cut_short: Option<Instant>,
     /// At the beginning of the measured time, and at its end.
     readings: [Option<Reading>; 2],
     series: Collector,
@@ -57,6 +64,7 @@ impl Monitor {
             server,
             generator: Process::this(),
             server_ended: false,
+            cut_short: None,
             readings: [None; 2],
             series: Collector::default(),
             crowd: None,
@@ -89,6 +97,7 @@ impl Monitor {
     /// Another run begins.
     pub(crate) fn begin_run(&mut self, crowd: Option<Crowd>) {
         self.readings = [None; 2];
+        self.cut_short = None;
         if let Some(reader) = &mut self.reader {
             reader.begin_run(crowd.is_some());
         }
@@ -116,6 +125,11 @@ impl Monitor {
     /// Takes the progress off the terminal.
     pub(crate) fn finish(&self) {
         self.progress.finish();
+    }
+
+    fn look_for_the_end(&mut self) {
+        let is_gone = |server: &Process| server.usage().is_none();
+        self.server_ended |= self.server.as_ref().is_some_and(is_gone);
     }
 
     fn look(&mut self, status: &Status) {
@@ -154,6 +168,7 @@ impl Watch for Monitor {
                 }
             }
             Phase::Drain => self.readings[1] = self.read(status.now_ns),
+            Phase::Done if self.readings[1].is_none() => self.cut_short = Some(Instant::now()),
             Phase::Connect | Phase::WarmUp | Phase::Mark | Phase::Done => {}
         }
     }
@@ -162,8 +177,7 @@ impl Watch for Monitor {
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        let is_gone = |server: &Process| server.usage().is_none();
-        self.server_ended |= self.server.as_ref().is_some_and(is_gone);
+        self.look_for_the_end();
         if self.server_ended && status.phase == Phase::Connect {
             return Err(Error::ServerEnded);
         }
@@ -173,6 +187,13 @@ impl Watch for Monitor {
     }
 
     fn is_settled(&mut self, traffic: Traffic) -> bool {
+        if let Some(since) = self.cut_short {
+            self.look_for_the_end();
+            let may_end = self.server.is_some() && !self.server_ended;
+            if may_end && since.elapsed() < END_PATIENCE {
+                return false;
+            }
+        }
         let reader = self.reader.as_mut();
         reader.is_none_or(|reader| reader.is_settled(counted(traffic)))
     }

@@ -22,6 +22,19 @@ pub(crate) struct Usage {
     pub(crate) rss_peak_bytes: Option<u64>,
     /// The memory it has resident now.
     pub(crate) rss_bytes: Option<u64>,
+    /// Descriptors it has open now; `None` where it may not be looked at.
+    pub(crate) descriptors: Option<u64>,
+    /// Of all threads that it has now; `None` where it may not be looked at.
+    pub(crate) switches: Option<Switches>,
+}
+
+/// How often threads gave up their processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Switches {
+    /// They had to wait for something.
+    pub(crate) voluntary: u64,
+    /// Their time was up, or somebody more urgent came.
+    pub(crate) involuntary: u64,
 }
 
 /// What a process used over a stretch of time.
@@ -34,6 +47,15 @@ pub(crate) struct Consumption {
     pub(crate) cpu_system_seconds: Option<f64>,
     /// The peak since the process started.
     pub(crate) rss_peak_bytes: Option<u64>,
+    /// Descriptors that were open in the end.
+    #[serde(default)]
+    pub(crate) descriptors: Option<u64>,
+    /// Times that a thread gave up its processor because it had to wait for something.
+    #[serde(default)]
+    pub(crate) voluntary_switches: Option<u64>,
+    /// Times that a thread had to give up its processor.
+    #[serde(default)]
+    pub(crate) involuntary_switches: Option<u64>,
 }
 
 /// What became of a thread's time (see "schedstat" in proc(5) and the kernel's sched-stats).
@@ -93,7 +115,42 @@ impl Process {
             system_seconds: stat.system_ticks as f64 / ticks_per_second,
             rss_peak_bytes: bytes_of(&status, "VmHWM:"),
             rss_bytes: bytes_of(&status, "VmRSS:"),
+            descriptors: self.descriptors(),
+            switches: self.switches(),
         })
+    }
+
+    /// The size of /proc/PID/fd is their number since Linux 6.2; before it was 0, and they are counted.
+    fn descriptors(&self) -> Option<u64> {
+        let path = format!("/proc/{}/fd", self.pid);
+        match fs::metadata(&path).ok()?.len() {
+            0 => Some(fs::read_dir(path).ok()?.count() as u64),
+            count => Some(count),
+        }
+    }
+
+    /// The kernel counts them by the thread. One that has ended takes its count along.
+    fn switches(&self) -> Option<Switches> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).ok()?;
+        let mut switches = Switches::default();
+        for thread in threads.flatten() {
+            // A thread that has just ended has no status any more.
+            let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            let count = |field| number_of(&status, field).unwrap_or(0);
+            switches.voluntary += count("voluntary_ctxt_switches:");
+            switches.involuntary += count("nonvoluntary_ctxt_switches:");
+        }
+        Some(switches)
+    }
+}
+
+impl Switches {
+    /// How many there were since `before`; none if threads have ended and taken more along.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            voluntary: self.voluntary.saturating_sub(before.voluntary),
+            involuntary: self.involuntary.saturating_sub(before.involuntary),
+        }
     }
 }
 
@@ -101,12 +158,15 @@ impl Consumption {
     /// What was used between two readings that lie `seconds` apart.
     pub(crate) fn between(before: Option<Usage>, after: Option<Usage>, seconds: f64) -> Self {
         let rss_peak_bytes = after.or(before).and_then(|usage| usage.rss_peak_bytes);
+        let descriptors = after.and_then(|usage| usage.descriptors);
         let (Some(before), Some(after)) = (before, after) else {
             return Self {
                 rss_peak_bytes,
+                descriptors,
                 ..Self::default()
             };
         };
+        let switches = || Some(after.switches?.since(before.switches?));
         let user = after.user_seconds - before.user_seconds;
         let system = after.system_seconds - before.system_seconds;
         Self {
@@ -115,6 +175,9 @@ impl Consumption {
             cpu_user_seconds: Some(user),
             cpu_system_seconds: Some(system),
             rss_peak_bytes,
+            descriptors,
+            voluntary_switches: switches().map(|switches| switches.voluntary),
+            involuntary_switches: switches().map(|switches| switches.involuntary),
         }
     }
 }
@@ -147,9 +210,22 @@ impl Stat {
 
 /// The memory that a line of /proc/PID/status tells, in bytes.
 fn bytes_of(status: &str, field: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let kibibytes: u64 = value_of(status, field)?
+        .strip_suffix("kB")?
+        .trim()
+        .parse()
+        .ok()?;
     Some(kibibytes * 1024)
+}
+
+/// The number that a line of /proc/PID/status tells.
+fn number_of(status: &str, field: &str) -> Option<u64> {
+    value_of(status, field)?.parse().ok()
+}
+
+fn value_of<'a>(status: &'a str, field: &str) -> Option<&'a str> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(line.trim())
 }
 
 #[cfg(test)]
@@ -211,16 +287,38 @@ mod tests {
     }
 
     #[test]
+    fn descriptors_are_counted_as_they_come_and_go() {
+        let this = Process::this().unwrap();
+        let before = this.usage().unwrap();
+        // Other tests of this process open files, too: more of them than there are tests are ours.
+        let files: Vec<_> = (0..500)
+            .map(|_| fs::File::open("/dev/null").unwrap())
+            .collect();
+        let after = this.usage().unwrap();
+        assert!(after.descriptors.unwrap() >= before.descriptors.unwrap() + 300);
+        drop(files);
+        assert!(after.switches.unwrap().voluntary > 0);
+    }
+
+    #[test]
     fn what_is_unknown_stays_unknown() {
-        let usage = |user_seconds| Usage {
+        let usage = |user_seconds, switches: u64| Usage {
             user_seconds,
             system_seconds: 1.0,
             rss_peak_bytes: Some(5),
             rss_bytes: Some(4),
+            descriptors: Some(9),
+            switches: Some(Switches {
+                voluntary: 10 * switches,
+                involuntary: switches,
+            }),
         };
-        let known = Consumption::between(Some(usage(1.0)), Some(usage(3.0)), 4.0);
+        let known = Consumption::between(Some(usage(1.0, 2)), Some(usage(3.0, 5)), 4.0);
         assert_eq!(known.cpu_cores, Some(0.5));
-        let ended = Consumption::between(Some(usage(1.0)), None, 4.0);
+        assert_eq!(known.voluntary_switches, Some(30));
+        assert_eq!(known.involuntary_switches, Some(3));
+        let ended = Consumption::between(Some(usage(1.0, 2)), None, 4.0);
         assert_eq!((ended.cpu_seconds, ended.rss_peak_bytes), (None, Some(5)));
+        assert_eq!((ended.descriptors, ended.voluntary_switches), (None, None));
     }
 }

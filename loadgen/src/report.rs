@@ -221,6 +221,7 @@ impl Report {
             audit,
             corrupt: observation.corrupt,
             foreign: observation.foreign,
+            clients: plan.clients.into(),
             departed: departures.count(),
             departures_in_words: &departures_in_words,
             completed: outcome.times.completed,

@@ -38,8 +38,22 @@ pub(crate) struct Second {
     pub(crate) turn_max_ms: Option<f64>,
     pub(crate) server_cpu_cores: Option<f64>,
     pub(crate) server_rss_bytes: Option<u64>,
+    /// Descriptors open at its end.
+    #[serde(default)]
+    pub(crate) server_descriptors: Option<u64>,
+    /// Times that a thread gave up its processor, by itself and because it had to.
+    #[serde(default)]
+    pub(crate) server_voluntary_switches: Option<u64>,
+    #[serde(default)]
+    pub(crate) server_involuntary_switches: Option<u64>,
     pub(crate) generator_cpu_cores: Option<f64>,
     pub(crate) generator_rss_bytes: Option<u64>,
+    #[serde(default)]
+    pub(crate) generator_descriptors: Option<u64>,
+    #[serde(default)]
+    pub(crate) generator_voluntary_switches: Option<u64>,
+    #[serde(default)]
+    pub(crate) generator_involuntary_switches: Option<u64>,
 }
 
 /// The delivery latencies of one second, packed.
@@ -133,7 +147,8 @@ impl State {
         let seconds = (to_ns - from_ns) as f64 / 1e9;
         let delivery = difference(&after.delivery, &before.delivery);
         let latency = Percentiles::of(&delivery);
-        let cpu_cores = |before, after| Consumption::between(before, after, seconds).cpu_cores;
+        let server = Consumption::between(before.server, after.server, seconds);
+        let generator = Consumption::between(before.generator, after.generator, seconds);
         self.series.seconds.push(Second {
             from_seconds: from_ns as f64 / 1e9,
             to_seconds: to_ns as f64 / 1e9,
@@ -146,10 +161,16 @@ impl State {
             max_ms: latency.max,
             owed: after.owed,
             turn_max_ms: Percentiles::of(&difference(&after.turns, &before.turns)).max,
-            server_cpu_cores: cpu_cores(before.server, after.server),
+            server_cpu_cores: server.cpu_cores,
             server_rss_bytes: after.server.and_then(|usage| usage.rss_bytes),
-            generator_cpu_cores: cpu_cores(before.generator, after.generator),
+            server_descriptors: server.descriptors,
+            server_voluntary_switches: server.voluntary_switches,
+            server_involuntary_switches: server.involuntary_switches,
+            generator_cpu_cores: generator.cpu_cores,
             generator_rss_bytes: after.generator.and_then(|usage| usage.rss_bytes),
+            generator_descriptors: generator.descriptors,
+            generator_voluntary_switches: generator.voluntary_switches,
+            generator_involuntary_switches: generator.involuntary_switches,
         });
         self.series.intervals.push(Interval {
             began: Duration::from_nanos(from_ns),

@@ -112,10 +112,64 @@ fn completions(program: &str, shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
+/// One page: the program's own, with a section for each subcommand.
 fn manual(program: &str) -> String {
+    let mut command = Invocation::command().name(program.to_owned());
+    command.build();
+    let mut page = page_of(&command, clap_mangen::Man::render);
+    for task in command
+        .get_subcommands()
+        .filter(|task| task.get_name() != "help")
+    {
+        let name = format!("{program} {}", task.get_name());
+        page.push_str(&format!(".SH \"{}\"\n", name.to_uppercase()));
+        // Its own sections are parts of this one.
+        page.push_str(&page_of(task, render_task).replace(".SH ", ".SS "));
+    }
+    page.push_str(FURTHER_SECTIONS);
+    page
+}
+
+const FURTHER_SECTIONS: &str = "\
+.SH \"EXIT STATUS\"
+.TP
+0
+The measurement is valid, and every \\-\\-slo held.
+.TP
+1
+It could not be made, or a step of several could not. One line on standard error says why.
+.TP
+2
+Wrong usage.
+.TP
+3
+It was made and is INVALID: the reasons are in the summary and in run.json.
+.TP
+4
+It is valid and breaks a condition of \\-\\-slo.
+.SH FILES
+.TP
+\\-\\-out DIR
+run.json, report.html, report.md, summary.txt, latency.hgrm, latency.hlog, timeseries.csv and the plots as SVG.
+results/schema.md of the source describes run.json.
+.SH ENVIRONMENT
+.TP
+NO_COLOR
+If set, progress has no colours.
+";
+
+fn render_task(task: &clap_mangen::Man, page: &mut dyn Write) -> io::Result<()> {
+    task.render_synopsis_section(page)?;
+    task.render_description_section(page)?;
+    task.render_options_section(page)
+}
+
+fn page_of(
+    command: &clap::Command,
+    render: impl FnOnce(&clap_mangen::Man, &mut dyn Write) -> io::Result<()>,
+) -> String {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Invocation::command().name(program.to_owned()))
-        .render(&mut page)
+    render(&clap_mangen::Man::new(command.clone()), &mut page)
         .expect("memory takes all that is written");
     String::from_utf8_lossy(&page).into_owned()
 }
@@ -137,6 +191,32 @@ mod tests {
         assert!(matches!(show.task, Some(Task::Show { .. })));
         assert!(Invocation::try_parse_from(["loadgen", "--clients", "7", "show", "x"]).is_err());
         assert!(Invocation::try_parse_from(["loadgen", "merge", "--out", "x"]).is_err());
+    }
+
+    /// Every flag and argument of every subcommand, as roff writes it.
+    #[test]
+    fn the_manual_is_one_page_with_all_flags_of_all_subcommands() {
+        let page = manual("loadgen");
+        let command = Invocation::command();
+        assert_eq!(page.matches(".TH ").count(), 1);
+        for section in [
+            "EXIT STATUS",
+            "LOADGEN COMPARE",
+            "LOADGEN MERGE",
+            "LOADGEN SHOW",
+        ] {
+            assert!(page.contains(&format!(".SH \"{section}\"")), "{section}");
+        }
+        let arguments = command
+            .get_subcommands()
+            .flat_map(clap::Command::get_arguments);
+        for argument in arguments.chain(command.get_arguments()) {
+            let written = match argument.get_long() {
+                Some(long) => format!("\\-\\-{}", long.replace('-', "\\-")),
+                None => argument.get_id().to_string().to_uppercase(),
+            };
+            assert!(page.contains(&written), "{written}");
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) audit: Audit,
     pub(crate) corrupt: u64,
     pub(crate) foreign: u64,
+    pub(crate) clients: u64,
     pub(crate) departed: u64,
     pub(crate) departures_in_words: &'a str,
     /// Whether the measured time was gone through to its end.
@@ -69,7 +70,13 @@ pub(crate) enum Problem {
     CutShort,
     /// The server's process ended, or another one took its place.
     ServerEnded,
-    /// Clients were disconnected.
+    /// Every client was disconnected, which a server that ends or is restarted comes to.
+    EveryClientLost {
+        count: u64,
+        clients: u64,
+        how: String,
+    },
+    /// Some clients were disconnected.
     ClientsLost {
         count: u64,
         how: String,
@@ -146,9 +153,17 @@ pub(crate) fn problems(evidence: &Evidence<'_>) -> Vec<Problem> {
 
 /// What ended before its time.
 fn problems_of_the_run(evidence: &Evidence<'_>) -> [(bool, Problem); 3] {
-    let clients_lost = Problem::ClientsLost {
-        count: evidence.departed,
-        how: evidence.departures_in_words.to_owned(),
+    let (count, how) = (evidence.departed, evidence.departures_in_words.to_owned());
+    // A run ends when the last but one has gone, whether or not that one would have followed.
+    let clients = evidence.clients;
+    let clients_lost = if count >= clients || (clients > 2 && count + 1 == clients) {
+        Problem::EveryClientLost {
+            count,
+            clients,
+            how,
+        }
+    } else {
+        Problem::ClientsLost { count, how }
     };
     [
         (!evidence.completed, Problem::CutShort),
@@ -335,6 +350,7 @@ mod tests {
             },
             corrupt: 0,
             foreign: 0,
+            clients: 10,
             departed: 0,
             departures_in_words: "",
             completed: true,
@@ -477,6 +493,12 @@ mod tests {
         assert_eq!(
             only_problem(&evidence).to_string(),
             "1 client was disconnected: 1 closed by the server, 1 x \"closing: slow\""
+        );
+        evidence.departed = 9;
+        evidence.departures_in_words = "9 closed by the server";
+        assert_eq!(
+            only_problem(&evidence).to_string(),
+            "9 of 10 clients were disconnected, so the server ended, was restarted, or let go of everybody: 9 closed by the server"
         );
     }
 }

@@ -48,7 +48,7 @@ fn what_cannot_be_read_is_wrong_usage_and_says_how_to_write_it() {
         ("--duration 5d", "use ms, s, m or h"),
         ("--connect-rate=-1", "--connect-rate"),
         ("--source-ip nowhere", "--source-ip"),
-        ("--slo delivery.p99", "delivery.p99<100ms"),
+        ("--slo delivery.p99", "expected one of < <="),
         ("--slo delivery.p98<1ms", "p98"),
         ("--sweep 5..1", "lower rate first"),
         ("--sweep 5 --repeat 2", "cannot be used with"),

@@ -198,3 +198,19 @@ fn one_dropped_in_a_thousand_is_exactly_that() {
         json!({"lost": 4, "lost_while_connected": 4})
     );
 }
+
+#[test]
+fn a_server_that_lets_go_of_everybody_is_told_from_one_that_loses_clients() {
+    let server = faulty(|delivery| match delivery.message {
+        50.. => Action::Evict("closing: shutting down"),
+        _ => Action::Deliver,
+    });
+    let (code, report) = measure(&server, ALL_SEND);
+    assert_eq!(code, 3);
+    let problems = problems_of(&report);
+    assert!(
+        problems.contains(" of 12 clients were disconnected, so the server ended"),
+        "{problems}"
+    );
+    assert!(problems.contains("shutting down"), "{problems}");
+}

@@ -113,6 +113,8 @@ fn the_page_shows_the_figures_of_the_json_and_all_plots() {
         "owed",
         "cpu",
         "memory",
+        "descriptors",
+        "switches",
         "turns",
     ];
     for plot in plots {

@@ -62,6 +62,44 @@ fn an_interrupt_ends_the_server_too() {
 }
 
 #[test]
+fn a_server_that_ends_in_the_middle_makes_the_run_invalid_and_says_so() {
+    let mut child = loadgen("--clients 20 --rate 50 --duration 1h --warmup 0s --threads 2")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("measure")));
+    let server = only_child_of(child.id());
+    let pid: i32 = server
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    // What it says is read to the end, so that it need not wait.
+    let said: Vec<_> = lines.map(Result::unwrap).collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problems: Vec<_> = report["problems"].as_array().unwrap().iter().collect();
+    let says = |text: &str| {
+        problems
+            .iter()
+            .any(|one| one.as_str().unwrap().starts_with(text))
+    };
+    assert!(says("the server ended or was restarted"), "{problems:?}");
+    let everybody = " of 20 clients were disconnected, so the server ended";
+    assert!(
+        report["problems"].to_string().contains(everybody),
+        "{problems:?}"
+    );
+    assert!(says("cut short"), "{problems:?}");
+}
+
+#[test]
 fn a_server_does_not_outlive_a_load_generator_that_was_killed() {
     let mut child = loadgen("--clients 20 --rate 50 --duration 1h --warmup 0s")
         .stdout(Stdio::null())

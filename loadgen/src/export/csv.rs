@@ -7,7 +7,10 @@ use crate::series::Second;
 
 const HEADER: &str = "from_seconds,to_seconds,drain,messages,deliveries,deliveries_per_second,\
     p50_ms,p99_ms,max_ms,owed,turn_max_ms,\
-    server_cpu_cores,server_rss_bytes,generator_cpu_cores,generator_rss_bytes\n";
+    server_cpu_cores,server_rss_bytes,server_descriptors,\
+    server_voluntary_switches,server_involuntary_switches,\
+    generator_cpu_cores,generator_rss_bytes,generator_descriptors,\
+    generator_voluntary_switches,generator_involuntary_switches\n";
 
 /// The whole table.
 pub(super) fn render(series: &[Second]) -> String {
@@ -26,9 +29,15 @@ pub(super) fn render(series: &[Second]) -> String {
             second.owed.to_string(),
             decimal(second.turn_max_ms),
             decimal(second.server_cpu_cores),
-            bytes(second.server_rss_bytes),
+            whole(second.server_rss_bytes),
+            whole(second.server_descriptors),
+            whole(second.server_voluntary_switches),
+            whole(second.server_involuntary_switches),
             decimal(second.generator_cpu_cores),
-            bytes(second.generator_rss_bytes),
+            whole(second.generator_rss_bytes),
+            whole(second.generator_descriptors),
+            whole(second.generator_voluntary_switches),
+            whole(second.generator_involuntary_switches),
         ];
         writeln!(text, "{}", fields.join(",")).expect("a string takes all that is written");
     }
@@ -39,7 +48,7 @@ fn decimal(value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| format!("{value:.4}"))
 }
 
-fn bytes(value: Option<u64>) -> String {
+fn whole(value: Option<u64>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
@@ -51,6 +60,7 @@ mod tests {
     fn every_line_has_a_field_for_each_column_of_the_json() {
         let second = Second {
             deliveries: 7,
+            generator_involuntary_switches: Some(31),
             p50_ms: Some(1.5),
             ..Second::default()
         };
@@ -63,6 +73,7 @@ mod tests {
         assert_eq!(lines[1].len(), lines[0].len());
         let column = |name| lines[1][lines[0].iter().position(|one| *one == name).unwrap()];
         assert_eq!(column("deliveries"), "7");
+        assert_eq!(column("generator_involuntary_switches"), "31");
         assert_eq!(column("p50_ms"), "1.5000");
         assert_eq!(column("server_rss_bytes"), "");
     }

@@ -79,7 +79,7 @@ fn write_interval(
     written.map_err(|error| io::Error::other(format!("{error:?}")))
 }
 
-/// Reads what [`write`] has written: the sums by tag, and the intervals of the deliveries. Tags of
+/// Reads what [`write()`] has written: the sums by tag, and the intervals of the deliveries. Tags of
 /// others are stepped over.
 ///
 /// # Errors

@@ -165,7 +165,7 @@ mod tests {
         let addresses = page.replace("http://www.w3.org/2000/svg", "");
         assert!(!addresses.contains("://") && !addresses.contains("url("));
         assert!(page.contains("INVALID") && page.contains("script&#62;"));
-        assert_eq!(page.matches("<svg").count(), 8);
+        assert_eq!(page.matches("<svg").count(), 10);
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn curves(record: &Record) -> [Plot; 2] {
     ]
 }
 
-fn by_second(record: &Record, series: &[&Second]) -> [Plot; 6] {
+fn by_second(record: &Record, series: &[&Second]) -> [Plot; 8] {
     let requested = record.report.deliveries_per_second_requested;
     let measured_seconds = record.report.duration_seconds;
     let delivered = line("delivered", series, |one| Some(one.deliveries_per_second));
@@ -150,6 +150,38 @@ fn by_second(record: &Record, series: &[&Second]) -> [Plot; 6] {
                 vec![
                     line("server", series, |one| mib(one.server_rss_bytes)),
                     line("generator", series, |one| mib(one.generator_rss_bytes)),
+                ],
+            ),
+        },
+        Plot {
+            name: "descriptors",
+            caption: "Open descriptors",
+            chart: amount_chart(
+                "descriptors",
+                vec![
+                    line("server", series, |one| number(one.server_descriptors)),
+                    line("generator", series, |one| number(one.generator_descriptors)),
+                ],
+            ),
+        },
+        Plot {
+            name: "switches",
+            caption: "Context switches a second, and those that were not of the program\u{2019}s own will",
+            chart: amount_chart(
+                "switches/s",
+                vec![
+                    line("server", series, |one| {
+                        per_second(one, one.server_voluntary_switches)
+                    }),
+                    line("server, forced", series, |one| {
+                        per_second(one, one.server_involuntary_switches)
+                    }),
+                    line("generator", series, |one| {
+                        per_second(one, one.generator_voluntary_switches)
+                    }),
+                    line("generator, forced", series, |one| {
+                        per_second(one, one.generator_involuntary_switches)
+                    }),
                 ],
             ),
         },
@@ -257,4 +289,12 @@ fn owed(second: &Second) -> Option<f64> {
 
 fn mib(bytes: Option<u64>) -> Option<f64> {
     bytes.map(|bytes| bytes as f64 / MIB)
+}
+
+fn number(count: Option<u64>) -> Option<f64> {
+    count.map(|count| count as f64)
+}
+
+fn per_second(second: &Second, count: Option<u64>) -> Option<f64> {
+    Some(number(count)? / (second.to_seconds - second.from_seconds))
 }

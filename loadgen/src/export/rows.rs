@@ -150,6 +150,7 @@ pub(super) fn consumption(report: &Report) -> Vec<Row> {
 
 fn consumption_row(program: &str, used: &Consumption) -> Row {
     let seconds = |seconds: Option<f64>| seconds.map_or("-".into(), |one| format!("{one:.2}"));
+    let number = |count: Option<u64>| count.map_or("-".into(), grouped);
     let field = |name: &str| format!("{program}.{name}");
     row(
         program,
@@ -161,6 +162,15 @@ fn consumption_row(program: &str, used: &Consumption) -> Row {
                 seconds(used.cpu_system_seconds),
             ),
             cell(&field("rss_peak_bytes"), mebibytes(used.rss_peak_bytes)),
+            cell(&field("descriptors"), number(used.descriptors)),
+            cell(
+                &field("voluntary_switches"),
+                number(used.voluntary_switches),
+            ),
+            cell(
+                &field("involuntary_switches"),
+                number(used.involuntary_switches),
+            ),
         ],
     )
 }

@@ -14,6 +14,16 @@ impl fmt::Display for Problem {
                 "cut short: fewer than two clients were left before the measurement was over"
             ),
             Self::ServerEnded => write!(f, "the server ended or was restarted during the run"),
+            Self::EveryClientLost {
+                count,
+                clients,
+                how,
+            } => write!(
+                f,
+                "{} of {} were disconnected, so the server ended, was restarted, or let go of everybody: {how}",
+                grouped(*count),
+                counted(*clients, "client")
+            ),
             Self::ClientsLost { count, how } => {
                 write!(f, "{} disconnected: {how}", were(*count, "client"))
             }

@@ -129,7 +129,7 @@ impl RelayServer {
         };
         let seen = Arc::clone(&peers);
         let accepted = relay.faults.refuses_after.unwrap_or(usize::MAX);
-        thread::spawn(move || accept(listener, accepted, &events, &seen));
+        thread::spawn(move || accept(&listener, accepted, &events, &seen));
         thread::spawn(move || relay.run(&inbox));
         Self {
             addr,
@@ -163,9 +163,9 @@ impl RelayServer {
     }
 }
 
-/// Ends by closing the listener.
+/// Ends after so many connections.
 fn accept(
-    listener: TcpListener,
+    listener: &TcpListener,
     at_most: usize,
     events: &Sender<Event>,
     peers: &Mutex<Vec<IpAddr>>,
