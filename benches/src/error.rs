@@ -63,6 +63,12 @@ pub enum Error {
         /// What was wrong.
         fault: String,
     },
+    /// A server with idle clients could not be watched.
+    #[error("the server with idle clients: {fault}")]
+    Idle {
+        /// What was wrong.
+        fault: String,
+    },
     /// A result could not be written.
     #[error("cannot write {path}: {error}")]
     Write {
@@ -83,7 +89,7 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: the system would not do `what`.
-    pub(crate) fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
+    pub fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::System {
             what,
             error: error.into(),

@@ -47,7 +47,10 @@ impl Host {
 }
 
 /// Makes sure that this process can have `sockets` sockets open at once.
-pub(crate) fn raise_descriptors(sockets: u32) -> Result<(), Error> {
+///
+/// # Errors
+/// When the limit may not be raised as far as that; says how far it may.
+pub fn raise_descriptors(sockets: u32) -> Result<(), Error> {
     let needed = u64::from(sockets) + DESCRIPTORS_OTHER;
     let limit = getrlimit(Resource::Nofile);
     let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);

@@ -22,7 +22,7 @@ mod table;
 pub use doubt::Doubt;
 pub use error::Error;
 pub use floor::{Floor, Measurement, Pass, Plan, Repeat};
-pub use host::Host;
+pub use host::{Host, raise_descriptors};
 pub use output::Output;
 pub use spread::Spread;
 pub use table::Table;

@@ -36,3 +36,27 @@ fn what_the_server_refuses_is_one_line() {
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("--duration"), "{text}");
 }
+
+#[test]
+fn idle_clients_have_all_joined_before_they_are_watched() {
+    let flags = "--drivers epoll --scenarios idle --idle-clients 20 --idle-duration 100ms --repeats 1 --json -";
+    let output = Command::new(env!("CARGO_BIN_EXE_drivers"))
+        .args(flags.split_whitespace())
+        .output()
+        .unwrap();
+    // 3: what they cost is not asked here.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let idle = &result["runs"][0]["idle"];
+    assert_eq!(idle["clients"], json!(20));
+    assert!(idle["rss_bytes"].as_u64().unwrap() > 0, "{idle}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    for bound in [
+        "RSS with idle clients",
+        "memory per idle client",
+        "CPU while idle",
+        "wake-ups of serving threads while idle",
+    ] {
+        assert!(text.contains(bound), "{text}");
+    }
+}

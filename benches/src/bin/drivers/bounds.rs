@@ -31,7 +31,7 @@ pub(crate) struct Judged {
 }
 
 /// Every bound there is.
-pub(crate) const ALL: [Bound; 12] = [
+pub(crate) const ALL: [Bound; 18] = [
     Bound::of(Scenario::Cpu, Figure::CpuUsPerDelivery, 0.90).by(Driver::Epoll),
     Bound::of(Scenario::Cpu, Figure::CpuByFloor, 1.00),
     Bound {
@@ -43,10 +43,16 @@ pub(crate) const ALL: [Bound; 12] = [
     Bound::of(Scenario::P99, Figure::P99ByFloor, 1.5),
     Bound::of(Scenario::P99, Figure::CompletionByFloor, 1.5),
     Bound::of(Scenario::P99, Figure::RssMib, 24.0),
+    Bound::of(Scenario::Flood, Figure::Problems, 0.0),
     Bound::of(Scenario::Flood, Figure::P99ByFloor, 4.0),
     Bound::of(Scenario::Large, Figure::P99ByP99OfSmall, 1.3),
     Bound::of(Scenario::Low, Figure::P99ByAllowance, 1.0),
+    Bound::of(Scenario::Many, Figure::Problems, 0.0),
     Bound::of(Scenario::Join, Figure::ConnectSeconds, 5.0),
+    Bound::of(Scenario::Idle, Figure::IdleRssMib, 16.0),
+    Bound::of(Scenario::Idle, Figure::IdleKibPerClient, 1.5),
+    Bound::of(Scenario::Idle, Figure::IdleCpuTicks, 0.0),
+    Bound::of(Scenario::Idle, Figure::IdleWakeups, 0.0),
 ];
 
 impl Bound {
@@ -95,7 +101,8 @@ impl Bound {
             return Some(value);
         };
         let other = runs.iter().find(|other| {
-            (other.repeat, other.scenario, other.driver) == (run.repeat, run.scenario, by)
+            (other.repeat, other.scenario, other.driver, other.setting)
+                == (run.repeat, run.scenario, by, run.setting)
         })?;
         Some(value / self.figure.of(other)?)
     }
@@ -110,11 +117,13 @@ impl Bound {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::run::{Consumption, FloorFigures, Latencies, Percentiles, Report};
+    use crate::run::{Consumption, FloorFigures, Latencies, Loaded, Measured, Percentiles, Report};
+    use crate::scenario::Setting;
 
-    fn run(repeat: u32, driver: Driver, cpu_seconds: f64) -> Run {
+    /// A run of 1,000,000 deliveries for which the server took `cpu_seconds`.
+    pub(crate) fn run(repeat: u32, driver: Driver, cpu_seconds: f64) -> Run {
         let consumption = Consumption {
             cpu_seconds: Some(cpu_seconds),
             cpu_user_seconds: Some(cpu_seconds / 50.0),
@@ -149,8 +158,11 @@ mod tests {
             repeat,
             scenario: Scenario::Cpu,
             driver,
-            floor,
-            reports: vec![report],
+            setting: Setting::USUAL,
+            measured: Measured::Load(Loaded {
+                floor,
+                reports: vec![report],
+            }),
         }
     }
 
@@ -181,7 +193,9 @@ mod tests {
     #[test]
     fn cpu_per_delivery_is_left_out_where_sends_were_shared() {
         let mut runs = [run(0, Driver::Uring, 8.0), run(1, Driver::Uring, 1.0)];
-        runs[1].reports[0].latency_ms.delivery.p99 = Some(100.0);
+        if let Measured::Load(loaded) = &mut runs[1].measured {
+            loaded.reports[0].latency_ms.delivery.p99 = Some(100.0);
+        }
         assert!(runs[0].doubt().is_none() && runs[1].doubt().is_some());
         assert_eq!(ALL[1].judge(&runs).unwrap().measured.min, 1.0);
         assert!(ALL[1].judge(&runs[1..]).is_none());

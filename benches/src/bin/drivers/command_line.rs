@@ -1,6 +1,7 @@
 //! The command line of the comparison.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -40,6 +41,19 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "N", default_value_t = 15,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) passes: u32,
+
+    /// Clients of the scenario `idle`
+    #[arg(long, value_name = "N", default_value_t = 5000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) idle_clients: u32,
+
+    /// How long idle clients are watched, as in 10s
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) idle_duration: Duration,
+
+    /// Write the medians of `coalesce` and `threads` as Markdown tables to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
 
     /// Write the result as JSON to a file, or to standard output with `-` (the tables then go to
     /// standard error)

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::run::Run;
+use crate::idle::Idle;
+use crate::run::{Loaded, Measured, Run};
 use crate::scenario::Scenario;
 
 /// A number that one run gives.
@@ -42,6 +43,18 @@ pub(crate) enum Figure {
     DeliveriesPerSecond,
     /// Until all clients had joined.
     ConnectSeconds,
+    /// What the load generator found that makes the run invalid.
+    Problems,
+    /// The server's resident memory with clients that are idle.
+    IdleRssMib,
+    /// What each idle client adds to it, in KiB.
+    IdleKibPerClient,
+    /// CPU time that a server of idle clients took, in ticks of the kernel's clock.
+    IdleCpuTicks,
+    /// How often one of its threads that serve clients went to sleep again.
+    IdleWakeups,
+    /// The same of its other threads.
+    IdleWakeupsOfOthers,
 }
 
 impl Figure {
@@ -85,8 +98,17 @@ impl Figure {
                 Self::P99ByFloor,
                 Self::ConnectSeconds,
                 Self::RssMib,
+                Self::Problems,
             ],
             Scenario::Join => &[Self::ConnectSeconds, Self::RssMib],
+            Scenario::Idle => &[
+                Self::IdleRssMib,
+                Self::IdleKibPerClient,
+                Self::IdleCpuTicks,
+                Self::IdleWakeups,
+                Self::IdleWakeupsOfOthers,
+            ],
+            Scenario::Coalesce | Scenario::Threads => &[Self::CpuCores, Self::P50, Self::P99],
         }
     }
 
@@ -109,21 +131,48 @@ impl Figure {
             Self::P99ByAllowance => "p99 / (1.3 F + 0.5 ms)",
             Self::DeliveriesPerSecond => "million deliveries/s",
             Self::ConnectSeconds => "all joined after, s",
+            Self::Problems => "problems that make it invalid",
+            Self::IdleRssMib => "RSS with idle clients, MiB",
+            Self::IdleKibPerClient => "memory per idle client, KiB",
+            Self::IdleCpuTicks => "CPU while idle, ticks",
+            Self::IdleWakeups => "wake-ups of serving threads while idle",
+            Self::IdleWakeupsOfOthers => "wake-ups of other threads while idle",
         }
     }
 
     /// The figure of `run`; `None` where the run does not say.
     pub(crate) fn of(self, run: &Run) -> Option<f64> {
-        let (report, floor) = (run.report(), &run.floor);
+        match &run.measured {
+            Measured::Idle { idle } => self.of_idle(idle),
+            Measured::Load(loaded) => self.of_load(loaded, run.has_coalesced()),
+        }
+    }
+
+    fn of_idle(self, idle: &Idle) -> Option<f64> {
+        match self {
+            Self::IdleRssMib => Some(idle.rss_bytes as f64 / f64::from(1 << 20)),
+            Self::IdleKibPerClient => Some(idle.kib_per_client()),
+            Self::IdleCpuTicks => Some(idle.cpu_ticks as f64),
+            Self::IdleWakeups => Some(idle.wakeups as f64),
+            Self::IdleWakeupsOfOthers => Some(idle.wakeups_of_others as f64),
+            _ => None,
+        }
+    }
+
+    fn of_load(self, loaded: &Loaded, has_coalesced: bool) -> Option<f64> {
+        let (report, floor) = (loaded.report(), &loaded.floor);
         let (delivery, server) = (&report.latency_ms.delivery, &report.server);
         match self {
             Self::Floor => Some(floor.pass_ms),
             Self::FloorCpu => Some(floor.cpu_us_per_send),
             Self::CpuUsPerDelivery => server
                 .cpu_seconds
-                .filter(|_| report.delivered > 0 && !run.has_coalesced())
+                .filter(|_| report.delivered > 0 && !has_coalesced)
                 .map(|seconds| seconds * 1e6 / report.delivered as f64),
-            Self::CpuByFloor => Some(Self::CpuUsPerDelivery.of(run)? / floor.cpu_us_per_send),
+            Self::CpuByFloor => {
+                let ours = Self::CpuUsPerDelivery.of_load(loaded, has_coalesced)?;
+                Some(ours / floor.cpu_us_per_send)
+            }
             Self::UserShare => server
                 .cpu_seconds
                 .filter(|&seconds| seconds > 0.0)
@@ -138,12 +187,19 @@ impl Figure {
             Self::Completion => report.latency_ms.completion.p50,
             Self::CompletionByFloor => Some(report.latency_ms.completion.p50? / floor.pass_ms),
             Self::P99ByP99OfSmall => {
-                let small = run.reports.get(1)?;
+                let small = loaded.reports.get(1)?;
                 Some(delivery.p99? / small.latency_ms.delivery.p99?)
             }
             Self::P99ByAllowance => Some(delivery.p99? / (1.3 * floor.pass_ms + 0.5)),
             Self::DeliveriesPerSecond => Some(report.deliveries_per_second / 1e6),
             Self::ConnectSeconds => Some(report.connect_seconds),
+            Self::Problems if report.valid => Some(0.0),
+            Self::Problems => Some(report.problems.len().max(1) as f64),
+            Self::IdleRssMib
+            | Self::IdleKibPerClient
+            | Self::IdleCpuTicks
+            | Self::IdleWakeups
+            | Self::IdleWakeupsOfOthers => None,
         }
     }
 }

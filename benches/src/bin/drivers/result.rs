@@ -6,8 +6,9 @@ use serde::Serialize;
 use crate::bounds::{self, Judged};
 use crate::command_line::{CommandLine, Driver};
 use crate::figures::Figure;
+use crate::markdown;
 use crate::run::Run;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Setting};
 
 /// The whole comparison.
 #[derive(Debug, Serialize)]
@@ -26,6 +27,7 @@ struct Row {
     scenario: Scenario,
     figure: Figure,
     driver: Driver,
+    setting: Setting,
     spread: Spread,
 }
 
@@ -35,8 +37,10 @@ impl Result {
         let mut figures = Vec::new();
         for &scenario in &demand.scenarios {
             for &figure in Figure::shown(scenario) {
-                for &driver in &demand.drivers {
-                    figures.extend(Row::new(scenario, figure, driver, &runs));
+                for &setting in scenario.settings() {
+                    for &driver in &demand.drivers {
+                        figures.extend(Row::new(scenario, figure, driver, setting, &runs));
+                    }
                 }
             }
         }
@@ -71,15 +75,25 @@ impl Result {
             self.table_of_figures(),
             self.table_of_bounds(),
             self.list_of_problems(),
-        )
+        ) + "\n"
+            + &self.markdown()
+    }
+
+    /// Tables of the scenarios that vary a setting, for the guide.
+    pub(crate) fn markdown(&self) -> String {
+        let tables = markdown::VARIED
+            .map(|(scenario, option)| markdown::table(scenario, option, &self.runs));
+        let tables: Vec<String> = tables.into_iter().flatten().collect();
+        tables.join("\n")
     }
 
     fn table_of_figures(&self) -> Table {
         let mut table = Table::new(["", "min", "q1", "median", "q3", "max"]);
         for row in &self.figures {
             let (scenario, figure) = (row.scenario.name(), row.figure.name());
-            let name = format!("{scenario:<6} {figure}: {}", row.driver.name());
-            table.row_of(&name, row.spread, 3);
+            let (driver, value) = (row.driver.name(), row.setting.value());
+            let name = format!("{scenario:<8} {figure}: {driver} {value}");
+            table.row_of(name.trim_end(), row.spread, 3);
         }
         table
     }
@@ -90,7 +104,7 @@ impl Result {
             let Spread {
                 min, median, max, ..
             } = bound.measured;
-            let name = format!("{:<6} {}", bound.scenario.name(), bound.name);
+            let name = format!("{:<8} {}", bound.scenario.name(), bound.name);
             let figures = [min, median, max, bound.at_most].map(|figure| format!("{figure:.3}"));
             let verdict = if bound.is_met { "met" } else { "MISSED" };
             table.row(
@@ -120,16 +134,23 @@ impl Result {
 }
 
 impl Row {
-    fn new(scenario: Scenario, figure: Figure, driver: Driver, runs: &[Run]) -> Option<Self> {
+    fn new(
+        scenario: Scenario,
+        figure: Figure,
+        driver: Driver,
+        setting: Setting,
+        runs: &[Run],
+    ) -> Option<Self> {
         let values: Vec<f64> = runs
             .iter()
-            .filter(|run| run.scenario == scenario && run.driver == driver)
+            .filter(|run| (run.scenario, run.driver, run.setting) == (scenario, driver, setting))
             .filter_map(|run| figure.of(run))
             .collect();
         (!values.is_empty()).then(|| Self {
             scenario,
             figure,
             driver,
+            setting,
             spread: Spread::of(values),
         })
     }

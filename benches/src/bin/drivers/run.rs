@@ -8,7 +8,8 @@ use benches::{Error, Plan, Repeat, floor};
 use serde::{Deserialize, Serialize};
 
 use crate::command_line::{CommandLine, Driver};
-use crate::scenario::{Load, Scenario};
+use crate::idle::Idle;
+use crate::scenario::{Load, Scenario, Setting};
 
 /// As the first argument, makes this program the load generator. Not for users.
 pub(crate) const LOADGEN: &str = "__loadgen";
@@ -22,6 +23,24 @@ pub(crate) struct Run {
     pub(crate) repeat: u32,
     pub(crate) scenario: Scenario,
     pub(crate) driver: Driver,
+    pub(crate) setting: Setting,
+    #[serde(flatten)]
+    pub(crate) measured: Measured,
+}
+
+/// What there was to measure.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Measured {
+    /// A load, beside the floor.
+    Load(Loaded),
+    /// Clients that said nothing.
+    Idle { idle: Idle },
+}
+
+/// A driver under load.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Loaded {
     /// Over as many sockets as the load has clients, right before it.
     pub(crate) floor: FloorFigures,
     /// One for each of the scenario's loads.
@@ -71,46 +90,57 @@ pub(crate) struct Consumption {
 }
 
 impl Run {
-    /// Measures the floor and then the driver.
+    /// Measures the floor and then the driver; without a load, the driver alone.
     pub(crate) fn measure(
         demand: &CommandLine,
         repeat: u32,
         scenario: Scenario,
         driver: Driver,
+        setting: Setting,
     ) -> Result<Self, Error> {
-        let loads = scenario.loads();
-        let floor =
-            FloorFigures::measure(loads[0].clients, demand.passes, scenario.floor_interval())?;
-        let reports = loads
-            .iter()
-            .map(|load| measure_load(demand, driver, load))
-            .collect::<Result<_, _>>()?;
+        let measured = if scenario == Scenario::Idle {
+            let idle = Idle::measure(driver, demand.idle_clients, demand.idle_duration)?;
+            Measured::Idle { idle }
+        } else {
+            Measured::Load(Loaded::measure(demand, scenario, driver, setting)?)
+        };
         Ok(Self {
             repeat,
             scenario,
             driver,
-            floor,
-            reports,
+            setting,
+            measured,
         })
     }
 
-    /// The report that the scenario's figures are of.
-    pub(crate) fn report(&self) -> &Report {
-        &self.reports[0]
+    /// What was measured under load, if there was one.
+    fn loaded(&self) -> Option<&Loaded> {
+        match &self.measured {
+            Measured::Load(loaded) => Some(loaded),
+            Measured::Idle { .. } => None,
+        }
+    }
+
+    /// All reports of the load generator.
+    fn reports(&self) -> &[Report] {
+        self.loaded().map_or(&[], |loaded| &loaded.reports)
     }
 
     /// What the load generator found wrong.
     pub(crate) fn problems(&self) -> impl Iterator<Item = &str> {
-        let invalid = self.reports.iter().filter(|report| !report.valid);
+        let invalid = self.reports().iter().filter(|report| !report.valid);
         invalid.flat_map(|report| report.problems.iter().map(String::as_str))
     }
 
     /// Whether messages came faster than they were delivered, so that one send may have carried
     /// several deliveries, and CPU per delivery says nothing of CPU per send.
     pub(crate) fn has_coalesced(&self) -> bool {
-        let rate = self.scenario.loads()[0].rate;
-        let between_messages_ms = 1000.0 / f64::from(rate);
-        let p99 = self.report().latency_ms.delivery.p99;
+        let loads = self.scenario.loads();
+        let (Some(load), Some(loaded)) = (loads.first(), self.loaded()) else {
+            return false;
+        };
+        let between_messages_ms = 1000.0 / f64::from(load.rate);
+        let p99 = loaded.report().latency_ms.delivery.p99;
         p99.is_none_or(|p99| p99 >= between_messages_ms)
     }
 
@@ -123,22 +153,56 @@ impl Run {
 
     /// Whether all reports are to be believed.
     pub(crate) fn is_valid(&self) -> bool {
-        self.reports.iter().all(|report| report.valid)
+        self.reports().iter().all(|report| report.valid)
     }
 }
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let p99 = self.report().latency_ms.delivery.p99;
-        write!(
-            f,
-            "{} on {}: F {:.1} ms, p99 {} ms{}",
-            self.scenario.name(),
-            self.driver.name(),
-            self.floor.pass_ms,
-            p99.map_or_else(|| "-".to_owned(), |p99| format!("{p99:.1}")),
-            if self.is_valid() { "" } else { ", INVALID" },
-        )
+        write!(f, "{} on {}", self.scenario.name(), self.driver.name())?;
+        if let Some(argument) = self.setting.argument() {
+            write!(f, " {argument}")?;
+        }
+        match &self.measured {
+            Measured::Load(loaded) => {
+                let p99 = loaded.report().latency_ms.delivery.p99;
+                let p99 = p99.map_or_else(|| "-".to_owned(), |p99| format!("{p99:.1}"));
+                let floor = loaded.floor.pass_ms;
+                write!(f, ": F {floor:.1} ms, p99 {p99} ms")?;
+            }
+            Measured::Idle { idle } => write!(
+                f,
+                ": {} clients, {:.2} KiB each, {} wake-ups in {:.1} s",
+                idle.clients,
+                idle.kib_per_client(),
+                idle.wakeups,
+                idle.seconds
+            )?,
+        }
+        f.write_str(if self.is_valid() { "" } else { ", INVALID" })
+    }
+}
+
+impl Loaded {
+    fn measure(
+        demand: &CommandLine,
+        scenario: Scenario,
+        driver: Driver,
+        setting: Setting,
+    ) -> Result<Self, Error> {
+        let loads = scenario.loads();
+        let floor =
+            FloorFigures::measure(loads[0].clients, demand.passes, scenario.floor_interval())?;
+        let reports = loads
+            .iter()
+            .map(|load| measure_load(demand, driver, setting, load))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { floor, reports })
+    }
+
+    /// The report that the scenario's figures are of.
+    pub(crate) fn report(&self) -> &Report {
+        &self.reports[0]
     }
 }
 
@@ -163,8 +227,13 @@ impl FloorFigures {
 }
 
 /// Runs the load generator with a server of its own.
-fn measure_load(demand: &CommandLine, driver: Driver, load: &Load) -> Result<Report, Error> {
-    let arguments = arguments(demand, driver, load);
+fn measure_load(
+    demand: &CommandLine,
+    driver: Driver,
+    setting: Setting,
+    load: &Load,
+) -> Result<Report, Error> {
+    let arguments = arguments(demand, driver, setting, load);
     let fault = |fault| Error::LoadGenerator {
         command: format!("loadgen {}", arguments.join(" ")),
         fault,
@@ -181,7 +250,7 @@ fn measure_load(demand: &CommandLine, driver: Driver, load: &Load) -> Result<Rep
     parse(&output).map_err(fault)
 }
 
-fn arguments(demand: &CommandLine, driver: Driver, load: &Load) -> Vec<String> {
+fn arguments(demand: &CommandLine, driver: Driver, setting: Setting, load: &Load) -> Vec<String> {
     let flags = format!(
         "--quiet --json - --spawn-server --server-arg=--driver={} --clients {} --rate {} --size {} --duration {} --warmup {}",
         driver.name(),
@@ -191,7 +260,10 @@ fn arguments(demand: &CommandLine, driver: Driver, load: &Load) -> Vec<String> {
         demand.duration,
         demand.warmup,
     );
-    flags.split(' ').map(str::to_owned).collect()
+    let varied = setting
+        .argument()
+        .map(|argument| format!("--server-arg={argument}"));
+    flags.split(' ').map(str::to_owned).chain(varied).collect()
 }
 
 /// The report in what the load generator wrote, or what it complained of.

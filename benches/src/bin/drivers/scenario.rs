@@ -23,7 +23,31 @@ pub(crate) enum Scenario {
     Many,
     /// 10,000 clients join
     Join,
+    /// 5000 clients that have joined and say nothing (--idle-clients)
+    Idle,
+    /// 5000 clients, 100 messages/s, with each --coalesce of 0s, auto, 10ms, 30ms, 50ms, 100ms
+    Coalesce,
+    /// 5000 clients, 100 messages/s, with --threads 1 and 2
+    Threads,
 }
+
+/// What the server is told beside its driver: nothing, or one option that the scenario varies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Setting(Option<&'static str>);
+
+/// Of `--coalesce`.
+const COALESCE: [Setting; 6] = [
+    Setting(Some("--coalesce=0s")),
+    Setting(Some("--coalesce=auto")),
+    Setting(Some("--coalesce=10ms")),
+    Setting(Some("--coalesce=30ms")),
+    Setting(Some("--coalesce=50ms")),
+    Setting(Some("--coalesce=100ms")),
+];
+
+/// Of `--threads`.
+const THREADS: [Setting; 2] = [Setting(Some("--threads=1")), Setting(Some("--threads=2"))];
 
 /// What one run of the load generator does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +71,9 @@ impl Scenario {
             Self::Low => "low",
             Self::Many => "many",
             Self::Join => "join",
+            Self::Idle => "idle",
+            Self::Coalesce => "coalesce",
+            Self::Threads => "threads",
         }
     }
 
@@ -55,15 +82,25 @@ impl Scenario {
     pub(crate) fn floor_interval(self) -> Duration {
         match self {
             Self::Cpu | Self::Low => Duration::from_secs(1) / self.loads()[0].rate,
-            Self::P99 | Self::Flood | Self::Large | Self::Many | Self::Join => Duration::ZERO,
+            _ => Duration::ZERO,
         }
     }
 
-    /// The runs of the load generator, one after the other. The first is the one that figures are of.
+    /// What the server is told: a run with each, one after the other.
+    pub(crate) const fn settings(self) -> &'static [Setting] {
+        match self {
+            Self::Coalesce => &COALESCE,
+            Self::Threads => &THREADS,
+            _ => &[Setting::USUAL],
+        }
+    }
+
+    /// The runs of the load generator, one after the other; none where there is no load. The first
+    /// is the one that figures are of.
     pub(crate) fn loads(self) -> Vec<Load> {
         match self {
             Self::Cpu => vec![Load::of(5000, 10)],
-            Self::P99 => vec![Load::of(5000, 100)],
+            Self::P99 | Self::Coalesce | Self::Threads => vec![Load::of(5000, 100)],
             Self::Flood => vec![Load::of(5000, 1000)],
             Self::Large => vec![
                 Load {
@@ -75,7 +112,25 @@ impl Scenario {
             Self::Low => vec![Load::of(100, 10)],
             Self::Many => vec![Load::of(18_000, 20)],
             Self::Join => vec![Load::of(10_000, 1)],
+            Self::Idle => Vec::new(),
         }
+    }
+}
+
+impl Setting {
+    /// What the server does if it is not told.
+    pub(crate) const USUAL: Self = Self(None);
+
+    /// The argument for the server, if there is one.
+    pub(crate) const fn argument(self) -> Option<&'static str> {
+        self.0
+    }
+
+    /// The value of what is varied; nothing where nothing is.
+    pub(crate) fn value(self) -> &'static str {
+        self.0
+            .and_then(|argument| argument.split_once('='))
+            .map_or("", |(_, value)| value)
     }
 }
 

@@ -1,0 +1,298 @@
+//! Idle: what clients cost that have joined and say nothing.
+//!
+//! A server is started, its memory read, then clients join from this process. That all have joined is
+//! proved: each has received a message, which only those get who have. Then nobody says anything for a
+//! while, and what the server did in it is read from the kernel (proc(5)): any tick of CPU time and
+//! any wait that one of its threads ended is a wake-up that nobody needed.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use benches::{Error, raise_descriptors};
+use protocol::frame;
+use serde::Serialize;
+
+use crate::command_line::Driver;
+
+/// As the first argument, makes this program the server; see the load generator's `spawn`.
+const SERVE: &str = "__serve";
+
+/// How the names of the threads begin that serve clients.
+const SERVING: &str = "serve-";
+
+/// What the joining left to be done is done by then.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// Within it all clients have joined.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a client waits for a message before another is sent; clients that had not joined by the
+/// first receive the next.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What was read of the idle server.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Idle {
+    pub(crate) clients: u32,
+    /// Resident memory before the first client.
+    pub(crate) rss_bytes_without_clients: u64,
+    /// Resident memory with all of them.
+    pub(crate) rss_bytes: u64,
+    /// CPU time, in ticks of the kernel's clock.
+    pub(crate) cpu_ticks: u64,
+    /// How often a thread that serves clients went to sleep again, all such threads together.
+    pub(crate) wakeups: u64,
+    /// The same of the other threads: log, signals.
+    pub(crate) wakeups_of_others: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Idle {
+    /// Has `clients` clients join a server with `driver`, and watches it for `duration`.
+    pub(crate) fn measure(driver: Driver, clients: u32, duration: Duration) -> Result<Self, Error> {
+        raise_descriptors(clients)?;
+        let (server, addr) = Server::start(driver)?;
+        let rss_bytes_without_clients = server.rss_bytes()?;
+        let joined = join(addr, clients)?;
+        thread::sleep(SETTLING);
+        let (before, began) = (server.activity()?, Instant::now());
+        thread::sleep(duration);
+        let after = server.activity()?;
+        let idle = Self {
+            clients,
+            rss_bytes_without_clients,
+            rss_bytes: server.rss_bytes()?,
+            cpu_ticks: after.cpu_ticks - before.cpu_ticks,
+            wakeups: after.wakeups.saturating_sub(before.wakeups),
+            wakeups_of_others: after
+                .wakeups_of_others
+                .saturating_sub(before.wakeups_of_others),
+            seconds: began.elapsed().as_secs_f64(),
+        };
+        drop(joined);
+        Ok(idle)
+    }
+
+    /// What one more client adds to the server's memory.
+    pub(crate) fn kib_per_client(&self) -> f64 {
+        let added = self.rss_bytes as f64 - self.rss_bytes_without_clients as f64;
+        added / f64::from(self.clients) / 1024.0
+    }
+}
+
+/// A server of this program; it ends when this is dropped.
+struct Server(Child);
+
+#[derive(Debug, Default, PartialEq)]
+struct Activity {
+    cpu_ticks: u64,
+    wakeups: u64,
+    wakeups_of_others: u64,
+}
+
+impl Server {
+    fn start(driver: Driver) -> Result<(Self, SocketAddr), Error> {
+        let mut child = std::env::current_exe()
+            .and_then(|program| {
+                Command::new(program)
+                    .args([SERVE, &std::process::id().to_string()])
+                    .args(["--listen", "127.0.0.1:0", "--log", "warn"])
+                    .args(["--driver", driver.name()])
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::piped())
+                    .spawn()
+            })
+            .map_err(Error::system("start a server"))?;
+        let said = child.stderr.take();
+        let server = Self(child);
+        let mut said = BufReader::new(said.ok_or_else(|| fault("it has no standard error"))?);
+        let addr = wait_until_listening(&mut said)?;
+        // What it says later is read, so that it never has to wait for a reader.
+        thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        Ok((server, addr))
+    }
+
+    fn rss_bytes(&self) -> Result<u64, Error> {
+        let status = self.read("status")?;
+        let kib = number_after(&status, "VmRSS:").ok_or_else(|| fault("it has ended"))?;
+        Ok(kib * 1024)
+    }
+
+    fn activity(&self) -> Result<Activity, Error> {
+        let stat = self.read("stat")?;
+        let cpu_ticks = cpu_ticks(&stat).ok_or_else(|| fault("its CPU time cannot be read"))?;
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id()))
+            .map_err(Error::system("list the server's threads"))?;
+        let mut activity = Activity {
+            cpu_ticks,
+            ..Activity::default()
+        };
+        for status in
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok())
+        {
+            activity.add(&status);
+        }
+        if activity.wakeups == 0 {
+            return Err(fault(
+                "none of its threads is called serve-N, or has ever waited",
+            ));
+        }
+        Ok(activity)
+    }
+
+    fn read(&self, file: &str) -> Result<String, Error> {
+        fs::read_to_string(format!("/proc/{}/{file}", self.0.id()))
+            .map_err(Error::system("read what the server uses"))
+    }
+}
+
+impl Activity {
+    /// Adds the thread of which the kernel says `status`.
+    fn add(&mut self, status: &str) {
+        let name = status.lines().find_map(|line| line.strip_prefix("Name:"));
+        let is_serving = name.is_some_and(|name| name.trim().starts_with(SERVING));
+        let wakeups = number_after(status, "voluntary_ctxt_switches:").unwrap_or(0);
+        if is_serving {
+            self.wakeups += wakeups;
+        } else {
+            self.wakeups_of_others += wakeups;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Clients that have all joined.
+fn join(addr: SocketAddr, clients: u32) -> Result<Vec<TcpStream>, Error> {
+    let connect = |number: u32| -> std::io::Result<TcpStream> {
+        let mut client = TcpStream::connect(addr)?;
+        client.set_read_timeout(Some(MESSAGE_TIMEOUT))?;
+        client.set_nodelay(true)?;
+        client.write_all(&frame::encode(format!("idle-{number:05}").as_bytes()))?;
+        Ok(client)
+    };
+    let mut joined = (0..clients)
+        .map(connect)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Error::system("connect a client to the server"))?;
+    let deadline = Instant::now() + JOIN_TIMEOUT;
+    let mut speaker = connect(clients).map_err(Error::system("connect a client to the server"))?;
+    let mut without = 0;
+    while without < joined.len() {
+        if Instant::now() > deadline {
+            let fault = format!("{without} of {clients} clients joined within {JOIN_TIMEOUT:?}");
+            return Err(Error::Idle { fault });
+        }
+        speaker
+            .write_all(&frame::encode(b"hello"))
+            .map_err(Error::system("say something to the server"))?;
+        let received = joined[without..].iter_mut().map_while(receives_something);
+        without += received.count();
+    }
+    Ok(joined)
+}
+
+/// Whether something came before the time was up.
+fn receives_something(client: &mut TcpStream) -> Option<()> {
+    let bytes = client.read(&mut [0; 1024]).ok()?;
+    (bytes > 0).then_some(())
+}
+
+fn wait_until_listening(said: &mut impl BufRead) -> Result<SocketAddr, Error> {
+    let mut last = String::new();
+    for line in said.lines() {
+        let line = line.map_err(Error::system("read what the server says"))?;
+        if let Some(addr) = listening_addr(&line) {
+            return Ok(addr);
+        }
+        last = line;
+    }
+    Err(fault(&format!("it ended without listening ({last})")))
+}
+
+fn listening_addr(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on ")?;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The first number behind `field` at the beginning of a line.
+fn number_after(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// User and system time; fields are counted from behind the name, which ends at the last `)`.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut number = || fields.next()?.parse::<u64>().ok();
+    Some(number()? + number()?)
+}
+
+fn fault(fault: &str) -> Error {
+    Error::Idle {
+        fault: fault.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_figures_are_found() {
+        let status = "Name:\tx\nVmRSS:\t    2048 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t9\n";
+        assert_eq!(number_after(status, "VmRSS:"), Some(2048));
+        assert_eq!(number_after(status, "voluntary_ctxt_switches:"), Some(7));
+        assert_eq!(number_after(status, "VmHWM:"), None);
+        let stat = "77 (a) b (c) S 1 77 77 0 -1 4194560 90 0 0 0 250 125 0 0 20 0 1 0 4242 9 9";
+        assert_eq!(cpu_ticks(stat), Some(375));
+        assert_eq!(cpu_ticks(""), None);
+    }
+
+    #[test]
+    fn wake_ups_of_threads_that_serve_are_counted_apart() {
+        let mut activity = Activity::default();
+        for (name, switches) in [("serve-0", 3), ("log", 5), ("serve-11", 4), ("signals", 1)] {
+            activity.add(&format!(
+                "Name:\t{name}\nvoluntary_ctxt_switches:\t{switches}\n"
+            ));
+        }
+        assert_eq!((activity.wakeups, activity.wakeups_of_others), (7, 6));
+    }
+
+    #[test]
+    fn a_server_is_known_to_listen_when_it_says_so() {
+        let mut said =
+            &b"WARN hot\nlistening on 127.0.0.1:4711 (driver epoll, 1 thread)\nmore\n"[..];
+        let addr = wait_until_listening(&mut said).unwrap();
+        assert_eq!(addr.to_string(), "127.0.0.1:4711");
+        let error = wait_until_listening(&mut &b"error: no ring\n"[..]).unwrap_err();
+        assert!(error.to_string().contains("error: no ring"), "{error}");
+    }
+
+    #[test]
+    fn memory_per_client_is_what_they_added() {
+        let idle = Idle {
+            clients: 100,
+            rss_bytes_without_clients: 1 << 20,
+            rss_bytes: (1 << 20) + 150 * 1024,
+            cpu_ticks: 0,
+            wakeups: 0,
+            wakeups_of_others: 0,
+            seconds: 10.0,
+        };
+        assert_eq!(idle.kib_per_client(), 1.5);
+    }
+}
