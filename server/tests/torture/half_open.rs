@@ -97,7 +97,8 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        // Takes both ends of the line with it.
+        // The namespace lasts for as long as the kernel tries to say goodbye from it: the line does not.
+        ip(&format!("link del {}a", self.name));
         ip(&format!("netns del {}", self.name));
     }
 }
