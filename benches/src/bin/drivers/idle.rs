@@ -24,8 +24,9 @@ const SERVE: &str = "__serve";
 /// How the names of the threads begin that serve clients.
 const SERVING: &str = "serve-";
 
-/// What the joining left to be done is done by then.
-const SETTLING: Duration = Duration::from_secs(2);
+/// What the joining left to be done is done by then. The longest is that the server waits 2 s for the
+/// farewell of the client that spoke and left, and then looks whether anything else is due.
+const SETTLING: Duration = Duration::from_secs(4);
 
 /// Within it all clients have joined.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
