@@ -1,4 +1,5 @@
-//! Markdown: what a setting does, as a table for the guide. Each figure is the median of the repeats.
+//! Markdown: what a setting does, as a table for the guide. Each figure is the median of the repeats that
+//! are valid; a setting without one is left out.
 
 use benches::Spread;
 
@@ -19,7 +20,8 @@ pub(crate) fn table(scenario: Scenario, option: &str, runs: &[Run]) -> Option<St
     let load = *scenario.loads().first()?;
     let mut lines = Vec::new();
     for &setting in scenario.settings() {
-        let of_setting = |run: &&Run| (run.scenario, run.setting) == (scenario, setting);
+        let of_setting =
+            |run: &&Run| run.is_valid() && (run.scenario, run.setting) == (scenario, setting);
         let runs: Vec<&Run> = runs.iter().filter(of_setting).collect();
         let mut drivers: Vec<&str> = runs.iter().map(|run| run.driver.name()).collect();
         drivers.sort_unstable();
@@ -57,6 +59,7 @@ mod tests {
     use super::*;
     use crate::bounds::tests::run;
     use crate::command_line::Driver;
+    use crate::run::Measured;
 
     #[test]
     fn a_table_has_a_row_for_each_setting_that_was_measured() {
@@ -76,5 +79,9 @@ mod tests {
             "{text}"
         );
         assert_eq!(table(Scenario::Coalesce, "`--coalesce`", &runs), None);
+        if let Measured::Load(loaded) = &mut runs[0].measured {
+            loaded.reports[0].valid = false;
+        }
+        assert_eq!(table(Scenario::Threads, "`--threads`", &runs), None);
     }
 }
