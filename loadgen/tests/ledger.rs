@@ -161,7 +161,7 @@ fn a_torn_message_is_told_from_an_orderly_close() {
     });
     let (code, report) = measure(&server, ONE_SENDER);
     assert_eq!(code, 3);
-    assert_eq!(report["departures"]["torn"], json!(1));
+    assert_eq!(report["departures"]["torn"], json!(1), "{report:#}");
     assert_eq!(report["departures"]["closed"], json!(1));
 }
 

@@ -63,7 +63,7 @@ fn every_kind_of_fault_counts_the_same_on_one_thread_and_on_three() {
             }),
             ..Faults::default()
         });
-        // One author, who is client 0 and the first to connect, so that nobody's own are dropped.
+        // One author, who is client 0, so that nobody's own are dropped.
         let flags = "--clients 12 --senders 1 --rate 300 --duration 500ms --warmup 100ms \
                      --drain-timeout 1s";
         let (code, report) = measure_on(threads, &server, flags);

@@ -42,7 +42,7 @@ pub(crate) enum Action {
 pub(crate) struct Delivery {
     /// Counts messages from 0, in the order they came in.
     pub(crate) message: u64,
-    /// Counts connections from 0, in the order they were accepted.
+    /// The number in the receiver's name: several threads connect in any order.
     pub(crate) receiver: u64,
 }
 
@@ -213,6 +213,11 @@ fn frames(name: &[u8], message: &[u8]) -> Vec<u8> {
     [&header(name)[..], name, &header(message), message].concat()
 }
 
+fn number_in(name: &[u8]) -> u64 {
+    let name = str::from_utf8(name).unwrap();
+    name.rsplit('-').next().unwrap().parse().unwrap()
+}
+
 struct Member {
     name: Vec<u8>,
     stream: TcpStream,
@@ -267,9 +272,10 @@ impl Relay {
             let action = if is_probe {
                 Action::Deliver
             } else {
+                let named = number_in(&self.members[&receiver].name);
                 (self.faults.action)(Delivery {
                     message: self.messages,
-                    receiver,
+                    receiver: named,
                 })
             };
             self.act(action, receiver, &name, message);
