@@ -46,7 +46,7 @@ impl Host {
     }
 }
 
-/// Makes sure that this process can have `sockets` sockets open at once.
+/// Makes sure that this process, and what it starts, can have `sockets` sockets open at once.
 ///
 /// # Errors
 /// When the limit may not be raised as far as that; says how far it may.

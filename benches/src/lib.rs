@@ -15,6 +15,7 @@ mod error;
 pub mod floor;
 mod host;
 mod output;
+pub mod process;
 pub mod reader;
 mod spread;
 mod table;

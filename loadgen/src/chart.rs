@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 
 mod axis;
 
-pub(crate) use axis::Axis;
+pub use axis::Axis;
 
 /// The style that charts need, on a page or by themselves.
 pub(crate) const STYLE: &str = include_str!("../templates/chart.css");
@@ -28,20 +28,26 @@ const MARKS_MAX: usize = 40;
 
 /// Lines over two axes.
 #[derive(Debug, Clone)]
-pub(crate) struct Chart {
-    pub(crate) title: String,
-    pub(crate) x: Axis,
-    pub(crate) y: Axis,
-    pub(crate) lines: Vec<Line>,
+pub struct Chart {
+    /// What a screen reader says of it.
+    pub title: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// At most four, which is how many styles there are.
+    pub lines: Vec<Line>,
     /// Whether each point is a measurement of its own, and not one of a curve.
-    pub(crate) marked: bool,
+    pub marked: bool,
 }
 
 /// One line; each point is x, y.
 #[derive(Debug, Clone)]
-pub(crate) struct Line {
-    pub(crate) name: &'static str,
-    pub(crate) points: Vec<(f64, f64)>,
+pub struct Line {
+    /// What the legend calls it.
+    pub name: &'static str,
+    /// In the units of the two axes, from left to right.
+    pub points: Vec<(f64, f64)>,
 }
 
 impl Chart {
@@ -51,7 +57,8 @@ impl Chart {
     }
 
     /// For a file.
-    pub(crate) fn standalone(&self) -> String {
+    #[must_use]
+    pub fn standalone(&self) -> String {
         self.render(&format!("<style>{STYLE}</style>\n"))
     }
 

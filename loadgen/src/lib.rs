@@ -11,7 +11,7 @@
 mod barrier;
 mod bench;
 mod campaign;
-mod chart;
+pub mod chart;
 mod clock;
 mod command_line;
 mod compare;

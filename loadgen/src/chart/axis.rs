@@ -7,7 +7,7 @@ const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 
 /// An axis with its ticks.
 #[derive(Debug, Clone)]
-pub(crate) struct Axis {
+pub struct Axis {
     scale: Scale,
     writing: Writing,
     pub(super) label: &'static str,
@@ -49,7 +49,8 @@ impl Axis {
     }
 
     /// Anything above zero that spans orders of magnitude.
-    pub(crate) fn logarithmic(values: impl Iterator<Item = f64>, label: &'static str) -> Self {
+    #[must_use]
+    pub fn logarithmic(values: impl Iterator<Item = f64>, label: &'static str) -> Self {
         let (min, max) = values
             .filter(|value| *value > 0.0)
             .fold((f64::INFINITY, 0.0_f64), |(min, max), value| {
