@@ -89,9 +89,12 @@ impl Figure {
                 (report.expected > 0).then(|| 100.0 * report.lost as f64 / report.expected as f64)
             }
             Self::DrainSeconds => Some(report.drain_seconds),
-            Self::CpuUsPerDelivery => (report.delivered > 0)
-                .then_some(report.server.cpu_seconds?)
-                .map(|seconds| seconds * 1e6 / report.delivered as f64),
+            Self::CpuUsPerDelivery => {
+                // CPU time is that of the measured time, so deliveries of the drain do not count.
+                let in_time = report.expected.saturating_sub(report.backlog_at_end);
+                let seconds = report.server.cpu_seconds?;
+                (in_time > 0).then(|| seconds * 1e6 / in_time as f64)
+            }
             Self::RssMib => report
                 .server
                 .rss_peak_bytes

@@ -1,7 +1,7 @@
 //! Ratios of the server to the best peer in the same repeat, and the bounds they have to meet.
 //!
 //! What is INVALID is not quoted: of the server never, of a peer only where it has collapsed, since
-//! then that is what was measured.
+//! then that is what was measured. Nor is a peer that lost anything: what is not delivered costs nothing.
 
 use benches::Spread;
 use serde::Serialize;
@@ -101,7 +101,7 @@ impl Bound {
         runs.iter()
             .filter(|run| (run.repeat, run.load) == (repeat, self.load))
             .filter(|run| run.candidate != Candidate::Uringcast)
-            .filter(|run| run.is_valid() || run.collapse().is_some())
+            .filter(|run| !run.has_lost() && (run.is_valid() || run.collapse().is_some()))
             .filter_map(|run| self.figure.of(run))
             .reduce(|one, other| {
                 if self.figure.is_better(other, one) {
@@ -155,8 +155,12 @@ mod tests {
         let mut runs = [run(0, Uringcast, at, 10.0), run(0, Redis, at, 400.0)];
         runs[1].report.as_mut().unwrap().valid = false;
         assert!(BOUNDS[1].judge(&runs).measured.is_none());
-        runs[1].report.as_mut().unwrap().lost = 1;
+        let report = runs[1].report.as_mut().unwrap();
+        report.latency_ms.delivery.p99 = Some(1500.0);
         assert!(BOUNDS[1].judge(&runs).is_met);
+        runs[1].report.as_mut().unwrap().lost = 1;
+        assert!(BOUNDS[1].judge(&runs).measured.is_none());
+        runs[1].report.as_mut().unwrap().lost = 0;
         runs[0].report.as_mut().unwrap().valid = false;
         assert!(BOUNDS[1].judge(&runs).measured.is_none());
     }

@@ -88,6 +88,9 @@ fn wins(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
     writeln!(out, "## Where a peer wins\n")?;
     let mut none = true;
     for row in &comparison.rows {
+        if runs_of(&comparison.runs, row.load, row.candidate).any(Run::has_lost) {
+            continue; // What is not delivered costs nothing.
+        }
         let (load, figure_of) = (row.load, row.figure);
         let Some(own) = comparison.spread(load, Candidate::Uringcast, figure_of) else {
             continue;

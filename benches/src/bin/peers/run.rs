@@ -66,6 +66,8 @@ pub(crate) struct Report {
     pub(crate) expected: u64,
     pub(crate) delivered: u64,
     pub(crate) lost: u64,
+    /// Deliveries that came, if at all, after the measured time.
+    pub(crate) backlog_at_end: u64,
     pub(crate) latency_ms: Latencies,
     pub(crate) server: Consumption,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,6 +157,11 @@ impl Run {
     /// Whether its figures may be believed. A search is, whatever became of its last step.
     pub(crate) fn is_valid(&self) -> bool {
         self.found().is_some() || self.report.as_ref().is_some_and(|report| report.valid)
+    }
+
+    /// Whether deliveries of a rate were lost. A search goes on until some are.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.found().is_none() && self.report.as_ref().is_some_and(|report| report.lost > 0)
     }
 
     /// The highest rate that a search found; zero if none held.
@@ -270,6 +277,7 @@ pub(crate) mod tests {
             expected: 1000,
             delivered: 1000,
             lost: 0,
+            backlog_at_end: 0,
             latency_ms: Latencies {
                 delivery: percentiles.clone(),
                 completion: percentiles,
