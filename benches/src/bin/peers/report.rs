@@ -61,7 +61,7 @@ fn write(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
 fn bounds(out: &mut String, bounds: &[Judged]) -> std::fmt::Result {
     writeln!(
         out,
-        "## Ratios\n\nuringcast by the best peer in the same repeat; the median over the repeats decides. The bounds are meant for 5000 clients.\n\n| ratio | min | median | max | has to be | |\n|---|--:|--:|--:|--:|---|"
+        "## Ratios\n\nuringcast by the best peer in the same repeat; the median over the repeats decides. A peer that lost deliveries is no measure. The bounds are meant for 5000 clients.\n\n| ratio | min | median | max | has to be | |\n|---|--:|--:|--:|--:|---|"
     )?;
     for bound in bounds {
         let figures = match bound.measured {
@@ -85,7 +85,10 @@ fn bounds(out: &mut String, bounds: &[Judged]) -> std::fmt::Result {
 
 /// Where a peer does better by the medians.
 fn wins(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
-    writeln!(out, "## Where a peer wins\n")?;
+    writeln!(
+        out,
+        "## Where a peer wins\n\nOf those that lost nothing there.\n"
+    )?;
     let mut none = true;
     for row in &comparison.rows {
         if runs_of(&comparison.runs, row.load, row.candidate).any(Run::has_lost) {
