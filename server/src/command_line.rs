@@ -65,6 +65,11 @@ pub(crate) struct CommandLine {
     #[arg(long)]
     pin: bool,
 
+    /// Give up what serving never needs: to write files, to start programs, to reach out, to gain
+    /// privileges (landlock and seccomp)
+    #[arg(long)]
+    pub(crate) confine: bool,
+
     /// Most clients at once; 0: any number
     #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
     max_clients: u32,

@@ -6,6 +6,7 @@
 
 mod command_line;
 mod configuration;
+mod confinement;
 mod control;
 mod descriptors;
 mod driver;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use configuration::{Configuration, ConfigurationError, effective};
+use confinement::{confine_calls, confine_files};
 use logging::Logging;
 use reload::Reloader;
 use service_manager::passed_listeners;
@@ -99,6 +101,9 @@ fn refuse(error: &ConfigurationError) -> ExitCode {
 /// Serves until a signal says that it is over.
 fn serve(arguments: Vec<OsString>, configuration: Configuration) -> Result<Summary, ServerError> {
     let command_line = &configuration.command_line;
+    if command_line.confine {
+        confine_files()?;
+    }
     let logging = Logging::start(command_line.log.clone(), command_line.log_format)?;
     let logging = Arc::new(logging);
     let summary = serve_logging(arguments, configuration, &logging);
@@ -118,6 +123,7 @@ fn serve_logging(
         warn!(variable, "the environment names no option by this");
     }
     let config = configuration.command_line.config()?;
+    let is_confined = configuration.command_line.confine;
     let server = match &passed_listeners()?[..] {
         [] => Server::bind(config.clone())?,
         passed => Server::adopt(config.clone(), passed)?,
@@ -134,6 +140,9 @@ fn serve_logging(
     }
     let descriptors = server.descriptors();
     server.run_and_tell(|address| {
+        if is_confined {
+            confine_calls()?;
+        }
         let threads = match config.threads {
             1 => "1 thread".into(),
             threads => format!("{threads} threads"),
@@ -144,6 +153,7 @@ fn serve_logging(
         );
         logging.say(&status);
         service_manager::tell_ready(&status);
+        Ok(())
     })
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::info;
 
+use crate::confinement::ConfinementError;
 use crate::control::{Control, Stage};
 use crate::descriptors;
 use crate::driver::{Driver, NoRing, RingSizes, Worker};
@@ -91,6 +92,9 @@ pub enum ServerError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The process was to be confined, and cannot be.
+    #[error("cannot confine the server: {0}; leave --confine out")]
+    Confinement(#[from] ConfinementError),
     /// The kernel refused something that every server needs.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -205,14 +209,17 @@ impl Server {
     /// # Errors
     /// When a driver cannot begin; then all threads end.
     pub fn run(self) -> Result<Summary, ServerError> {
-        self.run_and_tell(|_| {})
+        self.run_and_tell(|_| Ok(()))
     }
 
     /// Serves as [`Self::run`] does, and calls `ready` once every thread does.
     ///
     /// # Errors
     /// As [`Self::run`]; then `ready` may not have been called.
-    pub fn run_and_tell(mut self, ready: impl FnOnce(SocketAddr)) -> Result<Summary, ServerError> {
+    pub fn run_and_tell(
+        mut self,
+        ready: impl FnOnce(SocketAddr) -> Result<(), ServerError>,
+    ) -> Result<Summary, ServerError> {
         let (begun, begins) = mpsc::channel();
         let log = Log::new(self.config.log_bytes_max);
         let (_metrics, reporters) = self.watch(&log)?;
@@ -263,7 +270,10 @@ impl Server {
         drop(begun);
         if failed.is_none() && begins.iter().take(threads.len()).count() == threads.len() {
             self.control.set_ready();
-            ready(self.address);
+            if let Err(error) = ready(self.address) {
+                self.control.advance(Stage::Stopped);
+                failed = Some(error);
+            }
         }
         let mut summary = Summary::default();
         for thread in threads {

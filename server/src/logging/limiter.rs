@@ -15,7 +15,7 @@ use tracing_subscriber::layer::Context;
 
 /// Lines of one kind in one [`WHILE`].
 const BURST: u32 = 50;
-const WHILE: Duration = Duration::from_secs(5);
+pub(super) const WHILE: Duration = Duration::from_secs(5);
 
 /// What each kind has had of its share.
 #[derive(Debug, Default)]

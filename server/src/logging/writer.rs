@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::limiter::Limiter;
+use super::limiter::{Limiter, WHILE};
 
 /// Lines that wait to be written.
 const QUEUE_LINES: usize = 4096;
 /// How often it is looked whether something was left out.
 const TICK: Duration = Duration::from_secs(1);
+/// So long after the last line nothing is left out any more of what came with it: nobody looks.
+const WATCH: Duration = WHILE.saturating_mul(3);
 /// How long the end may wait for a reader.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -92,11 +94,18 @@ struct Scribe {
 impl Scribe {
     fn write_to(&self, mut out: impl Write) {
         let mut looked = Instant::now();
+        let mut last_line = looked;
         loop {
-            match self.tasks.recv_timeout(TICK) {
+            let task = if last_line.elapsed() < WATCH {
+                self.tasks.recv_timeout(TICK)
+            } else {
+                self.tasks.recv().map_err(RecvTimeoutError::from)
+            };
+            match task {
                 Ok(Task::Line(line)) => {
                     // Nobody is left to be told.
                     let _ = out.write_all(&line);
+                    last_line = Instant::now();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Task::End) | Err(RecvTimeoutError::Disconnected) => break,

@@ -16,6 +16,7 @@ mod admission;
 mod backpressure;
 mod chat;
 mod churn;
+mod confinement;
 mod descriptors;
 mod framing;
 mod hostile;

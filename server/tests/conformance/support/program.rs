@@ -140,13 +140,21 @@ impl Program {
 
     /// The processors that each of its threads may run on, by the thread's name.
     pub(crate) fn processors_of_threads(&self) -> BTreeMap<String, String> {
+        let statuses = self.statuses_of_threads();
+        let allowed =
+            |(name, status): (String, String)| (name, field(&status, "Cpus_allowed_list"));
+        statuses.into_iter().map(allowed).collect()
+    }
+
+    /// What the kernel says of each of its threads, by the thread's name (proc_pid_status(5)).
+    pub(crate) fn statuses_of_threads(&self) -> BTreeMap<String, String> {
         let folder = format!("/proc/{}/task", self.child.id());
         let threads = std::fs::read_dir(folder).expect("it runs");
         threads
             .map(|thread| {
                 let status = thread.unwrap().path().join("status");
                 let status = std::fs::read_to_string(status).unwrap();
-                (field(&status, "Name"), field(&status, "Cpus_allowed_list"))
+                (field(&status, "Name"), status)
             })
             .collect()
     }
