@@ -232,6 +232,7 @@ fn add_loop(sum: &mut Generator, one: &Generator, delivered: u64) {
         .filter(|_| delivered > 0)
         .map(|seconds| seconds * 1e9 / delivered as f64);
     sum.busy_share = sum.busy_share.max(one.busy_share);
+    sum.reads += one.reads;
     sum.threads.extend_from_slice(&one.threads);
     let (ours, theirs) = (sum.turn_ms, one.turn_ms);
     let larger = |ours: Option<f64>, theirs: Option<f64>| match (ours, theirs) {

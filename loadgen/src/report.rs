@@ -141,6 +141,9 @@ pub(crate) struct Generator {
     pub(crate) consumption: Consumption,
     /// User CPU of the measured time, by its deliveries.
     pub(crate) user_ns_per_delivery: Option<f64>,
+    /// Reads that brought bytes, in the measured time: what came between two looks at a socket is one.
+    #[serde(default)]
+    pub(crate) reads: u64,
     /// Share of the measured time in which the event loop worked; of several, the busiest.
     pub(crate) busy_share: f64,
     /// How long the turns of the event loop took; of several, all turns together.
@@ -320,6 +323,7 @@ impl Generator {
         Self {
             consumption,
             user_ns_per_delivery,
+            reads: outcome.turns.iter().map(Turns::reads).sum(),
             busy_share: threads
                 .iter()
                 .map(|thread| thread.busy_share)

@@ -13,6 +13,7 @@ use crate::procfs::Scheduled;
 pub(crate) struct Turns {
     lengths: Recorder,
     worked_ns: u64,
+    reads: u64,
     /// What the kernel said of this thread at the beginning of the measured time, and at its end.
     scheduled: [Option<Scheduled>; 2],
 }
@@ -22,6 +23,7 @@ impl Turns {
         Self {
             lengths: Recorder::new(),
             worked_ns: 0,
+            reads: 0,
             scheduled: [None; 2],
         }
     }
@@ -34,6 +36,16 @@ impl Turns {
     /// The measured time ends, on this thread.
     pub(crate) fn end(&mut self) {
         self.scheduled[1] = Scheduled::of_this_thread();
+    }
+
+    /// So many reads brought bytes.
+    pub(crate) fn read(&mut self, reads: u64) {
+        self.reads += reads;
+    }
+
+    /// Reads that brought bytes.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads
     }
 
     /// How long the thread ran, and how long it waited for a processor; `None` where the kernel does

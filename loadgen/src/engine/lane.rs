@@ -98,6 +98,8 @@ pub(super) struct Lane<'a> {
     read_buffer: Vec<u8>,
     /// When something was last read.
     read_ns: u64,
+    /// In this turn.
+    reads: u64,
     turns: Turns,
     /// Whether clients that were lost before the load may be replaced: the server has shown that it
     /// takes them.
@@ -190,6 +192,7 @@ impl<'a> Lane<'a> {
             observation,
             read_buffer: warm.read_buffer,
             read_ns: 0,
+            reads: 0,
             turns: Turns::new(),
             may_replace,
             joined: 0,
@@ -225,6 +228,7 @@ impl<'a> Lane<'a> {
 
     fn turn(&mut self, events: &mut Events) -> Result<(), Error> {
         self.wait(events)?;
+        self.reads = 0;
         let woken_ns = self.clock.now_ns();
         self.follow();
         for event in &*events {
@@ -236,6 +240,7 @@ impl<'a> Lane<'a> {
         self.probe(now_ns)?;
         if self.phase == Phase::Measure {
             self.turns.turned(woken_ns, self.clock.now_ns());
+            self.turns.read(self.reads);
         }
         self.tell(now_ns);
         Ok(())
@@ -368,6 +373,7 @@ impl<'a> Lane<'a> {
             };
             let now_ns = self.clock.now_ns();
             self.read_ns = now_ns;
+            self.reads += 1;
             let taken = take(
                 client,
                 &mut connection.inbox,
