@@ -150,6 +150,16 @@ impl Candidate {
         Ok(command)
     }
 
+    /// Whether `log` is whole as far as the line that verifies it. Only this project's server is verified by
+    /// such a line, and it takes connections a little before it writes it.
+    pub(crate) fn has_said_ready(self, log: &str) -> bool {
+        let lines = log.split_inclusive('\n');
+        self != Self::Uringcast
+            || lines
+                .filter(|line| line.ends_with('\n'))
+                .any(|line| line.contains("listening on "))
+    }
+
     /// The first line in which it tells its version; `None` if it is not installed.
     pub(crate) fn version(self) -> Option<String> {
         let Some((program, argument)) = self.program() else {
@@ -162,5 +172,19 @@ impl Candidate {
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text.lines().find(|line| !line.trim().is_empty())?;
         Some(line.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ready_line_counts_when_it_is_whole() {
+        let ready = |log| Candidate::Uringcast.has_said_ready(log);
+        assert!(!ready(""));
+        assert!(!ready("warning\nlistening on 127.0.0.1:1 (driver ur"));
+        assert!(ready("warning\nlistening on 127.0.0.1:1 (driver uring)\n"));
+        assert!(Candidate::Redis.has_said_ready(""));
     }
 }

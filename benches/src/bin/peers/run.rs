@@ -178,10 +178,11 @@ impl Run {
         if let Some(rate) = self.found() {
             return format!("holds {rate:.0} messages/s");
         }
-        let p99 = report.latency_ms.delivery.p99.unwrap_or(f64::NAN);
+        let p99 = report.latency_ms.delivery.p99;
+        let p99 = p99.map_or_else(|| "not measured".into(), |p99| format!("{p99:.1} ms"));
         let verdict = if report.valid { "" } else { ", INVALID" };
         let collapse = self.collapse().map(|why| format!(", collapsed: {why}"));
-        format!("p99 {p99:.1} ms{verdict}{}", collapse.unwrap_or_default())
+        format!("p99 {p99}{verdict}{}", collapse.unwrap_or_default())
     }
 }
 

@@ -57,8 +57,7 @@ impl Serving {
             .stderr(Stdio::from(to_log));
         let mut running = Running::start(&mut command).map_err(failed)?;
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        wait_until_it_listens(&mut running, addr, &log)?;
-        let said = fs::read_to_string(&log).unwrap_or_default();
+        let said = wait_until_it_serves(candidate, &mut running, addr, &log)?;
         let site = Site {
             addr,
             monitoring: SocketAddr::from((Ipv4Addr::LOCALHOST, monitoring_port)),
@@ -94,24 +93,30 @@ fn free_ports() -> io::Result<[u16; 2]> {
     Ok([one.local_addr()?.port(), other.local_addr()?.port()])
 }
 
-fn wait_until_it_listens(
+/// Waits until it takes connections, and has said so if it is one that says more than that; what it
+/// has said.
+fn wait_until_it_serves(
+    candidate: Candidate,
     running: &mut Running,
     addr: SocketAddr,
     log: &Path,
-) -> Result<(), String> {
+) -> Result<String, String> {
     let began = Instant::now();
-    while TcpStream::connect(addr).is_err() {
+    loop {
+        let said = fs::read_to_string(log).unwrap_or_default();
+        if candidate.has_said_ready(&said) && TcpStream::connect(addr).is_ok() {
+            return Ok(said);
+        }
         if let Ok(Some(status)) = running.ended() {
             let said = fs::read_to_string(log).unwrap_or_default();
             let last = said.lines().last().unwrap_or("nothing").trim();
             return Err(format!("it ended with {status}; it said: {last}"));
         }
         if began.elapsed() > START_TIMEOUT {
-            return Err(format!("it does not listen after {START_TIMEOUT:?}"));
+            return Err(format!("it is not ready after {START_TIMEOUT:?}"));
         }
         thread::sleep(LOOK_INTERVAL);
     }
-    Ok(())
 }
 
 #[cfg(test)]
