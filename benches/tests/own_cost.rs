@@ -14,7 +14,8 @@ fn own_cost(flags: &str) -> std::process::Output {
 /// Far apart, so that each message is a segment of its own to each of them, on both sides.
 #[test]
 fn both_halves_see_the_same_traffic() {
-    let output = own_cost("--clients 12 --rate 20 --duration 2s --repeats 2 --json -");
+    let output =
+        own_cost("--clients 12 --rate 20 --full-rate 50 --duration 2s --repeats 2 --json -");
     // 3: what it costs is not asked here.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -31,7 +32,7 @@ fn both_halves_see_the_same_traffic() {
     }
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
-        text.contains("bounds: ratio 1.15, user 120 ns per delivery"),
+        text.contains("bounds: ratio 1.15 with segments alike to 0.1, user 120 ns per delivery"),
         "{text}"
     );
 }

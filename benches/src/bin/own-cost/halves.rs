@@ -61,9 +61,9 @@ struct Generator {
 }
 
 /// Measures the load generator with all the clients.
-pub(crate) fn whole(demand: &CommandLine) -> Result<Whole, Error> {
+pub(crate) fn whole(demand: &CommandLine, rate: u32) -> Result<Whole, Error> {
     let server = Server::start(&demand.server_arg)?;
-    let report = load(demand, server.addr, demand.clients)?;
+    let report = load(demand, server.addr, demand.clients, rate)?;
     let generator = &report.generator;
     let (Some(cpu_seconds), Some(user_ns_per_delivery)) =
         (generator.cpu_seconds, generator.user_ns_per_delivery)
@@ -89,7 +89,7 @@ pub(crate) fn bare(demand: &CommandLine) -> Result<Bare, Error> {
         demand.clients - SENDERS.min(demand.clients - 1),
     )?;
     let before = readers.used()?;
-    let report = load(demand, server.addr, SENDERS)?;
+    let report = load(demand, server.addr, SENDERS, demand.rate)?;
     let after = readers.used()?;
     let reads = (after.reads - before.reads) as f64;
     Ok(Bare {
@@ -100,13 +100,18 @@ pub(crate) fn bare(demand: &CommandLine) -> Result<Bare, Error> {
 }
 
 /// A run of the load generator with `clients` clients.
-fn load(demand: &CommandLine, server: SocketAddr, clients: u32) -> Result<Report, Error> {
+fn load(
+    demand: &CommandLine,
+    server: SocketAddr,
+    clients: u32,
+    rate: u32,
+) -> Result<Report, Error> {
     let arguments = [
         "--quiet".to_owned(),
         "--json=-".to_owned(),
         format!("--addr={server}"),
         format!("--clients={clients}"),
-        format!("--rate={}", demand.rate),
+        format!("--rate={rate}"),
         format!("--duration={}", demand.duration),
     ];
     let output = this_program()
