@@ -145,6 +145,24 @@ mod tests {
         assert_eq!(choose("127.0.0.1:1", &[], 2001).unwrap(), wanted);
     }
 
+    /// With the ports that Linux gives out unless it is told otherwise.
+    #[test]
+    fn more_clients_than_there_are_ports_go_over_several_addresses_of_this_host() {
+        let (first, last) = PORT_RANGE_USUAL;
+        let ports = last + 1 - first - PORTS_MARGIN;
+        let target = "127.0.0.1:9989".parse().unwrap();
+        for (clients, addresses) in [(27_732, 0), (27_733, 2), (65_536, 3), (1_000_000, 37)] {
+            let sources = choose_sources(target, &[], clients, ports).unwrap();
+            assert_eq!(sources.len(), addresses, "{clients} clients");
+            let distinct: std::collections::BTreeSet<_> = sources.iter().collect();
+            assert_eq!(distinct.len(), addresses);
+            assert!(sources.iter().all(IpAddr::is_loopback));
+            // Taken in turn, as they are, no address has more clients than ports.
+            let most = clients.div_ceil(u32::try_from(addresses.max(1)).unwrap());
+            assert!(most <= ports, "{most} clients of one address");
+        }
+    }
+
     #[test]
     fn elsewhere_the_remedy_is_named() {
         let error = choose("10.0.0.1:1", &[], 2001).unwrap_err().to_string();

@@ -127,6 +127,44 @@ fn the_page_shows_the_figures_of_the_json_and_all_plots() {
     }
 }
 
+/// Of one run on each side, so that the medians are the runs' own figures.
+#[test]
+fn the_comparison_shows_the_figures_of_both_runs_and_all_plots() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = RelayServer::start(Faults::default());
+    let reports = ["a", "b"].map(|side| {
+        let out = folder.path().join(side);
+        let flags = "--clients 8 --rate 200 --duration 1s --warmup 0s --out";
+        measure(&server, &format!("{flags} {}", out.display())).1
+    });
+    let page = folder.path().join("page.html");
+    let compared = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .arg("compare")
+        .args(["a", "b"].map(|side| folder.path().join(side)))
+        .arg("--html")
+        .arg(&page)
+        .output()
+        .unwrap();
+    assert!(compared.status.success(), "{compared:?}");
+    let (document, said) = render(&browser, &page);
+    assert!(complaints(&said).is_empty(), "{said}");
+    assert_eq!(document.matches("<svg").count(), 3);
+    for (name, field) in [
+        ("delivery p50, ms", "latency_ms.delivery.p50"),
+        ("delivery p99, ms", "latency_ms.delivery.p99"),
+        ("last receiver p99, ms", "latency_ms.completion.p99"),
+        ("deliveries/s", "deliveries_per_second"),
+    ] {
+        let (_, row) = document.split_once(&format!("<th>{name}</th>")).unwrap();
+        let cells = row.split("<td>").skip(1).take(2);
+        for (cell, report) in cells.zip(&reports) {
+            let (text, _) = cell.split_once('<').unwrap();
+            assert!(is_shown_as(at(report, field), text), "{name}: {text}");
+        }
+    }
+}
+
 /// All elements that say which field they show, with their text.
 fn figures(document: &str) -> Vec<(String, String)> {
     document
