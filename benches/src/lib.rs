@@ -17,6 +17,7 @@ mod host;
 mod output;
 pub mod process;
 pub mod reader;
+pub mod report;
 mod spread;
 mod table;
 
@@ -25,5 +26,6 @@ pub use error::Error;
 pub use floor::{Floor, Measurement, Pass, Plan, Repeat};
 pub use host::{Host, raise_descriptors};
 pub use output::Output;
+pub use report::Report;
 pub use spread::Spread;
 pub use table::Table;

@@ -3,17 +3,23 @@
 //! one without a limit.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
 
 /// As the first argument, makes this program the load generator. Not for users.
 pub const LOADGEN: &str = "__loadgen";
 
 /// As the first argument, makes this program the server. Not for users.
 pub const SERVER: &str = "__server";
+
+/// Exit statuses of a measurement that was made: valid, INVALID, an objective broken.
+const MADE: [i32; 3] = [0, 3, 4];
 
 /// How often it is looked whether a process has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -32,8 +38,48 @@ pub fn run_if_asked() -> Option<ExitCode> {
             arguments.remove(1);
             Some(server::run(arguments))
         }
+        // What the load generator starts this program for, such as its own server.
+        own if own.starts_with("__") => Some(loadgen::run(arguments)),
         _ => None,
     }
+}
+
+/// Runs the load generator with `arguments`, for `timeout` at most, and reads its report.
+///
+/// # Errors
+/// In one line: what kept it from making a measurement, in its own words where it had any.
+pub fn measure<T: DeserializeOwned>(arguments: &[String], timeout: Duration) -> Result<T, String> {
+    let failed = |error: io::Error| format!("the load generator cannot be run: {error}");
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let (json, said) = (folder.path().join("run.json"), folder.path().join("said"));
+    let mut running = Running::start(
+        Command::new(std::env::current_exe().map_err(failed)?)
+            .arg(LOADGEN)
+            .args(arguments)
+            .arg("--json")
+            .arg(&json)
+            .stdout(Stdio::null())
+            .stderr(File::create(&said).map_err(failed)?),
+    )
+    .map_err(failed)?;
+    match running.wait(timeout).map_err(failed)? {
+        None => Err(format!("not over after {:.0} s", timeout.as_secs_f64())),
+        Some(status) if status.code().is_some_and(|code| MADE.contains(&code)) => parse(&json),
+        Some(status) => Err(format!("{status} ({})", complaint(&said))),
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: &Path) -> Result<T, String> {
+    let text = fs::read(json).map_err(|error| format!("it wrote no report: {error}"))?;
+    serde_json::from_slice(&text).map_err(|error| format!("its report is not understood: {error}"))
+}
+
+/// What the load generator complained of.
+fn complaint(said: &Path) -> String {
+    let said = fs::read_to_string(said).unwrap_or_default();
+    let error = said.lines().find(|line| line.starts_with("error"));
+    let line = error.or(said.lines().last()).unwrap_or("nothing");
+    line.trim().to_owned()
 }
 
 /// Where a program of this name is: in the path, or where servers are kept.
@@ -112,6 +158,17 @@ mod tests {
         assert!(proc.exists());
         drop(running);
         assert!(!proc.exists());
+    }
+
+    #[test]
+    fn a_complaint_is_the_line_that_says_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = folder.path().join("said");
+        assert_eq!(complaint(&said), "nothing");
+        fs::write(&said, "starting\nerror: no server \nbye\n").unwrap();
+        assert_eq!(complaint(&said), "error: no server");
+        let error = parse::<Vec<u8>>(&said).unwrap_err();
+        assert!(error.contains("report is not understood"), "{error}");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Chart {
     pub y: Axis,
     /// At most four, which is how many styles there are.
     pub lines: Vec<Line>,
+    /// Measurements that are not to be believed: crosses beside the lines.
+    pub invalid: Vec<(f64, f64)>,
     /// Whether each point is a measurement of its own, and not one of a curve.
     pub marked: bool,
 }
@@ -81,7 +83,7 @@ impl Chart {
             r#"<rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>"#
         )?;
         self.write_axes(out)?;
-        if self.lines.iter().all(|line| line.points.is_empty()) {
+        if self.invalid.is_empty() && self.lines.iter().all(|line| line.points.is_empty()) {
             let (x, y) = (f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT / 2.0);
             writeln!(
                 out,
@@ -91,6 +93,7 @@ impl Chart {
         for (at, line) in self.lines.iter().enumerate() {
             self.write_line(out, at, line)?;
         }
+        self.write_invalid(out)?;
         self.write_legend(out)?;
         writeln!(out, "</svg>")
     }
@@ -158,6 +161,19 @@ impl Chart {
         Ok(())
     }
 
+    fn write_invalid(&self, out: &mut String) -> fmt::Result {
+        for &(x, y) in &self.invalid {
+            writeln!(
+                out,
+                r#"<path class="invalid" d="{}"><title>INVALID: {} at {}</title></path>"#,
+                cross(self.x_of(x), self.y_of(y)),
+                self.y.text_of(y),
+                self.x.text_of(x)
+            )?;
+        }
+        Ok(())
+    }
+
     /// The names of the lines, in one row over the chart.
     fn write_legend(&self, out: &mut String) -> fmt::Result {
         let unit_ends = 6.0 + self.y.label.len() as f64 * LETTER + 14.0;
@@ -171,6 +187,14 @@ impl Chart {
             )?;
             x += 26.0 + line.name.chars().count() as f64 * LETTER + 16.0;
         }
+        if !self.invalid.is_empty() {
+            writeln!(
+                out,
+                r#"<path class="invalid" d="{}"/><text class="legend" x="{:.1}" y="21">INVALID</text>"#,
+                cross(x + 4.0, 17.0),
+                x + 14.0
+            )?;
+        }
         Ok(())
     }
 
@@ -181,6 +205,11 @@ impl Chart {
     fn y_of(&self, value: f64) -> f64 {
         HEIGHT - BOTTOM - self.y.share(value) * (HEIGHT - BOTTOM - TOP)
     }
+}
+
+/// The path of a cross around a point.
+fn cross(x: f64, y: f64) -> String {
+    format!("M{:.1} {:.1}l8 8m0 -8l-8 8", x - 4.0, y - 4.0)
 }
 
 fn escaped(text: &str) -> String {
@@ -204,6 +233,7 @@ mod tests {
             x: Axis::seconds(10.0),
             y: Axis::amount(100.0, "things"),
             lines: vec![line],
+            invalid: Vec::new(),
             marked: true,
         }
     }
@@ -220,6 +250,19 @@ mod tests {
         let svg = chart(vec![(1.0, 1.0)]).embedded();
         assert!(svg.contains("this &amp; that") && svg.contains("a &lt; b"));
         assert!(!svg.contains("<style>"));
+    }
+
+    #[test]
+    fn what_is_invalid_is_a_cross_that_says_so() {
+        let mut chart = chart(Vec::new());
+        assert!(!chart.embedded().contains("INVALID"));
+        chart.invalid.push((10.0, 100.0));
+        let svg = chart.embedded();
+        assert!(
+            svg.contains(r#"d="M452.0 30.0l8 8m0 -8l-8 8"><title>INVALID: 100 at 10<"#),
+            "{svg}"
+        );
+        assert!(!svg.contains("not measured"));
     }
 
     #[test]

@@ -42,7 +42,8 @@ impl Axis {
     }
 
     /// Anything that begins at zero.
-    pub(crate) fn amount(max: f64, label: &'static str) -> Self {
+    #[must_use]
+    pub fn amount(max: f64, label: &'static str) -> Self {
         let step = round_up(max.max(f64::MIN_POSITIVE) / 5.0);
         let last_tick = (max / step).ceil() * step;
         Self::linear(last_tick, label, 5.0)

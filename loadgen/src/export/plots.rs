@@ -66,6 +66,7 @@ fn by_rate(report: &Report) -> Option<Plot> {
             x: Axis::amount(fastest, "messages/s"),
             y: Axis::logarithmic(heights(&lines), "ms"),
             lines,
+            invalid: Vec::new(),
             marked: true,
         },
     })
@@ -218,6 +219,7 @@ pub(crate) fn curve_chart(histograms: &[(&'static str, &Histogram<u64>)]) -> Cha
         x: Axis::percentiles(count.max().unwrap_or(0)),
         y: Axis::logarithmic(heights(&lines), "ms"),
         lines,
+        invalid: Vec::new(),
         marked: false,
     }
 }
@@ -245,6 +247,7 @@ fn amount_chart(label: &'static str, lines: Vec<Line>) -> Chart {
         x: Axis::seconds(length(&lines)),
         y: Axis::amount(highest, label),
         lines,
+        invalid: Vec::new(),
         marked: true,
     }
 }
@@ -255,6 +258,7 @@ fn logarithmic_chart(label: &'static str, lines: Vec<Line>) -> Chart {
         x: Axis::seconds(length(&lines)),
         y: Axis::logarithmic(heights(&lines), label),
         lines,
+        invalid: Vec::new(),
         marked: true,
     }
 }

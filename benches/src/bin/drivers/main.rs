@@ -16,10 +16,9 @@ mod result;
 mod run;
 mod scenario;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
-use benches::{Error, Host, Output, reader};
+use benches::{Error, Host, Output, process, reader};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
@@ -32,7 +31,7 @@ use scenario::{Scenario, Setting};
 const MISSED: u8 = 3;
 
 fn main() -> ExitCode {
-    if let Some(status) = reader::run_if_asked().or_else(run_loadgen_if_asked) {
+    if let Some(status) = reader::run_if_asked().or_else(process::run_if_asked) {
         return status;
     }
     match compare(&CommandLine::parse()) {
@@ -43,19 +42,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Runs the load generator, if that is what this process was started for; it starts this program
-/// once more for the server.
-fn run_loadgen_if_asked() -> Option<ExitCode> {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let first = arguments.get(1)?.to_str()?;
-    if first == run::LOADGEN {
-        arguments.remove(1);
-    } else if !first.starts_with("__") {
-        return None;
-    }
-    Some(loadgen::run(arguments))
 }
 
 /// Measures all that was asked for; says whether every bound is met.

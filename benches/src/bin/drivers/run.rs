@@ -4,15 +4,12 @@ use std::fmt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use benches::{Error, Plan, Repeat, floor};
+use benches::{Error, Plan, Repeat, floor, process};
 use serde::{Deserialize, Serialize};
 
 use crate::command_line::{CommandLine, Driver};
 use crate::idle::Idle;
 use crate::scenario::{Load, Scenario, Setting};
-
-/// As the first argument, makes this program the load generator. Not for users.
-pub(crate) const LOADGEN: &str = "__loadgen";
 
 /// Exit status of a measurement that was made, and is or is not valid.
 const MADE: [i32; 2] = [0, 3];
@@ -241,7 +238,7 @@ fn measure_load(
     let output = std::env::current_exe()
         .and_then(|program| {
             Command::new(program)
-                .arg(LOADGEN)
+                .arg(process::LOADGEN)
                 .args(&arguments)
                 .stdin(Stdio::null())
                 .output()

@@ -89,12 +89,7 @@ impl Figure {
                 (report.expected > 0).then(|| 100.0 * report.lost as f64 / report.expected as f64)
             }
             Self::DrainSeconds => Some(report.drain_seconds),
-            Self::CpuUsPerDelivery => {
-                // CPU time is that of the measured time, so deliveries of the drain do not count.
-                let in_time = report.expected.saturating_sub(report.backlog_at_end);
-                let seconds = report.server.cpu_seconds?;
-                (in_time > 0).then(|| seconds * 1e6 / in_time as f64)
-            }
+            Self::CpuUsPerDelivery => report.cpu_us_per_delivery(),
             Self::RssMib => report
                 .server
                 .rss_peak_bytes

@@ -29,6 +29,7 @@ fn plot(comparison: &Comparison, figure: Figure) -> String {
         x: Axis::logarithmic(all().map(|(rate, _)| rate), "messages/s"),
         y: Axis::logarithmic(all().map(|(_, value)| value), unit(figure)),
         lines,
+        invalid: Vec::new(),
         marked: true,
     };
     chart.standalone()

@@ -1,12 +1,9 @@
 //! A run: a fresh server of one candidate under one load, measured by the load generator.
 
-use std::fs::{self, File};
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use benches::process::{self, Running};
-use serde::{Deserialize, Serialize};
+use benches::{Report, process};
+use serde::Serialize;
 
 use crate::candidate::Candidate;
 use crate::serving::Serving;
@@ -19,9 +16,6 @@ pub(crate) const OBJECTIVE: &str = "delivery.p99<250ms,lost==0";
 
 /// Where a search begins, in messages a second.
 const SEARCH_FROM: u32 = 100;
-
-/// Exit statuses of a measurement that was made: valid, INVALID, an objective broken.
-const MADE: [i32; 3] = [0, 3, 4];
 
 /// What a run may take beyond what it measures: connecting, draining, reporting.
 const OVERHEAD_MAX: Duration = Duration::from_secs(30);
@@ -54,54 +48,6 @@ pub(crate) struct Run {
     /// Absent when none could be made, for the reason that `failure` says.
     pub(crate) report: Option<Report>,
     pub(crate) failure: Option<String>,
-}
-
-/// What is needed of the load generator's report; see its `--json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Report {
-    pub(crate) valid: bool,
-    pub(crate) problems: Vec<String>,
-    pub(crate) rate_achieved: f64,
-    pub(crate) drain_seconds: f64,
-    pub(crate) expected: u64,
-    pub(crate) delivered: u64,
-    pub(crate) lost: u64,
-    /// Deliveries that came, if at all, after the measured time.
-    pub(crate) backlog_at_end: u64,
-    pub(crate) latency_ms: Latencies,
-    pub(crate) server: Consumption,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) steps: Option<Steps>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Latencies {
-    pub(crate) delivery: Percentiles,
-    pub(crate) completion: Percentiles,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Percentiles {
-    pub(crate) p50: Option<f64>,
-    pub(crate) p99: Option<f64>,
-    pub(crate) p999: Option<f64>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Consumption {
-    pub(crate) cpu_seconds: Option<f64>,
-    pub(crate) rss_peak_bytes: Option<u64>,
-}
-
-/// Of a search.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Steps {
-    pub(crate) found: Option<Found>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Found {
-    pub(crate) rate: Option<f64>,
 }
 
 /// What all runs have in common.
@@ -193,31 +139,14 @@ fn measure(
     serving: &Serving,
     left: Duration,
 ) -> Result<Report, String> {
-    let failed = |error: std::io::Error| format!("the load generator cannot be run: {error}");
-    let folder = tempfile::tempdir().map_err(failed)?;
-    let (json, said) = (folder.path().join("run.json"), folder.path().join("said"));
-    let mut running = Running::start(
-        Command::new(std::env::current_exe().map_err(failed)?)
-            .arg(process::LOADGEN)
-            .args(arguments(terms, load, candidate))
-            .args(["--addr", &serving.addr().to_string()])
-            .args(["--server-pid", &serving.pid().to_string()])
-            .arg("--json")
-            .arg(&json)
-            .stdout(Stdio::null())
-            .stderr(File::create(&said).map_err(failed)?),
-    )
-    .map_err(failed)?;
+    let mut arguments = arguments(terms, load, candidate);
+    arguments.extend(["--addr".into(), serving.addr().to_string()]);
+    arguments.extend(["--server-pid".into(), serving.pid().to_string()]);
     let most = match load {
         Load::Rate(_) => terms.duration + OVERHEAD_MAX,
         Load::FindMax => SEARCH_MAX,
     };
-    let timeout = most.min(left);
-    match running.wait(timeout).map_err(failed)? {
-        None => Err(format!("not over after {:.0} s", timeout.as_secs_f64())),
-        Some(status) if status.code().is_some_and(|code| MADE.contains(&code)) => parse(&json),
-        Some(status) => Err(format!("{status} ({})", complaint(&said))),
-    }
+    process::measure(&arguments, most.min(left))
 }
 
 fn arguments(terms: Terms, load: Load, candidate: Candidate) -> Vec<String> {
@@ -239,21 +168,10 @@ fn arguments(terms: Terms, load: Load, candidate: Candidate) -> Vec<String> {
     flags.split(' ').map(str::to_owned).collect()
 }
 
-fn parse(json: &Path) -> Result<Report, String> {
-    let text = fs::read(json).map_err(|error| format!("it wrote no report: {error}"))?;
-    serde_json::from_slice(&text).map_err(|error| format!("its report is not understood: {error}"))
-}
-
-/// What the load generator complained of.
-fn complaint(said: &Path) -> String {
-    let said = fs::read_to_string(said).unwrap_or_default();
-    let error = said.lines().find(|line| line.starts_with("error"));
-    let line = error.or(said.lines().last()).unwrap_or("nothing");
-    line.trim().to_owned()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use benches::report::{Consumption, Found, Latencies, Percentiles, Steps};
+
     use super::*;
 
     /// A run that kept up, with this p99.
