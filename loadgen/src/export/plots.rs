@@ -174,13 +174,13 @@ fn by_second(record: &Record, series: &[&Second]) -> [Plot; 8] {
                     line("server", series, |one| {
                         per_second(one, one.server_voluntary_switches)
                     }),
-                    line("server, forced", series, |one| {
+                    line("forced", series, |one| {
                         per_second(one, one.server_involuntary_switches)
                     }),
                     line("generator", series, |one| {
                         per_second(one, one.generator_voluntary_switches)
                     }),
-                    line("generator, forced", series, |one| {
+                    line("forced", series, |one| {
                         per_second(one, one.generator_involuntary_switches)
                     }),
                 ],
