@@ -9,7 +9,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod citation;
 mod clock;
+mod digits;
 mod doubt;
 mod error;
 pub mod floor;
@@ -21,6 +23,7 @@ pub mod report;
 mod spread;
 mod table;
 
+pub use digits::digits;
 pub use doubt::Doubt;
 pub use error::Error;
 pub use floor::{Floor, Measurement, Pass, Plan, Repeat};

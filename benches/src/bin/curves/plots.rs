@@ -15,6 +15,8 @@ struct Kind {
     unit: &'static str,
     figure: fn(&Row) -> Option<Spread>,
     floor: fn(&Row) -> Option<Spread>,
+    /// What the floor's line is called.
+    floor_name: &'static str,
 }
 
 const KINDS: [Kind; 2] = [
@@ -24,6 +26,7 @@ const KINDS: [Kind; 2] = [
         unit: "ms",
         figure: |row| row.p99_ms,
         floor: |row| row.floor_ms,
+        floor_name: "F",
     },
     Kind {
         name: "cpu",
@@ -31,6 +34,7 @@ const KINDS: [Kind; 2] = [
         unit: "us",
         figure: |row| row.cpu_us_per_delivery,
         floor: |row| row.floor_cpu_us_per_send,
+        floor_name: "bare send",
     },
 ];
 
@@ -64,7 +68,7 @@ fn chart(curve: Curve, kind: &Kind, rows: &[&Row]) -> Chart {
     let first = rows.first().map(|row| row.line);
     let of_first = rows.iter().filter(|row| Some(row.line) == first);
     lines.push(Line {
-        name: "F",
+        name: kind.floor_name,
         points: of_first.filter_map(|row| place(row, kind.floor)).collect(),
     });
     let invalid: Vec<_> = rows

@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use benches::Spread;
+use benches::{Spread, digits};
 
 use crate::curve::Curve;
 use crate::result::{Row, Scaling};
@@ -170,23 +170,13 @@ fn problems(out: &mut String, scaling: &Scaling) -> Result {
 }
 
 fn shown(spread: Option<&Spread>) -> String {
-    spread.map_or_else(|| "-".into(), |spread| number(spread.median))
+    spread.map_or_else(|| "-".into(), |spread| digits(spread.median))
 }
 
 /// Where a row stands: a count, or a share that is none.
 fn place(x: f64) -> String {
     let decimals = usize::from(x.fract() != 0.0);
     format!("{x:.decimals$}")
-}
-
-/// Three digits that count.
-fn number(value: f64) -> String {
-    match value.abs() {
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        0.0 => "0".into(),
-        _ => format!("{value:.2}"),
-    }
 }
 
 #[cfg(test)]

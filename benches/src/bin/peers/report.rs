@@ -2,14 +2,13 @@
 
 use std::fmt::Write;
 
+use benches::digits;
+
 use crate::candidate::Candidate;
 use crate::figures::Figure;
 use crate::ratios::Judged;
 use crate::result::Comparison;
 use crate::run::{Load, OBJECTIVE, PUBLISHERS, Run};
-
-/// A peer is said to win from this advantage on, as a share of the server's figure.
-const WIN_SHARE: f64 = 0.01;
 
 /// The whole text.
 pub(crate) fn render(comparison: &Comparison) -> String {
@@ -67,9 +66,9 @@ fn bounds(out: &mut String, bounds: &[Judged]) -> std::fmt::Result {
         let figures = match bound.measured {
             Some(ratio) => format!(
                 "{} | {} | {}",
-                figure(ratio.min),
-                figure(ratio.median),
-                figure(ratio.max)
+                digits(ratio.min),
+                digits(ratio.median),
+                digits(ratio.max)
             ),
             None => "not measured | | ".into(),
         };
@@ -89,29 +88,17 @@ fn wins(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         out,
         "## Where a peer wins\n\nOf those that lost nothing there.\n"
     )?;
-    let mut none = true;
-    for row in &comparison.rows {
-        if runs_of(&comparison.runs, row.load, row.candidate).any(Run::has_lost) {
-            continue; // What is not delivered costs nothing.
-        }
-        let (load, figure_of) = (row.load, row.figure);
-        let Some(own) = comparison.spread(load, Candidate::Uringcast, figure_of) else {
-            continue;
-        };
-        let (own, other) = (own.median, row.spread.median);
-        if figure_of.is_better(other, own) && (own - other).abs() > WIN_SHARE * own.abs() {
-            let (name, which) = (row.candidate.name(), figure_of.name());
-            writeln!(
-                out,
-                "- {name}, {}: {which} {} against {}",
-                name_of(load),
-                figure(other),
-                figure(own)
-            )?;
-            none = false;
-        }
+    for win in &comparison.wins {
+        let (name, which) = (win.candidate.name(), win.figure.name());
+        writeln!(
+            out,
+            "- {name}, {}: {which} {} against {}",
+            name_of(win.load),
+            digits(win.peer),
+            digits(win.own)
+        )?;
     }
-    if none {
+    if comparison.wins.is_empty() {
         writeln!(out, "Nowhere in what was measured.")?;
     }
     writeln!(out)
@@ -140,9 +127,9 @@ fn figures(out: &mut String, comparison: &Comparison, load: Load) -> std::fmt::R
                 Some(spread) => write!(
                     out,
                     " {} ({} to {}) |",
-                    figure(spread.median),
-                    figure(spread.min),
-                    figure(spread.max)
+                    digits(spread.median),
+                    digits(spread.min),
+                    digits(spread.max)
                 )?,
                 None => write!(out, " - |")?,
             }
@@ -248,17 +235,6 @@ fn name_of(load: Load) -> String {
     }
 }
 
-/// Three digits that count.
-fn figure(value: f64) -> String {
-    match value.abs() {
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 1.0 => format!("{value:.2}"),
-        0.0 => "0".into(),
-        _ => format!("{value:.3}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -328,11 +304,5 @@ mod tests {
         }
         assert!(!text.contains("- redis, 500 messages/s: delivery p99"));
         assert!(!text.contains("time was over"));
-    }
-
-    #[test]
-    fn three_digits_count() {
-        let shown = [1234.5, 12.345, 1.2345, 0.12345, 0.0].map(figure);
-        assert_eq!(shown, ["1234", "12.3", "1.23", "0.123", "0"]);
     }
 }

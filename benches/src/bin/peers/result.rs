@@ -30,6 +30,21 @@ pub(crate) struct Row {
     pub(crate) spread: Spread,
 }
 
+/// A peer that does better than the server, by the medians; it lost nothing there.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Win {
+    pub(crate) candidate: Candidate,
+    pub(crate) load: Load,
+    pub(crate) figure: Figure,
+    /// The peer's.
+    pub(crate) peer: f64,
+    /// The server's.
+    pub(crate) own: f64,
+}
+
+/// A peer is said to win from this advantage on, as a share of the server's figure.
+const WIN_SHARE: f64 = 0.01;
+
 /// The whole comparison; data.json.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
@@ -45,6 +60,7 @@ pub(crate) struct Comparison {
     /// Installed nowhere.
     pub(crate) missing: Vec<Candidate>,
     pub(crate) bounds: Vec<Judged>,
+    pub(crate) wins: Vec<Win>,
     pub(crate) collapses: Vec<Collapse>,
     pub(crate) rows: Vec<Row>,
     pub(crate) runs: Vec<Run>,
@@ -84,6 +100,7 @@ impl Comparison {
             .filter(|bound| loads.contains(&bound.load()))
             .map(|bound| bound.judge(&runs))
             .collect();
+        let rows = rows(&loads, &contenders, &runs);
         Self {
             command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
             host,
@@ -92,7 +109,8 @@ impl Comparison {
             duration_seconds: terms.duration.as_secs_f64(),
             took_seconds: took.as_secs_f64(),
             was_cut,
-            rows: rows(&loads, &contenders, &runs),
+            wins: wins(&rows, &runs),
+            rows,
             contenders,
             missing,
             bounds,
@@ -125,6 +143,31 @@ impl Comparison {
         loads.dedup();
         loads
     }
+}
+
+fn wins(rows: &[Row], runs: &[Run]) -> Vec<Win> {
+    let has_lost = |row: &Row| {
+        let of_row = |run: &&Run| (run.load, run.candidate) == (row.load, row.candidate);
+        runs.iter().filter(of_row).any(Run::has_lost)
+    };
+    let win = |row: &Row| {
+        let (load, figure) = (row.load, row.figure);
+        let own = rows.iter().find(|own| {
+            (own.load, own.figure, own.candidate) == (load, figure, Candidate::Uringcast)
+        })?;
+        let (own, peer) = (own.spread.median, row.spread.median);
+        let wins = figure.is_better(peer, own) && (own - peer).abs() > WIN_SHARE * own.abs();
+        wins.then_some(Win {
+            candidate: row.candidate,
+            load,
+            figure,
+            peer,
+            own,
+        })
+    };
+    // What is not delivered costs nothing.
+    let rows = rows.iter().filter(|row| !has_lost(row));
+    rows.filter_map(win).collect()
 }
 
 fn rows(loads: &[Load], contenders: &[Contender], runs: &[Run]) -> Vec<Row> {
