@@ -1,0 +1,518 @@
+//! The text: the blocks of README.md and results/README.md. Every figure cites the data it was read off,
+//! and none is said to be good or bad: what it means is written beside the blocks, and holds whatever
+//! was measured.
+
+use serde_json::{Value, json};
+
+use crate::report::{self, Made};
+use crate::source::{Source, Sources};
+
+/// Figures of the comparison with peers: name in the data, name for people, unit.
+const OF_PEERS: [(&str, &str, &str); 12] = [
+    ("p50", "delivery p50", "ms"),
+    ("p99", "delivery p99", "ms"),
+    ("p999", "delivery p99.9", "ms"),
+    ("completion_p50", "completion p50", "ms"),
+    ("completion_p99", "completion p99", "ms"),
+    ("completion_p999", "completion p99.9", "ms"),
+    ("rate", "messages sent in time", "messages/s"),
+    ("lost_percent", "lost", "%"),
+    ("drain_seconds", "drain", "s"),
+    ("cpu_us_per_delivery", "CPU per delivery", "us"),
+    ("rss_mib", "RSS peak", "MiB"),
+    ("highest", "highest rate", "messages/s"),
+];
+
+/// Of these, the ones with a table of their own.
+const TABLES_OF_PEERS: [&str; 5] = [
+    "p99",
+    "lost_percent",
+    "cpu_us_per_delivery",
+    "rss_mib",
+    "highest",
+];
+
+const DRIVERS: [&str; 3] = ["uring", "tokio-uring", "epoll"];
+
+/// Figures of the drivers: scenario, figure, in words, unit.
+const OF_DRIVERS: [(&str, &str, &str, &str); 8] = [
+    ("cpu", "floor_cpu", "CPU of a bare send", "us"),
+    ("cpu", "cpu_us_per_delivery", "CPU per delivery", "us"),
+    ("p99", "floor", "F, a bare pass", "ms"),
+    ("p99", "p50", "delivery p50", "ms"),
+    ("p99", "p99", "delivery p99", "ms"),
+    ("p99", "rss_mib", "RSS peak", "MiB"),
+    ("flood", "p99", "delivery p99", "ms"),
+    ("flood", "cpu_cores", "CPU of the server", "cores"),
+];
+
+/// README.md's.
+pub(crate) fn summary(sources: &Sources) -> String {
+    let mut rows = Vec::new();
+    if let Some(job) = &sources.job {
+        let p99 = "/latency_ms/delivery/p99";
+        rows.push(["delivery p50", &job.cite("/latency_ms/delivery/p50", "ms")].map(str::to_owned));
+        rows.push(["delivery p99", &job.cite(p99, "ms")].map(str::to_owned));
+        rows.push(["deliveries lost", &job.cite("/lost", "")].map(str::to_owned));
+    }
+    if let Some(drivers) = &sources.drivers {
+        for (pointer, bound) in drivers.list("/bounds") {
+            let name = bound["name"].as_str().unwrap_or_default();
+            if name.contains(" / epoll") || name.contains(" / uring") {
+                let ratio = drivers.cite(&format!("{pointer}/measured/median"), "");
+                rows.push([format!("`{name}`"), ratio]);
+            }
+        }
+    }
+    if let Some(peers) = &sources.peers {
+        for (pointer, bound) in peers.list("/bounds") {
+            let name = bound["name"].as_str().unwrap_or_default();
+            let ratio = peers.cite(&format!("{pointer}/measured/median"), "");
+            rows.push([format!("`{name}`, by that of the best peer"), ratio]);
+        }
+    }
+    let machine = sources.job.as_ref().map_or_else(String::new, |job| {
+        format!(
+            "On {}; the first rows are of {}.\n\n",
+            job.machine(),
+            load_of(job)
+        )
+    });
+    if rows.is_empty() {
+        return String::new();
+    }
+    machine + &table(&["", "median"], &rows) + &peers_that_win(sources)
+}
+
+/// Who does better than the server, and at which load.
+fn peers_that_win(sources: &Sources) -> String {
+    let Some(peers) = &sources.peers else {
+        return String::new();
+    };
+    let mut who: Vec<String> = peers
+        .list("/wins")
+        .map(|(_, win)| format!("{} at {}", name(&win["candidate"]), load(&win["load"])))
+        .collect();
+    who.dedup();
+    if who.is_empty() {
+        "\nNo peer does better in anything that was measured.\n".into()
+    } else {
+        format!(
+            "\nSome figures of a peer are better: {}; [which](results/README.md#where-a-peer-wins).\n",
+            who.join(", ")
+        )
+    }
+}
+
+/// All reports in one table.
+pub(crate) fn index(sources: &Sources, made: &[Made]) -> String {
+    let machines = [
+        &sources.job,
+        &sources.drivers,
+        &sources.coalescing,
+        &sources.peers,
+        &sources.curves,
+    ];
+    let rows: Vec<[String; 5]> = report::ALL
+        .iter()
+        .zip(machines)
+        .filter_map(|(report, source)| {
+            let made = made.iter().find(|made| made.folder == report.folder)?;
+            let verdict = match made.exit_status {
+                0 => "valid, all bounds met",
+                _ => "a bound is missed or a run is INVALID",
+            };
+            Some([
+                format!("[{}]({}/{})", report.what, report.folder, report.page),
+                source.as_ref().map_or_else(|| "-".into(), Source::machine),
+                format!("`{}`", made.command),
+                format!("`{:.0} s`", made.took_seconds),
+                format!("{verdict} ([data]({}/{}))", report.folder, report.data),
+            ])
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let when = sources.job.as_ref().map_or_else(String::new, |job| {
+        let commit = job.text("/environment/loadgen/commit");
+        format!(
+            "Measured at `{}`, of commit `{commit}`.\n\n",
+            job.text("/started_at")
+        )
+    });
+    when + &table(&["what", "on", "by", "took", "verdict"], &rows)
+}
+
+/// The main job.
+pub(crate) fn job(sources: &Sources) -> String {
+    let Some(job) = &sources.job else {
+        return String::new();
+    };
+    let latency = |name: &str, figure: &str| {
+        let cite = |percentile| job.cite(&format!("/latency_ms/{figure}/{percentile}"), "ms");
+        [
+            name.to_owned(),
+            cite("p50"),
+            cite("p99"),
+            cite("p999"),
+            cite("max"),
+        ]
+    };
+    let latencies = [
+        latency("delivery, from the intended time", "delivery"),
+        latency("broadcast, last receiver", "completion"),
+    ];
+    let verdict = if job.value("/valid") == &json!(true) {
+        "VALID".to_owned()
+    } else {
+        let problems: Vec<_> = job.list("/problems").collect();
+        let problems = problems.iter().filter_map(|(_, problem)| problem.as_str());
+        let problems = problems.map(|problem| format!("`{problem}`"));
+        format!("**INVALID**: {}", problems.collect::<Vec<_>>().join("; "))
+    };
+    let counts = ["lost", "duplicated", "reordered", "corrupt"];
+    let counts = counts.map(|count| format!("{} {count}", job.cite(&format!("/{count}"), "")));
+    format!(
+        "{}: {verdict}. Of {} {}. The server took {}.\n\n{}\n![percentiles](job/percentiles.svg)\n",
+        load_of(job),
+        job.cite("/expected", "deliveries"),
+        counts.join(", "),
+        job.cite("/server/cpu_cores", "cores"),
+        table(&["", "p50", "p99", "p99.9", "max"], &latencies)
+    )
+}
+
+/// The drivers beside each other and the floor.
+pub(crate) fn drivers(sources: &Sources) -> String {
+    let Some(drivers) = &sources.drivers else {
+        return String::new();
+    };
+    let mut rows = Vec::new();
+    for (scenario, figure, name, unit) in OF_DRIVERS {
+        let cells = DRIVERS.map(|driver| {
+            let members = [
+                ("scenario", json!(scenario)),
+                ("figure", json!(figure)),
+                ("driver", json!(driver)),
+            ];
+            let found = drivers.find("/figures", &members);
+            drivers.cite_found(found.as_deref(), "/spread/median", unit)
+        });
+        if cells.iter().any(|cell| cell != "-") {
+            let [uring, tokio_uring, epoll] = cells;
+            rows.push([
+                scenario_load(scenario).into(),
+                name.into(),
+                uring,
+                tokio_uring,
+                epoll,
+            ]);
+        }
+    }
+    let figures = table(&["load", "median", "uring", "tokio-uring", "epoll"], &rows);
+    figures + "\n" + &ratios(drivers)
+}
+
+/// What the rate does to the cost of a delivery, and what `--coalesce` does to both.
+pub(crate) fn coalescing(sources: &Sources) -> String {
+    let mut text = String::new();
+    if let Some(curves) = &sources.curves {
+        let rows: Vec<[String; 5]> = curves
+            .list("/rows")
+            .filter(|(_, row)| row["curve"] == "rate")
+            .map(|(pointer, row)| {
+                let cite = |figure: &str, unit: &str| {
+                    curves.cite(&format!("{pointer}/{figure}/median"), unit)
+                };
+                let verdict = if row["valid_runs"] == json!(0) {
+                    ", INVALID"
+                } else {
+                    ""
+                };
+                [
+                    format!(
+                        "`{} clients x {} messages/s`{verdict}",
+                        row["clients"], row["rate"]
+                    ),
+                    cite("cpu_us_per_delivery", "us"),
+                    cite("floor_cpu_us_per_send", "us"),
+                    cite("p99_ms", "ms"),
+                    cite("floor_ms", "ms"),
+                ]
+            })
+            .collect();
+        let head = [
+            "load",
+            "CPU per delivery",
+            "CPU of a bare send",
+            "delivery p99",
+            "F",
+        ];
+        text += &table(&head, &rows);
+        text += "\n![CPU per delivery by rate](curves/rate-cpu.svg) ![delivery p99 by rate](curves/rate-p99.svg)\n\n";
+    }
+    text + &settings(sources)
+}
+
+/// The settings of `--coalesce` beside each other.
+pub(crate) fn settings(sources: &Sources) -> String {
+    let Some(coalescing) = &sources.coalescing else {
+        return String::new();
+    };
+    let figures: Vec<(String, &Value)> = coalescing.list("/figures").collect();
+    let mut settings: Vec<&str> = Vec::new();
+    for setting in figures
+        .iter()
+        .filter_map(|(_, row)| row["setting"].as_str())
+    {
+        if !settings.contains(&setting) {
+            settings.push(setting);
+        }
+    }
+    let rows: Vec<[String; 4]> = settings
+        .into_iter()
+        .map(|setting| {
+            let cite = |figure: &str, unit: &str| {
+                let members = [("setting", json!(setting)), ("figure", json!(figure))];
+                let found = coalescing.find("/figures", &members);
+                coalescing.cite_found(found.as_deref(), "/spread/median", unit)
+            };
+            [
+                format!("`{setting}`"),
+                cite("cpu_cores", "cores"),
+                cite("p50", "ms"),
+                cite("p99", "ms"),
+            ]
+        })
+        .collect();
+    let head = [
+        "driver `uring`",
+        "CPU of the server",
+        "delivery p50",
+        "delivery p99",
+    ];
+    format!("{}:\n\n{}", scenario_load("coalesce"), table(&head, &rows))
+}
+
+/// The server and its peers.
+pub(crate) fn peers(sources: &Sources) -> String {
+    let Some(peers) = &sources.peers else {
+        return String::new();
+    };
+    let contenders: Vec<_> = peers.list("/contenders").collect();
+    let names: Vec<&Value> = contenders
+        .iter()
+        .map(|(_, who)| &who["candidate"])
+        .collect();
+    let mut text = String::new();
+    for (figure, label, unit) in OF_PEERS
+        .iter()
+        .filter(|(figure, ..)| TABLES_OF_PEERS.contains(figure))
+    {
+        let mut loads: Vec<&Value> = Vec::new();
+        let rows: Vec<_> = peers.list("/rows").collect();
+        for (_, row) in rows.iter().filter(|(_, row)| row["figure"] == *figure) {
+            if !loads.contains(&&row["load"]) {
+                loads.push(&row["load"]);
+            }
+        }
+        if loads.is_empty() {
+            continue;
+        }
+        let lines: Vec<Vec<String>> = loads
+            .into_iter()
+            .map(|at| {
+                let cells = names
+                    .iter()
+                    .map(|who| of_peer(peers, at, who, figure, unit));
+                [load(at)].into_iter().chain(cells).collect()
+            })
+            .collect();
+        let who = names.iter().copied().map(name);
+        let head: Vec<String> = [(*label).to_owned()].into_iter().chain(who).collect();
+        text += &table(&head, &lines);
+        text.push('\n');
+    }
+    text + &ratios(peers)
+        + "\n![delivery p99 by rate](peers/p99.svg) ![RSS by rate](peers/rss.svg)\n"
+}
+
+/// What a peer does better.
+pub(crate) fn wins(sources: &Sources) -> String {
+    let Some(peers) = &sources.peers else {
+        return String::new();
+    };
+    let lines: Vec<String> = peers
+        .list("/wins")
+        .map(|(_, win)| {
+            let figure = win["figure"].as_str().unwrap_or_default();
+            let known = OF_PEERS.iter().find(|(known, ..)| *known == figure);
+            let (_, label, unit) = known.copied().unwrap_or((figure, figure, ""));
+            let (at, who) = (&win["load"], &win["candidate"]);
+            format!(
+                "- {} at {}, {label}: {} against {}",
+                name(who),
+                load(at),
+                of_peer(peers, at, who, figure, unit),
+                of_peer(peers, at, &json!("uringcast"), figure, unit)
+            )
+        })
+        .collect();
+    if lines.is_empty() {
+        return "Nowhere in what was measured.".into();
+    }
+    lines.join("\n")
+}
+
+fn of_peer(peers: &Source, at: &Value, who: &Value, figure: &str, unit: &str) -> String {
+    let members = [
+        ("load", at.clone()),
+        ("candidate", who.clone()),
+        ("figure", json!(figure)),
+    ];
+    let found = peers.find("/rows", &members);
+    peers.cite_found(found.as_deref(), "/spread/median", unit)
+}
+
+/// All that a report judges, with its spread.
+fn ratios(source: &Source) -> String {
+    let rows: Vec<[String; 4]> = source
+        .list("/bounds")
+        .map(|(pointer, bound)| {
+            let cite = |figure| source.cite(&format!("{pointer}/measured/{figure}"), "");
+            let name = bound["name"].as_str().unwrap_or_default();
+            let scenario = bound["scenario"].as_str().map(|name| format!("{name}: "));
+            let name = format!("`{}{name}`", scenario.unwrap_or_default());
+            [name, cite("min"), cite("median"), cite("max")]
+        })
+        .collect();
+    table(&["of each repeat", "min", "median", "max"], &rows)
+}
+
+fn load_of(job: &Source) -> String {
+    format!(
+        "`{} clients x {} messages/s of {} bytes`",
+        job.value("/clients"),
+        job.value("/rate_requested"),
+        job.value("/size_bytes/min")
+    )
+}
+
+/// As the program `drivers` has it.
+fn scenario_load(scenario: &str) -> &'static str {
+    match scenario {
+        "cpu" => "`5000 clients x 10 messages/s`",
+        "flood" => "`5000 clients x 1000 messages/s`",
+        _ => "`5000 clients x 100 messages/s`",
+    }
+}
+
+/// The load of a comparison with peers.
+fn load(load: &Value) -> String {
+    match load["rate"].as_u64() {
+        Some(rate) => format!("`{rate} messages/s`"),
+        None => "its highest rate".into(),
+    }
+}
+
+fn name(candidate: &Value) -> String {
+    candidate.as_str().unwrap_or_default().to_owned()
+}
+
+fn table(head: &[impl AsRef<str>], rows: &[impl AsRef<[String]>]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head: Vec<&str> = head.iter().map(AsRef::as_ref).collect();
+    let mut text = format!(
+        "| {} |\n|---|{}\n",
+        head.join(" | "),
+        "--:|".repeat(head.len() - 1)
+    );
+    for row in rows {
+        text += &format!("| {} |\n", row.as_ref().join(" | "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tests::source;
+
+    fn spread(median: f64) -> Value {
+        json!({"min": median / 2.0, "median": median, "max": median * 2.0})
+    }
+
+    fn nothing() -> Sources {
+        Sources {
+            job: None,
+            drivers: None,
+            coalescing: None,
+            peers: None,
+            curves: None,
+        }
+    }
+
+    fn peers_data() -> Value {
+        let at = json!({"rate": 100});
+        json!({
+            "contenders": [{"candidate": "uringcast"}, {"candidate": "redis"}],
+            "bounds": [{"name": "delivery p99, ms at 100 messages/s", "measured": spread(0.4)}],
+            "rows": [
+                {"load": at, "candidate": "uringcast", "figure": "p99", "spread": spread(40.0)},
+                {"load": at, "candidate": "redis", "figure": "p99", "spread": spread(20.0)},
+            ],
+            "wins": [{"candidate": "redis", "load": at, "figure": "p99", "peer": 20.0, "own": 40.0}],
+        })
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_told() {
+        let sources = nothing();
+        let texts = [summary, job, drivers, coalescing, settings, peers, wins];
+        assert!(texts.iter().all(|text| text(&sources).is_empty()));
+        assert_eq!(index(&sources, &[]), "");
+    }
+
+    #[test]
+    fn a_peer_that_wins_is_named_with_both_figures() {
+        let sources = Sources {
+            peers: Some(source("peers/data.json", peers_data())),
+            ..nothing()
+        };
+        assert_eq!(
+            wins(&sources),
+            "- redis at `100 messages/s`, delivery p99: [20.0 ms](peers/data.json#/rows/1/spread/median) against [40.0 ms](peers/data.json#/rows/0/spread/median)"
+        );
+        assert!(summary(&sources).contains("better: redis at `100 messages/s`"));
+        let text = peers(&sources);
+        assert!(
+            text.contains("| delivery p99 | uringcast | redis |\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("[0.400](peers/data.json#/bounds/0/measured/median)"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn drivers_stand_beside_each_other() {
+        let row = |driver: &str, median| {
+            json!({"scenario": "cpu", "figure": "cpu_us_per_delivery", "driver": driver,
+                "setting": null, "spread": spread(median)})
+        };
+        let data = json!({"figures": [row("epoll", 9.3), row("uring", 7.9)], "bounds": []});
+        let sources = Sources {
+            drivers: Some(source("drivers/data.json", data)),
+            ..nothing()
+        };
+        let text = drivers(&sources);
+        assert!(
+            text.contains("| CPU per delivery | [7.90 us](drivers/data.json#/figures/1/spread/median) | - | [9.30 us](drivers/data.json#/figures/0/spread/median) |"),
+            "{text}"
+        );
+    }
+}
