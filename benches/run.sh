@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the whole of results/, and the figures in README.md, on this machine: about 35 minutes, the build
-# included. `--quick` takes about 8, `--trial` a minute (its figures mean nothing), `--texts` measures
+# included. `--quick` takes about 9, `--trial` a minute (its figures mean nothing), `--texts` measures
 # nothing. Leave the machine alone meanwhile.
 #
 # Needs a Rust toolchain and a C compiler. Of redis-server, nats-server and mosquitto those are compared

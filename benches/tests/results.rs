@@ -24,7 +24,11 @@ fn faults_under(root: &Path) -> Vec<String> {
     let results = fs::read_to_string(root.join("results/README.md")).unwrap();
     let of_readme = faults(part, root);
     let of_results = faults(&results, &root.join("results"));
-    let all = of_readme.iter().chain(&of_results);
+    let guide = fs::read_to_string(root.join("docs/tuning.md")).unwrap();
+    let (_, block) = guide.split_once("<!-- coalescing -->").unwrap();
+    let (block, _) = block.split_once("<!-- /coalescing -->").unwrap();
+    let of_guide = faults(block, &root.join("docs"));
+    let all = of_readme.iter().chain(&of_results).chain(&of_guide);
     all.map(ToString::to_string).collect()
 }
 
@@ -47,6 +51,35 @@ fn copy_of_the_texts() -> tempfile::TempDir {
 #[test]
 fn every_figure_in_the_readmes_cites_a_report_and_agrees_with_it() {
     assert_eq!(faults_under(&repository()), [""; 0]);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_texts_are_what_the_committed_reports_make_of_them() {
+    let root = copy_of_the_texts();
+    copy_folder(&repository().join("results"), &root.path().join("results"));
+    let output = results(root.path(), "--texts");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for text in TEXTS {
+        let committed = fs::read_to_string(repository().join(text)).unwrap();
+        let renewed = fs::read_to_string(root.path().join(text)).unwrap();
+        assert!(
+            committed == renewed,
+            "{text}: renew it by `benches/run.sh --texts`"
+        );
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::report::Extent;
 #[derive(Debug, Parser)]
 #[command(name = "results", version, max_term_width = 100)]
 pub(crate) struct CommandLine {
-    /// About 8 minutes instead of 35: fewer repeats and points, for a first look
+    /// About 9 minutes instead of 35: fewer repeats and points, for a first look
     #[arg(long, conflicts_with = "trial")]
     quick: bool,
 

@@ -73,9 +73,10 @@ pub(crate) fn summary(sources: &Sources) -> String {
     }
     let machine = sources.job.as_ref().map_or_else(String::new, |job| {
         format!(
-            "On {}; the first rows are of {}.\n\n",
+            "On {}; the first rows are of {}{}.\n\n",
             job.machine(),
-            load_of(job)
+            load_of(job),
+            mark(job.value("/valid") != &json!(true))
         )
     });
     if rows.is_empty() {
@@ -141,7 +142,7 @@ pub(crate) fn index(sources: &Sources, made: &[Made]) -> String {
             job.text("/started_at")
         )
     });
-    when + &table(&["what", "on", "by", "took", "verdict"], &rows)
+    when + &table(&["what", "on", "by", "took", "verdict"], &rows).replace("--:", "---")
 }
 
 /// The main job.
@@ -197,7 +198,8 @@ pub(crate) fn drivers(sources: &Sources) -> String {
                 ("driver", json!(driver)),
             ];
             let found = drivers.find("/figures", &members);
-            drivers.cite_found(found.as_deref(), "/spread/median", unit)
+            let cited = drivers.cite_found(found.as_deref(), "/spread/median", unit);
+            cited + mark(was_invalid(drivers, &members))
         });
         if cells.iter().any(|cell| cell != "-") {
             let [uring, tokio_uring, epoll] = cells;
@@ -225,11 +227,7 @@ pub(crate) fn coalescing(sources: &Sources) -> String {
                 let cite = |figure: &str, unit: &str| {
                     curves.cite(&format!("{pointer}/{figure}/median"), unit)
                 };
-                let verdict = if row["valid_runs"] == json!(0) {
-                    ", INVALID"
-                } else {
-                    ""
-                };
+                let verdict = mark(row["valid_runs"] == json!(0));
                 [
                     format!(
                         "`{} clients x {} messages/s`{verdict}",
@@ -276,7 +274,8 @@ pub(crate) fn settings(sources: &Sources) -> String {
             let cite = |figure: &str, unit: &str| {
                 let members = [("setting", json!(setting)), ("figure", json!(figure))];
                 let found = coalescing.find("/figures", &members);
-                coalescing.cite_found(found.as_deref(), "/spread/median", unit)
+                let cited = coalescing.cite_found(found.as_deref(), "/spread/median", unit);
+                cited + mark(was_invalid(coalescing, &members))
             };
             [
                 format!("`{setting}`"),
@@ -372,7 +371,30 @@ fn of_peer(peers: &Source, at: &Value, who: &Value, figure: &str, unit: &str) ->
         ("figure", json!(figure)),
     ];
     let found = peers.find("/rows", &members);
-    peers.cite_found(found.as_deref(), "/spread/median", unit)
+    let cited = peers.cite_found(found.as_deref(), "/spread/median", unit);
+    // A search ends with a run that breaks what it demands.
+    let is_search = at.as_str().is_some();
+    cited + mark(!is_search && was_invalid(peers, &members))
+}
+
+/// Whether runs that a figure with these members is of were made, and none is valid.
+fn was_invalid(source: &Source, members: &[(&str, Value)]) -> bool {
+    let members = members.iter().filter(|(name, _)| *name != "figure");
+    let is_meant = |run: &Value| members.clone().all(|(name, value)| run[*name] == *value);
+    let is_valid = |run: &Value| {
+        let reports = run["reports"].as_array();
+        reports.map_or_else(
+            || run["report"]["valid"] == json!(true),
+            |reports| reports.iter().all(|report| report["valid"] == json!(true)),
+        )
+    };
+    let runs = source.list("/runs").map(|(_, run)| run);
+    let meant: Vec<&Value> = runs.filter(|run| is_meant(run)).collect();
+    !meant.is_empty() && !meant.into_iter().any(is_valid)
+}
+
+const fn mark(is_invalid: bool) -> &'static str {
+    if is_invalid { ", INVALID" } else { "" }
 }
 
 /// All that a report judges, with its spread.
@@ -394,7 +416,7 @@ fn load_of(job: &Source) -> String {
     format!(
         "`{} clients x {} messages/s of {} bytes`",
         job.value("/clients"),
-        job.value("/rate_requested"),
+        job.value("/rate_requested").as_f64().unwrap_or_default(),
         job.value("/size_bytes/min")
     )
 }
@@ -494,6 +516,29 @@ mod tests {
         );
         assert!(
             text.contains("[0.400](peers/data.json#/bounds/0/measured/median)"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_figure_of_invalid_runs_alone_is_marked() {
+        let mut data = peers_data();
+        let run = |candidate: &str, valid: bool| json!({"load": {"rate": 100}, "candidate": candidate, "report": {"valid": valid}});
+        data["runs"] = json!([
+            run("redis", false),
+            run("redis", false),
+            run("uringcast", false),
+            run("uringcast", true),
+        ]);
+        let sources = Sources {
+            peers: Some(source("peers/data.json", data)),
+            ..nothing()
+        };
+        let text = peers(&sources);
+        assert!(
+            text.contains(
+                "0/spread/median) | [20.0 ms](peers/data.json#/rows/1/spread/median), INVALID |"
+            ),
             "{text}"
         );
     }
