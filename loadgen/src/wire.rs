@@ -5,7 +5,7 @@
 //! own send: a Redis connection that subscribes cannot publish, an MQTT 3.1.1 subscriber would be
 //! sent its own messages, and for NATS, which could do both, the load is to be the same.
 //!
-//! A protocol is bytes only: it knows no socket and no clock, and is chosen once per read.
+//! What the brokers' have in common, a stream of packets, is in `packets`. A protocol is bytes only: it knows no socket and no clock, and is chosen once per read.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,10 +23,12 @@ mod packets;
 mod redis;
 mod uringcast;
 
-pub(crate) use mqtt::Mqtt;
-pub(crate) use nats::Nats;
-pub(crate) use redis::Redis;
 pub(crate) use uringcast::Uringcast;
+
+/// A client of a broker, by what is spoken with it.
+pub(crate) type Redis = packets::Packets<redis::Redis>;
+pub(crate) type Nats = packets::Packets<nats::Nats>;
+pub(crate) type Mqtt = packets::Packets<mqtt::Mqtt>;
 
 /// The longest message that is read.
 const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;

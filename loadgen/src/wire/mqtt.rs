@@ -4,9 +4,8 @@
 //! one that only sends says PINGREQ instead, so that PINGRESP shows it has been let in. Sessions are
 //! clean. The keep-alive is 0, which switches it off, so that who only listens need not say a word.
 
-use super::packets::{Kind, Packet, Packets, Stop, payload};
-use super::{Hello, Protocol, Undecodable, Wire};
-use crate::inbox::{Arrival, Identity};
+use super::packets::{Broker, Kind, Packet, Stop, payload};
+use super::{Hello, Protocol};
 
 const CONNECT: u8 = 0x10;
 const PUBLISH: u8 = 0x30;
@@ -19,25 +18,12 @@ const CONNECT_HEAD: &[u8] = &[0, 4, b'M', b'Q', b'T', b'T', 4, 0b10, 0, 0];
 /// A length has so many bytes at most.
 const LENGTH_BYTES_MAX: usize = 4;
 
-/// What one client hears of the others.
+/// What is spoken with a broker of MQTT.
 #[derive(Debug)]
-pub(crate) struct Mqtt {
-    packets: Packets,
-}
+pub(crate) struct Mqtt;
 
-impl Mqtt {
-    /// At the beginning of a stream.
-    pub(crate) const fn new() -> Self {
-        Self {
-            packets: Packets::new(),
-        }
-    }
-}
-
-impl Wire for Mqtt {
-    const NAMES_AUTHORS: bool = false;
-    /// A broker never asks.
-    const PONG: &'static [u8] = b"";
+impl Broker for Mqtt {
+    const PROTOCOL: Protocol = Protocol::Mqtt;
 
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
         // Every broker takes an identifier of up to 23 letters and digits; two alike drive each
@@ -68,16 +54,32 @@ impl Wire for Mqtt {
         put_packet(out, PUBLISH, &[&head, payload]);
     }
 
-    fn next<'d, 'i: 'd>(
-        &'d mut self,
-        input: &mut &'i [u8],
-        identity: &Identity,
-    ) -> Result<Option<Arrival<'d>>, Undecodable> {
-        self.packets.next(input, identity, scan)
-    }
-
-    fn is_mid_message(&self) -> bool {
-        self.packets.is_mid_packet()
+    fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
+        let (length, head_bytes) = remaining_length(bytes)?;
+        let rest = payload(bytes, head_bytes, length)?;
+        let packet = |kind, body| Packet {
+            kind,
+            bytes: head_bytes + length,
+            body,
+        };
+        let content = &bytes[rest.clone()];
+        let kind = match (bytes[0] >> 4, content) {
+            (3, _) => {
+                let body_at = published_at(bytes[0], content)?;
+                return Ok(packet(Kind::Message, rest.start + body_at..rest.end));
+            }
+            (2, &[_, 0]) => Kind::Chatter,
+            (2, &[_, code]) => Kind::Code(refusal(code)),
+            (9, &[_, _, 0..=2]) | (13, []) => Kind::Joined,
+            (9, &[_, _, _]) => Kind::Code("the subscription was refused"),
+            (14, _) => Kind::Code("DISCONNECT"),
+            _ => {
+                return Err(Mqtt::malformed(
+                    "a packet is CONNACK, SUBACK, PUBLISH, PINGRESP or DISCONNECT",
+                ));
+            }
+        };
+        Ok(packet(kind, rest))
     }
 }
 
@@ -104,35 +106,6 @@ fn put_packet(out: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
     }
 }
 
-/// Hot: once per delivery.
-fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
-    let (length, head_bytes) = remaining_length(bytes)?;
-    let rest = payload(bytes, head_bytes, length, 0)?;
-    let packet = |kind, body| Packet {
-        kind,
-        bytes: head_bytes + length,
-        body,
-    };
-    let content = &bytes[rest.clone()];
-    let kind = match (bytes[0] >> 4, content) {
-        (3, _) => {
-            let body_at = published_at(bytes[0], content)?;
-            return Ok(packet(Kind::Message, rest.start + body_at..rest.end));
-        }
-        (2, &[_, 0]) => Kind::Chatter,
-        (2, &[_, code]) => Kind::Code(refusal(code)),
-        (9, &[_, _, 0..=2]) | (13, []) => Kind::Joined,
-        (9, &[_, _, _]) => Kind::Code("the subscription was refused"),
-        (14, _) => Kind::Code("DISCONNECT"),
-        _ => {
-            return Err(malformed(
-                "a packet is CONNACK, SUBACK, PUBLISH, PINGRESP or DISCONNECT",
-            ));
-        }
-    };
-    Ok(packet(kind, rest))
-}
-
 /// What follows the first bytes, and how many those are.
 fn remaining_length(bytes: &[u8]) -> Result<(usize, usize), Stop> {
     let mut length = 0;
@@ -145,22 +118,22 @@ fn remaining_length(bytes: &[u8]) -> Result<(usize, usize), Stop> {
             return Ok((length, 2 + at));
         }
     }
-    Err(malformed("a length has up to 4 bytes"))
+    Err(Mqtt::malformed("a length has up to 4 bytes"))
 }
 
 /// Where the payload of a PUBLISH begins.
 fn published_at(first: u8, content: &[u8]) -> Result<usize, Stop> {
     if first & 0b110 != 0 {
-        return Err(malformed(
+        return Err(Mqtt::malformed(
             "a message of QoS 1 or 2 came, and QoS 0 was asked for",
         ));
     }
     let [high, low, rest @ ..] = content else {
-        return Err(malformed("a message has a topic"));
+        return Err(Mqtt::malformed("a message has a topic"));
     };
     let topic_bytes = usize::from(u16::from_be_bytes([*high, *low]));
     if rest.len() < topic_bytes {
-        return Err(malformed("a topic lies within its packet"));
+        return Err(Mqtt::malformed("a topic lies within its packet"));
     }
     Ok(2 + topic_bytes)
 }
@@ -177,18 +150,12 @@ fn refusal(code: u8) -> &'static str {
     }
 }
 
-fn malformed(what: &'static str) -> Stop {
-    Stop::Undecodable(Undecodable::Malformed {
-        protocol: Protocol::Mqtt,
-        what,
-    })
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::inbox::Arrival;
     use crate::inbox::tests::identity_of;
     use crate::wire::tests::{fault, read, stamped};
 
@@ -198,7 +165,7 @@ mod tests {
         out
     }
 
-    fn conversation() -> Vec<u8> {
+    pub(in crate::wire) fn conversation() -> Vec<u8> {
         [
             &[0x20, 2, 0, 0][..],
             &[0x90, 3, 0, 1, 0],
@@ -237,26 +204,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn what_is_read_does_not_depend_on_how_the_stream_was_cut(
-            cuts in proptest::collection::vec(0..conversation().len(), 0..40)
-        ) {
-            let mut cuts = cuts;
-            cuts.sort_unstable();
-            let identity = identity_of(Protocol::Mqtt);
-            prop_assert_eq!(
-                read(&identity, &conversation(), &cuts),
-                read(&identity, &conversation(), &[])
-            );
-        }
-
-        #[test]
-        fn whatever_comes_nothing_panics(stream in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut input = &stream[..];
-            let (identity, mut mqtt) = (identity_of(Protocol::Mqtt), Mqtt::new());
-            while let Ok(Some(_)) = mqtt.next(&mut input, &identity) {}
-        }
-
         #[test]
         fn a_length_is_read_as_it_was_written(length in 0_usize..100_000) {
             let mut out = Vec::new();

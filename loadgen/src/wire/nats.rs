@@ -3,29 +3,15 @@
 //! A client says CONNECT, SUB if it is to receive, and PING, and has joined when that is answered:
 //! NATS serves a connection's words in order. From then on it is NATS that asks with PING.
 
-use super::packets::{Kind, Packet, Packets, Stop, decimal, line, payload};
-use super::{Hello, Protocol, Undecodable, Wire};
-use crate::inbox::{Arrival, Identity};
+use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
+use super::{Hello, Protocol};
 
-const LINE_END: &[u8] = b"\r\n";
-
-/// What one client hears of the others.
+/// What is spoken with NATS.
 #[derive(Debug)]
-pub(crate) struct Nats {
-    packets: Packets,
-}
+pub(crate) struct Nats;
 
-impl Nats {
-    /// At the beginning of a stream.
-    pub(crate) const fn new() -> Self {
-        Self {
-            packets: Packets::new(),
-        }
-    }
-}
-
-impl Wire for Nats {
-    const NAMES_AUTHORS: bool = false;
+impl Broker for Nats {
+    const PROTOCOL: Protocol = Protocol::Nats;
     const PONG: &'static [u8] = b"PONG\r\n";
 
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
@@ -49,50 +35,33 @@ impl Wire for Nats {
         out.extend_from_slice(LINE_END);
     }
 
-    fn next<'d, 'i: 'd>(
-        &'d mut self,
-        input: &mut &'i [u8],
-        identity: &Identity,
-    ) -> Result<Option<Arrival<'d>>, Undecodable> {
-        self.packets.next(input, identity, scan)
-    }
-
-    fn is_mid_message(&self) -> bool {
-        self.packets.is_mid_packet()
-    }
-}
-
-/// Hot: once per delivery.
-fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
-    let (head, next) = line(bytes, 0)?;
-    let said = &bytes[head.clone()];
-    let simple = |kind, body_at: usize| Packet {
-        kind,
-        bytes: next,
-        body: body_at.min(head.end)..head.end,
-    };
-    let word = said.split(|&byte| byte == b' ').next().unwrap_or_default();
-    match word {
-        b"MSG" => message(bytes, said, next),
-        b"PING" => Ok(simple(Kind::Ping, head.end)),
-        b"PONG" => Ok(simple(Kind::Joined, head.end)),
-        b"-ERR" => Ok(simple(Kind::Notice, word.len() + 1)),
-        b"INFO" | b"+OK" => Ok(simple(Kind::Chatter, head.end)),
-        _ => Err(malformed(
-            "a line begins with one of MSG PING PONG INFO +OK -ERR",
-        )),
+    fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
+        let (head, next) = line(bytes, 0)?;
+        let said = &bytes[head.clone()];
+        let simple = |kind, body_at: usize| Packet {
+            kind,
+            bytes: next,
+            body: body_at.min(head.end)..head.end,
+        };
+        let word = said.split(|&byte| byte == b' ').next().unwrap_or_default();
+        match word {
+            b"MSG" => message(bytes, said, next),
+            b"PING" => Ok(simple(Kind::Ping, head.end)),
+            b"PONG" => Ok(simple(Kind::Joined, head.end)),
+            b"-ERR" => Ok(simple(Kind::Notice, word.len() + 1)),
+            b"INFO" | b"+OK" => Ok(simple(Kind::Chatter, head.end)),
+            _ => Err(Nats::malformed(
+                "a line begins with one of MSG PING PONG INFO +OK -ERR",
+            )),
+        }
     }
 }
 
 /// `MSG subject sid [reply-to] bytes`, then the payload.
 fn message(bytes: &[u8], said: &[u8], next: usize) -> Result<Packet, Stop> {
     let length = said.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    let length = decimal(length).ok_or_else(|| malformed("MSG ends with a length"))?;
-    let body = payload(bytes, next, length, LINE_END.len())?;
-    let end = body.end + LINE_END.len();
-    if bytes[body.end..end] != *LINE_END {
-        return Err(malformed("a payload ends with its line"));
-    }
+    let length = decimal(length).ok_or_else(|| Nats::malformed("MSG ends with a length"))?;
+    let (body, end) = payload_line::<Nats>(bytes, next, length)?;
     Ok(Packet {
         kind: Kind::Message,
         bytes: end,
@@ -100,18 +69,10 @@ fn message(bytes: &[u8], said: &[u8], next: usize) -> Result<Packet, Stop> {
     })
 }
 
-fn malformed(what: &'static str) -> Stop {
-    Stop::Undecodable(Undecodable::Malformed {
-        protocol: Protocol::Nats,
-        what,
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
+pub(super) mod tests {
     use super::*;
+    use crate::inbox::Arrival;
     use crate::inbox::tests::identity_of;
     use crate::wire::tests::{fault, read, stamped};
 
@@ -120,7 +81,7 @@ mod tests {
         [head.as_bytes(), payload, LINE_END].concat()
     }
 
-    fn conversation() -> Vec<u8> {
+    pub(in crate::wire) fn conversation() -> Vec<u8> {
         [
             &b"INFO {\"server_id\":\"x\",\"max_payload\":1048576}\r\n"[..],
             b"PONG\r\n",
@@ -149,28 +110,6 @@ mod tests {
             format!("{:?}", Arrival::Notice(b"'Slow Consumer'"))
         );
         assert!(said[8].starts_with("Message(Stamp { number: 2,"));
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_read_does_not_depend_on_how_the_stream_was_cut(
-            cuts in proptest::collection::vec(0..conversation().len(), 0..40)
-        ) {
-            let mut cuts = cuts;
-            cuts.sort_unstable();
-            let identity = identity_of(Protocol::Nats);
-            prop_assert_eq!(
-                read(&identity, &conversation(), &cuts),
-                read(&identity, &conversation(), &[])
-            );
-        }
-
-        #[test]
-        fn whatever_comes_nothing_panics(stream in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut input = &stream[..];
-            let (identity, mut nats) = (identity_of(Protocol::Nats), Nats::new());
-            while let Ok(Some(_)) = nats.next(&mut input, &identity) {}
-        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Packets: a broker's stream taken apart, however it was cut.
 //!
-//! A protocol says by its scan what lies at the head of some bytes, or how much of it is missing. A
+//! A broker's protocol says by its scan what lies at the head of some bytes, or how much of it is missing. A
 //! packet that lies whole in what was read is not copied; one that was torn by the end of a read is
 //! put together first, and no more is copied than it needs. What is kept is at most one packet.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::{PAYLOAD_BYTES_MAX, Undecodable};
+use super::{Hello, PAYLOAD_BYTES_MAX, Protocol, Undecodable, Wire};
 use crate::inbox::{Arrival, Identity};
 
 /// The longest line that is no payload.
@@ -15,17 +16,47 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 /// What a buffer for torn packets may keep of its size when it is empty.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 
-/// Takes a stream apart.
+/// What ends a line.
+pub(super) const LINE_END: &[u8] = b"\r\n";
+
+/// The protocol of a broker: what a client writes, and what packets it reads.
+pub(crate) trait Broker {
+    const PROTOCOL: Protocol;
+
+    /// The answer to a packet of the kind [`Kind::Ping`]; empty where the broker never asks.
+    const PONG: &'static [u8] = b"";
+
+    /// Appends what a client says first; it is answered by a packet of the kind [`Kind::Joined`].
+    fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>);
+
+    /// Appends a message.
+    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]);
+
+    /// What lies at the head of `bytes`, which are never none. Hot: once per delivery.
+    ///
+    /// # Errors
+    /// What is missing, or wrong.
+    fn scan(bytes: &[u8]) -> Result<Packet, Stop>;
+
+    /// What came breaks the protocol, of which `what` holds.
+    fn malformed(what: &'static str) -> Stop {
+        let protocol = Self::PROTOCOL;
+        Stop::Undecodable(Undecodable::Malformed { protocol, what })
+    }
+}
+
+/// What one client hears from a broker, taken apart.
 #[derive(Debug)]
-pub(super) struct Packets {
+pub(crate) struct Packets<B> {
     /// The beginning of a packet whose end has not come, or one that has been given out.
     torn: Vec<u8>,
     is_given_out: bool,
+    broker: PhantomData<B>,
 }
 
 /// A whole packet at the head of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Packet {
+pub(crate) struct Packet {
     pub(super) kind: Kind,
     /// Its length.
     pub(super) bytes: usize,
@@ -35,7 +66,7 @@ pub(super) struct Packet {
 
 /// What a packet means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Message,
     Joined,
     Ping,
@@ -48,7 +79,7 @@ pub(super) enum Kind {
 
 /// Why there is no whole packet.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// It has so many bytes, or more.
     AtLeast(usize),
     /// A line of it has not ended.
@@ -56,20 +87,33 @@ pub(super) enum Stop {
     Undecodable(Undecodable),
 }
 
-impl Packets {
-    pub(super) const fn new() -> Self {
+impl<B> Packets<B> {
+    /// At the beginning of a stream.
+    pub(crate) const fn new() -> Self {
         Self {
             torn: Vec::new(),
             is_given_out: false,
+            broker: PhantomData,
         }
     }
+}
 
-    /// The next arrival in `input`, or `None` when that is used up. Hot: once per delivery.
-    pub(super) fn next<'d, 'i: 'd>(
+impl<B: Broker> Wire for Packets<B> {
+    const NAMES_AUTHORS: bool = false;
+    const PONG: &'static [u8] = B::PONG;
+
+    fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
+        B::put_hello(out, hello);
+    }
+
+    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]) {
+        B::put_payload(out, topic, payload);
+    }
+
+    fn next<'d, 'i: 'd>(
         &'d mut self,
         input: &mut &'i [u8],
         identity: &Identity,
-        scan: fn(&[u8]) -> Result<Packet, Stop>,
     ) -> Result<Option<Arrival<'d>>, Undecodable> {
         if self.is_given_out {
             self.is_given_out = false;
@@ -80,7 +124,7 @@ impl Packets {
             return Ok(None);
         }
         if self.torn.is_empty() {
-            return match scan(input) {
+            return match B::scan(input) {
                 Ok(packet) => {
                     let (whole, rest) = input.split_at(packet.bytes);
                     *input = rest;
@@ -93,7 +137,7 @@ impl Packets {
                 }
             };
         }
-        let Some(packet) = self.complete(input, scan)? else {
+        let Some(packet) = self.complete(input)? else {
             return Ok(None);
         };
         self.is_given_out = true;
@@ -104,14 +148,16 @@ impl Packets {
         )))
     }
 
+    fn is_mid_message(&self) -> bool {
+        !self.torn.is_empty() && !self.is_given_out
+    }
+}
+
+impl<B: Broker> Packets<B> {
     /// Adds what the torn packet is missing.
-    fn complete(
-        &mut self,
-        input: &mut &[u8],
-        scan: fn(&[u8]) -> Result<Packet, Stop>,
-    ) -> Result<Option<Packet>, Undecodable> {
+    fn complete(&mut self, input: &mut &[u8]) -> Result<Option<Packet>, Undecodable> {
         loop {
-            let missing_bytes = match scan(&self.torn) {
+            let missing_bytes = match B::scan(&self.torn) {
                 Ok(packet) => return Ok(Some(packet)),
                 Err(Stop::Undecodable(error)) => return Err(error),
                 Err(Stop::AtLeast(bytes)) => bytes.saturating_sub(self.torn.len()).max(1),
@@ -127,11 +173,6 @@ impl Packets {
             self.torn.extend_from_slice(more);
             *input = rest;
         }
-    }
-
-    /// Whether the stream stands inside a packet.
-    pub(super) fn is_mid_packet(&self) -> bool {
-        !self.torn.is_empty() && !self.is_given_out
     }
 }
 
@@ -166,9 +207,32 @@ pub(super) fn line(bytes: &[u8], from: usize) -> Result<(Range<usize>, usize), S
     }
 }
 
-/// Where a payload of `payload_bytes` that begins at `from` lies, if all of it and of the
-/// `tail_bytes` behind it has come.
+/// Where a payload of `payload_bytes` that begins at `from` lies, if all of it has come.
 pub(super) fn payload(
+    bytes: &[u8],
+    from: usize,
+    payload_bytes: usize,
+) -> Result<Range<usize>, Stop> {
+    followed_payload(bytes, from, payload_bytes, 0)
+}
+
+/// Where a payload of `payload_bytes` that begins at `from` and ends a line lies, and where the next
+/// line begins.
+pub(super) fn payload_line<B: Broker>(
+    bytes: &[u8],
+    from: usize,
+    payload_bytes: usize,
+) -> Result<(Range<usize>, usize), Stop> {
+    let payload = followed_payload(bytes, from, payload_bytes, LINE_END.len())?;
+    let end = payload.end + LINE_END.len();
+    if bytes[payload.end..end] != *LINE_END {
+        return Err(B::malformed("a payload ends with its line"));
+    }
+    Ok((payload, end))
+}
+
+/// Where the payload lies, if all of it and of the `tail_bytes` behind it has come.
+fn followed_payload(
     bytes: &[u8],
     from: usize,
     payload_bytes: usize,
@@ -204,7 +268,44 @@ pub(super) fn decimal(digits: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+    use crate::inbox::Inbox;
+    use crate::inbox::tests::identity_of;
+    use crate::wire::tests::read;
+    use crate::wire::{mqtt, nats, redis};
+
+    /// Each broker's protocol, and a stream that holds whatever it has.
+    fn conversations() -> [(Protocol, Vec<u8>); 3] {
+        [
+            (Protocol::Mqtt, mqtt::tests::conversation()),
+            (Protocol::Nats, nats::tests::conversation()),
+            (Protocol::Redis, redis::tests::conversation()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_does_not_depend_on_how_the_stream_was_cut(
+            cuts in proptest::collection::vec(any::<Index>(), 0..40)
+        ) {
+            for (protocol, stream) in conversations() {
+                let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
+                cuts.sort_unstable();
+                let identity = identity_of(protocol);
+                prop_assert_eq!(read(&identity, &stream, &cuts), read(&identity, &stream, &[]));
+            }
+        }
+
+        #[test]
+        fn whatever_comes_nothing_panics(stream in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for (protocol, _) in conversations() {
+                let _ = Inbox::new(protocol).take(&stream, &identity_of(protocol), |_| ());
+            }
+        }
+    }
 
     #[test]
     fn decimals_are_digits_and_nothing_else() {

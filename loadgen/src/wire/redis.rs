@@ -4,34 +4,18 @@
 //! once, and has joined when that is answered. Redis answers every PUBLISH with how many it went to,
 //! which is read and thrown away: the ledger counts for itself.
 
-use super::packets::{Kind, Packet, Packets, Stop, decimal, line, payload};
-use super::{Hello, Protocol, Undecodable, Wire};
-use crate::inbox::{Arrival, Identity};
+use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
+use super::{Hello, Protocol};
 
 /// More than any answer to what is asked here has.
 const ELEMENTS_MAX: usize = 16;
 
-const LINE_END: &[u8] = b"\r\n";
-
-/// What one client hears of the others.
+/// What is spoken with Redis.
 #[derive(Debug)]
-pub(crate) struct Redis {
-    packets: Packets,
-}
+pub(crate) struct Redis;
 
-impl Redis {
-    /// At the beginning of a stream.
-    pub(crate) const fn new() -> Self {
-        Self {
-            packets: Packets::new(),
-        }
-    }
-}
-
-impl Wire for Redis {
-    const NAMES_AUTHORS: bool = false;
-    /// Redis never asks.
-    const PONG: &'static [u8] = b"";
+impl Broker for Redis {
+    const PROTOCOL: Protocol = Protocol::Redis;
 
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
         match hello.topic {
@@ -44,16 +28,21 @@ impl Wire for Redis {
         put_command(out, &[b"PUBLISH", topic.as_bytes(), payload]);
     }
 
-    fn next<'d, 'i: 'd>(
-        &'d mut self,
-        input: &mut &'i [u8],
-        identity: &Identity,
-    ) -> Result<Option<Arrival<'d>>, Undecodable> {
-        self.packets.next(input, identity, scan)
-    }
-
-    fn is_mid_message(&self) -> bool {
-        self.packets.is_mid_packet()
+    fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
+        let (head, next) = line(bytes, 0)?;
+        let said = &bytes[head.clone()];
+        let simple = |kind| Packet {
+            kind,
+            bytes: next,
+            body: 1..head.end,
+        };
+        match said.first() {
+            Some(b'*') => array(bytes, &said[1..], next),
+            Some(b'-') => Ok(simple(Kind::Notice)),
+            Some(b'+') if said == b"+PONG" => Ok(simple(Kind::Joined)),
+            Some(b'+' | b':') => Ok(simple(Kind::Chatter)),
+            _ => Err(Redis::malformed("a reply begins with one of * - + :")),
+        }
     }
 }
 
@@ -66,28 +55,10 @@ fn put_command(out: &mut Vec<u8>, words: &[&[u8]]) {
     }
 }
 
-/// Hot: once per delivery.
-fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
-    let (head, next) = line(bytes, 0)?;
-    let said = &bytes[head.clone()];
-    let simple = |kind| Packet {
-        kind,
-        bytes: next,
-        body: 1..head.end,
-    };
-    match said.first() {
-        Some(b'*') => array(bytes, &said[1..], next),
-        Some(b'-') => Ok(simple(Kind::Notice)),
-        Some(b'+') if said == b"+PONG" => Ok(simple(Kind::Joined)),
-        Some(b'+' | b':') => Ok(simple(Kind::Chatter)),
-        _ => Err(malformed("a reply begins with one of * - + :")),
-    }
-}
-
 fn array(bytes: &[u8], count: &[u8], mut at: usize) -> Result<Packet, Stop> {
     let count = decimal(count)
         .filter(|count| *count <= ELEMENTS_MAX)
-        .ok_or_else(|| malformed("an array has up to 16 elements"))?;
+        .ok_or_else(|| Redis::malformed("an array has up to 16 elements"))?;
     let mut first = 0..0;
     let mut last = 0..0;
     for element in 0..count {
@@ -98,15 +69,10 @@ fn array(bytes: &[u8], count: &[u8], mut at: usize) -> Result<Packet, Stop> {
             Some(b'$') if &said[1..] == b"-1" => (0..0, next),
             Some(b'$') => {
                 let length =
-                    decimal(&said[1..]).ok_or_else(|| malformed("a string has a length"))?;
-                let text = payload(bytes, next, length, LINE_END.len())?;
-                let end = text.end + LINE_END.len();
-                if bytes[text.end..end] != *LINE_END {
-                    return Err(malformed("a string ends with its line"));
-                }
-                (text, end)
+                    decimal(&said[1..]).ok_or_else(|| Redis::malformed("a string has a length"))?;
+                payload_line::<Redis>(bytes, next, length)?
             }
-            _ => return Err(malformed("an element is a string or a number")),
+            _ => return Err(Redis::malformed("an element is a string or a number")),
         };
         if element == 0 {
             first = last.clone();
@@ -124,18 +90,10 @@ fn array(bytes: &[u8], count: &[u8], mut at: usize) -> Result<Packet, Stop> {
     })
 }
 
-fn malformed(what: &'static str) -> Stop {
-    Stop::Undecodable(Undecodable::Malformed {
-        protocol: Protocol::Redis,
-        what,
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
+pub(super) mod tests {
     use super::*;
+    use crate::inbox::Arrival;
     use crate::inbox::tests::identity_of;
     use crate::wire::tests::{fault, read, stamped};
 
@@ -145,7 +103,7 @@ mod tests {
         out
     }
 
-    fn conversation() -> Vec<u8> {
+    pub(in crate::wire) fn conversation() -> Vec<u8> {
         [
             &b"*3\r\n$9\r\nsubscribe\r\n$7\r\na.topic\r\n:1\r\n"[..],
             b"+PONG\r\n:5\r\n+OK\r\n",
@@ -172,28 +130,6 @@ mod tests {
         let notice = Arrival::Notice(b"ERR max number of clients reached");
         assert_eq!(said[8], format!("{notice:?}"));
         assert!(said[9].starts_with("Message(Stamp { number: 2,"));
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_read_does_not_depend_on_how_the_stream_was_cut(
-            cuts in proptest::collection::vec(0..conversation().len(), 0..40)
-        ) {
-            let mut cuts = cuts;
-            cuts.sort_unstable();
-            let identity = identity_of(Protocol::Redis);
-            prop_assert_eq!(
-                read(&identity, &conversation(), &cuts),
-                read(&identity, &conversation(), &[])
-            );
-        }
-
-        #[test]
-        fn whatever_comes_nothing_panics(stream in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut input = &stream[..];
-            let (identity, mut redis) = (identity_of(Protocol::Redis), Redis::new());
-            while let Ok(Some(_)) = redis.next(&mut input, &identity) {}
-        }
     }
 
     #[test]
