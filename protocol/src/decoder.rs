@@ -70,7 +70,38 @@ impl Decoder {
     /// # Errors
     /// A malformed header or a frame over the limit. The payload of neither was taken from `input`.
     /// After a [`DecodeError::Header`] the stream is of no more use.
+    #[inline]
     pub fn next<'d, 'i: 'd>(
+        &'d mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<&'d [u8]>, DecodeError> {
+        match self.whole(input)? {
+            Some(payload) => Ok(Some(payload)),
+            None => self.next_of_pieces(input),
+        }
+    }
+
+    /// The next payload if it lies whole in `input` with its header. Hot: once per frame.
+    #[inline]
+    fn whole<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<&'i [u8]>, DecodeError> {
+        if self.state != State::Header || !self.gathered.is_empty() {
+            return Ok(None);
+        }
+        let Some((header, rest)) = input.split_first_chunk() else {
+            return Ok(None);
+        };
+        *input = rest;
+        let bytes = self.check(header::parse(header)?)?;
+        let Some((payload, rest)) = rest.split_at_checked(bytes) else {
+            self.state = State::Payload { bytes };
+            return Ok(None);
+        };
+        *input = rest;
+        Ok(Some(payload))
+    }
+
+    /// The next payload, from the state in which earlier input left the stream.
+    fn next_of_pieces<'d, 'i: 'd>(
         &'d mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<&'d [u8]>, DecodeError> {
