@@ -9,6 +9,7 @@ use crate::command_line::CommandLine;
 use crate::inbox::{Identity, Inbox};
 use crate::observation::Observation;
 use crate::plan::Plan;
+use crate::recent::Recent;
 use crate::schedule::Schedule;
 use crate::stamp::Stamp;
 use crate::wire::Protocol;
@@ -25,6 +26,7 @@ const LATENCY_NS: u64 = 1_000_000;
 pub struct Deliveries {
     identity: Identity,
     observation: Observation,
+    recent: Recent,
     author: u32,
     /// One for each client.
     inboxes: Vec<Inbox>,
@@ -69,6 +71,7 @@ impl Deliveries {
         Self {
             identity,
             observation,
+            recent: Recent::new(),
             author,
             inboxes: (0..clients)
                 .map(|_| Inbox::new(Protocol::Uringcast))
@@ -90,7 +93,7 @@ impl Deliveries {
             }
             let observation = &mut self.observation;
             inbox
-                .take(&self.wire, &self.identity, |arrival| {
+                .take(&self.wire, &self.identity, &mut self.recent, |arrival| {
                     // There is no other lane that would have to be told.
                     let _ = observation.arrived(receiver, arrival, self.now_ns);
                 })

@@ -7,6 +7,7 @@
 use crate::names::{Names, Speaker};
 use crate::outbox::Item;
 use crate::plan::Plan;
+use crate::recent::Recent;
 use crate::stamp::{Reading, STAMP_BYTES, Stamp, Stamper};
 use crate::wire::{Hello, Mqtt, Nats, Protocol, Redis, Undecodable, Uringcast, Wire};
 
@@ -73,7 +74,8 @@ impl Inbox {
         }
     }
 
-    /// Tells `book` of all that `bytes` complete. Hot: once per read.
+    /// Tells `book` of all that `bytes` complete; messages of which `recent` knows are not decoded
+    /// once more. Hot: once per read.
     ///
     /// # Errors
     /// What breaks the protocol: the bounds of messages are lost, and nothing after it can be read.
@@ -81,13 +83,14 @@ impl Inbox {
         &mut self,
         bytes: &[u8],
         identity: &Identity,
+        recent: &mut Recent,
         book: impl FnMut(&Arrival<'_>),
     ) -> Result<(), Undecodable> {
         match self {
-            Self::Uringcast(wire) => take(wire, bytes, identity, book),
-            Self::Redis(wire) => take(wire, bytes, identity, book),
-            Self::Nats(wire) => take(wire, bytes, identity, book),
-            Self::Mqtt(wire) => take(wire, bytes, identity, book),
+            Self::Uringcast(wire) => take(wire, bytes, identity, recent, book),
+            Self::Redis(wire) => take(wire, bytes, identity, recent, book),
+            Self::Nats(wire) => take(wire, bytes, identity, recent, book),
+            Self::Mqtt(wire) => take(wire, bytes, identity, recent, book),
         }
     }
 
@@ -107,13 +110,25 @@ fn take<W: Wire>(
     wire: &mut W,
     bytes: &[u8],
     identity: &Identity,
+    recent: &mut Recent,
     mut book: impl FnMut(&Arrival<'_>),
 ) -> Result<(), Undecodable> {
     let mut rest = bytes;
-    while let Some(arrival) = wire.next(&mut rest, identity)? {
+    loop {
+        let is_between = !wire.is_mid_message();
+        while is_between && let Some(stamp) = recent.recognize(&mut rest) {
+            book(&Arrival::Message(stamp));
+        }
+        let before = rest;
+        let Some(arrival) = wire.next(&mut rest, identity)? else {
+            return Ok(());
+        };
+        if is_between && let Arrival::Message(stamp) = arrival {
+            let read = &before[..before.len() - rest.len()];
+            recent.remember(read, stamp, &identity.stamper);
+        }
         book(&arrival);
     }
-    Ok(())
 }
 
 impl Identity {
@@ -229,7 +244,10 @@ impl Identity {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::outbox::Outgoing;
 
     /// An identity of ten clients.
     pub(crate) fn identity_of(protocol: Protocol) -> Identity {
@@ -240,6 +258,58 @@ pub(crate) mod tests {
             topic: "a.topic".into(),
             run: 99,
             receivers: 10,
+        }
+    }
+
+    /// The message `number` of client 3, as it is relayed, with `change` made to one of its bytes.
+    fn relayed(number: u32, change: Option<(prop::sample::Index, u8)>) -> Vec<u8> {
+        let message = Outgoing {
+            number,
+            previous: number.checked_sub(1),
+            intended_ns: 5,
+            payload_bytes: 64,
+        };
+        let identity = identity_of(Protocol::Uringcast);
+        let mut frame = protocol::frame::encode(b"load-00003").to_vec();
+        frame.extend(identity.frame_of(Item::Message(message), 3, 6));
+        if let Some((at, bits)) = change {
+            let at = at.index(frame.len());
+            frame[at] ^= bits;
+        }
+        frame
+    }
+
+    proptest! {
+        /// Whatever comes twice, damaged or not and cut anywhere: recognizing messages that were read
+        /// before changes nothing in what is booked.
+        #[test]
+        fn what_is_known_again_is_what_it_would_be_if_it_were_read(
+            messages in proptest::collection::vec(
+                (0_u32..6, proptest::option::weighted(0.1, (any::<prop::sample::Index>(), 1_u8..))),
+                1..40,
+            ),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let frames = messages.into_iter().map(|(number, change)| relayed(number, change));
+            let stream = frames.collect::<Vec<_>>().concat();
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let identity = identity_of(Protocol::Uringcast);
+            let booked = |mut recent: Recent| {
+                let (mut inbox, mut booked) = (Inbox::new(Protocol::Uringcast), Vec::new());
+                for cut in cuts.windows(2) {
+                    let book = |arrival: &Arrival<'_>| booked.push(format!("{arrival:?}"));
+                    let bytes = &stream[cut[0]..cut[1]];
+                    if let Err(error) = inbox.take(bytes, &identity, &mut recent, book) {
+                        booked.push(error.to_string());
+                        break;
+                    }
+                }
+                booked.push(inbox.is_mid_message().to_string());
+                booked
+            };
+            prop_assert_eq!(booked(Recent::new()), booked(Recent::none()));
         }
     }
 }

@@ -42,6 +42,7 @@ mod plan;
 mod preflight;
 mod procfs;
 mod progress;
+mod recent;
 mod record;
 mod report;
 mod run_flags;

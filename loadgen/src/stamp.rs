@@ -83,6 +83,16 @@ impl Stamper {
         payload.starts_with(&self.message_tag) || payload.starts_with(&self.probe_tag)
     }
 
+    /// Where in `bytes`, which hold a message of this run, the last digits of its number are, for
+    /// [`number_tail`].
+    pub(crate) fn number_tail_at(&self, bytes: &[u8]) -> Option<usize> {
+        let tag = self.message_tag.len();
+        let at = bytes
+            .windows(tag)
+            .position(|window| window == self.message_tag)?;
+        Some(at + tag + 4)
+    }
+
     /// The payload of a message: `payload_bytes` long, and at least a stamp.
     pub(crate) fn message(&self, stamp: &Stamp, author: u32, payload_bytes: usize) -> Vec<u8> {
         let padding_bytes = payload_bytes.saturating_sub(STAMP_BYTES);
@@ -196,6 +206,17 @@ fn unhex8(digits: &[u8]) -> u32 {
     high_half((quads | (quads >> 16)) << 32)
 }
 
+/// The lowest 16 bits of a message's number, by the four digits at the head of `tail`; `None` if
+/// `tail` is shorter. What other bytes yield means nothing. Hot: once per delivery.
+#[inline]
+pub(crate) fn number_tail(tail: &[u8]) -> Option<u32> {
+    let word = u32::from_be_bytes(*tail.first_chunk()?);
+    let letters = (word >> 6) & 0x0101_0101;
+    let nibbles = (word & 0x0f0f_0f0f) + 9 * letters;
+    let pairs = (nibbles | (nibbles >> 4)) & 0x00ff_00ff;
+    Some((pairs | (pairs >> 8)) & 0xffff)
+}
+
 fn unhex12(digits: &[u8]) -> u64 {
     let mut tail = *b"00000000";
     tail[4..].copy_from_slice(&digits[8..]);
@@ -259,6 +280,8 @@ mod tests {
         assert_eq!(&hex12(0xf_0123_4567_89ab), b"0123456789ab");
         assert_eq!(unhex8(b"89abcdef"), 0x89ab_cdef);
         assert_eq!(unhex12(b"f123456789ab"), 0xf123_4567_89ab);
+        assert_eq!(number_tail(b"9abc, and more"), Some(0x9abc));
+        assert_eq!(number_tail(b"9ab"), None);
     }
 
     fn example() -> Stamp {

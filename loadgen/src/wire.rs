@@ -170,6 +170,7 @@ pub(crate) mod tests {
     use crate::inbox::Inbox;
     use crate::inbox::tests::identity_of;
     use crate::outbox::{Item, Outgoing};
+    use crate::recent::Recent;
 
     /// All that `stream` holds, read in pieces that end at `cuts`.
     pub(crate) fn read(identity: &Identity, stream: &[u8], cuts: &[usize]) -> Vec<String> {
@@ -177,7 +178,8 @@ pub(crate) mod tests {
         let mut from = 0;
         for &to in cuts.iter().chain([&stream.len()]) {
             let book = |arrival: &Arrival<'_>| said.push(format!("{arrival:?}"));
-            inbox.take(&stream[from..to], identity, book).unwrap();
+            let (bytes, recent) = (&stream[from..to], &mut Recent::none());
+            inbox.take(bytes, identity, recent, book).unwrap();
             from = to;
         }
         assert!(!inbox.is_mid_message());
@@ -200,7 +202,8 @@ pub(crate) mod tests {
 
     /// Why `stream` cannot be read.
     pub(crate) fn fault(identity: &Identity, stream: &[u8]) -> String {
-        let taken = Inbox::new(identity.protocol).take(stream, identity, |_| ());
+        let mut inbox = Inbox::new(identity.protocol);
+        let taken = inbox.take(stream, identity, &mut Recent::none(), |_| ());
         taken.unwrap_err().to_string()
     }
 

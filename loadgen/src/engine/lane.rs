@@ -33,6 +33,7 @@ use crate::observation::Observation;
 use crate::outbox::Item;
 use crate::phases::Phase;
 use crate::plan::Plan;
+use crate::recent::Recent;
 use crate::schedule::{Schedule, Share};
 use crate::turns::Turns;
 use crate::wire::Undecodable;
@@ -89,6 +90,7 @@ pub(super) struct Lane<'a> {
     /// A place for each client; empty before it starts and after it has gone.
     connections: Vec<Option<Connection>>,
     identity: Identity,
+    recent: Recent,
     schedule: Peekable<Share>,
     /// When the next message is due; beyond all time outside the load.
     next_due_ns: u64,
@@ -184,6 +186,7 @@ impl<'a> Lane<'a> {
             connector: warm.connector,
             connections: warm.connections,
             identity: Identity::new(plan, run),
+            recent: Recent::new(),
             schedule: Schedule::new(plan).share_of(clients.clone()).peekable(),
             clients,
             next_due_ns: u64::MAX,
@@ -378,7 +381,7 @@ impl<'a> Lane<'a> {
                 client,
                 &mut connection.inbox,
                 &self.read_buffer[..bytes],
-                &self.identity,
+                (&self.identity, &mut self.recent),
                 &mut self.observation,
                 self.board,
                 now_ns,
@@ -451,7 +454,7 @@ impl<'a> Lane<'a> {
                 client,
                 &mut connection.inbox,
                 &self.read_buffer[..bytes],
-                &self.identity,
+                (&self.identity, &mut self.recent),
                 &mut self.observation,
                 self.board,
                 self.clock.now_ns(),
@@ -501,13 +504,13 @@ fn take(
     receiver: u32,
     inbox: &mut Inbox,
     bytes: &[u8],
-    identity: &Identity,
+    (identity, recent): (&Identity, &mut Recent),
     observation: &mut Observation,
     board: &Board,
     now_ns: u64,
 ) -> Result<bool, Undecodable> {
     let mut is_asked = false;
-    inbox.take(bytes, identity, |arrival| match arrival {
+    inbox.take(bytes, identity, recent, |arrival| match arrival {
         Arrival::Ping => is_asked = true,
         arrival => {
             if let Some(gathered) = observation.arrived(receiver, arrival, now_ns) {

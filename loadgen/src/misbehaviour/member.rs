@@ -10,6 +10,7 @@ use super::Kind;
 use crate::departures::Cause;
 use crate::inbox::{Arrival, Identity, Inbox};
 use crate::outbox::Item;
+use crate::recent::Recent;
 use crate::wire::Undecodable;
 
 /// Clients that do not read have small buffers, so that it is the server that feels it.
@@ -162,14 +163,19 @@ impl Member {
         reading: &mut Reading,
     ) -> Result<(), Undecodable> {
         let (mut has_heard, mut is_asked) = (self.has_heard, false);
-        self.inbox.take(bytes, identity, |arrival| match arrival {
-            Arrival::Notice(text) => reading.notices.push(text.to_vec()),
-            Arrival::Ping => is_asked = true,
-            Arrival::Joined | Arrival::Chatter => {}
-            Arrival::Message(_) | Arrival::Probe { .. } | Arrival::Foreign | Arrival::Corrupt => {
-                has_heard = true;
-            }
-        })?;
+        let recent = &mut Recent::none();
+        self.inbox
+            .take(bytes, identity, recent, |arrival| match arrival {
+                Arrival::Notice(text) => reading.notices.push(text.to_vec()),
+                Arrival::Ping => is_asked = true,
+                Arrival::Joined | Arrival::Chatter => {}
+                Arrival::Message(_)
+                | Arrival::Probe { .. }
+                | Arrival::Foreign
+                | Arrival::Corrupt => {
+                    has_heard = true;
+                }
+            })?;
         self.has_heard = has_heard;
         if is_asked {
             // A socket that takes no few bytes is one of a client that the server is about to lose.
