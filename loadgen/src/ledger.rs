@@ -1,12 +1,12 @@
 //! The ledger: who has received which message, so that every delivery is proved.
 //!
-//! One bit per receiver and message, set by the first delivery. A delivery costs O(1): its own bit
-//! tells a duplicate, the bit of the author's previous message tells a gap in the author's order,
-//! and a counter per message finds its first, median and last receiver. What is lost is judged once,
-//! at the end, by [`Ledger::audit`].
+//! One bit per message and receiver (`grid`), set by the first delivery. A delivery costs O(1): its
+//! own bit tells a duplicate, the bit of the author's previous message tells a gap in the author's
+//! order, and a counter per message finds its first, median and last receiver. What is lost is judged
+//! once, at the end, by [`Ledger::audit`].
 //!
-//! With several threads each has a ledger of its own clients' rows, which nobody else touches; they
-//! become one by [`Ledger::join`] when nothing more can come. All know every message of the schedule
+//! With several threads each has a ledger of its own clients, which nobody else touches; they become
+//! one by [`Ledger::join`] when nothing more can come. All know every message of the schedule
 //! from the start, so that none depends on what another thread has already sent.
 //!
 //! Always: delivered + lost = expected, and a bit is never cleared.
@@ -16,30 +16,31 @@ use std::ops::Range;
 use crate::stamp::{NUMBER_MAX, Stamp};
 
 mod audit;
+mod grid;
+
+use grid::Grid;
 
 pub(crate) use audit::{Account, Audit};
 
 /// The book of one run.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    /// The client of the first row.
+    /// The first that belongs here.
     first_client: u32,
     /// Those that receive, then those that only send.
     clients: Vec<Client>,
-    /// How many of them receive; each has a row.
+    /// How many of them receive.
     receivers: u32,
     /// How many receive a message, here or elsewhere: all that receive, but for its author if that is
     /// one of them.
     everybody: u32,
     messages: Vec<Message>,
-    /// If only some of the clients have a row here: when each message came to them, in order, until
+    /// If only some of the clients belong here: when each message came to them, in order, until
     /// all of them have it.
     arrivals: Option<Vec<Vec<u64>>>,
-    /// A row per receiver, a bit per message number.
-    received: Vec<u64>,
-    /// A bit per message that was handed to the kernel whole.
-    sent: Vec<u64>,
-    row_words: usize,
+    received: Grid,
+    /// Which messages were handed to the kernel whole.
+    sent: Vec<bool>,
     /// Messages below this number are warm-up.
     warmup_messages: u32,
     present: u32,
@@ -53,7 +54,9 @@ struct Client {
     departed: bool,
     /// The message scheduled last for this author.
     latest: Option<u32>,
-    sent: u64,
+    sent: u32,
+    /// How many messages came to it.
+    received: u32,
 }
 
 #[derive(Debug)]
@@ -137,14 +140,15 @@ pub(crate) struct Completion {
 /// What the ledgers of `threads` threads take of the memory together, in bytes.
 pub(crate) fn bytes_needed(clients: u32, messages: u64, threads: u32) -> u64 {
     let threads = u64::from(threads);
-    let bitmap = (u64::from(clients) + threads).saturating_mul(messages / 8 + 8);
+    let share = u64::from(clients).div_ceil(threads);
+    let grids = grid::bytes_needed(share, messages).saturating_mul(threads);
     let list = if threads > 1 {
         size_of::<Vec<u64>>()
     } else {
         0
     };
-    let each = (size_of::<Message>() + list) as u64;
-    bitmap.saturating_add(messages.saturating_mul(each * threads))
+    let each = (size_of::<Message>() + size_of::<bool>() + list) as u64;
+    grids.saturating_add(messages.saturating_mul(each * threads))
 }
 
 /// Whose ledger it is.
@@ -172,12 +176,12 @@ impl Ledger {
         } = extent;
         let all = clients + publishers;
         let messages = table(all, authors);
-        let row_words = messages.len().div_ceil(64);
         let receivers = here.end.min(clients).saturating_sub(here.start);
         let client = Client {
             departed: false,
             latest: None,
             sent: 0,
+            received: 0,
         };
         let is_part = here.len() < all as usize;
         Self {
@@ -186,9 +190,8 @@ impl Ledger {
             receivers,
             everybody: if publishers > 0 { clients } else { clients - 1 },
             arrivals: is_part.then(|| vec![Vec::new(); messages.len()]),
-            received: vec![0; row_words * receivers as usize],
-            sent: vec![0; row_words],
-            row_words,
+            received: Grid::new(receivers, messages.len()),
+            sent: vec![false; messages.len()],
             warmup_messages,
             messages,
             present: receivers,
@@ -197,7 +200,7 @@ impl Ledger {
         }
     }
 
-    /// Message `number`, whose author has a row here, is due. Names the author's previous one.
+    /// Message `number`, whose author belongs here, is due. Names the author's previous one.
     pub(crate) fn due(&mut self, number: u32) -> Option<u32> {
         let measured = self.is_measured(number);
         self.tallies[usize::from(measured)].due += 1;
@@ -207,7 +210,7 @@ impl Ledger {
 
     /// A message was handed to the kernel whole: from now on everybody present is owed it.
     pub(crate) fn sent(&mut self, number: u32) {
-        set(&mut self.sent, number);
+        self.sent[number as usize] = true;
         let measured = self.is_measured(number);
         self.tallies[usize::from(measured)].sent += 1;
         let author = self.messages[number as usize].author;
@@ -222,11 +225,9 @@ impl Ledger {
         let gone = self.client(client);
         assert!(!gone.departed, "a client leaves once");
         gone.departed = true;
-        let sent = gone.sent;
+        let settled = u64::from(gone.sent) + u64::from(gone.received);
         if self.is_receiver(client) {
-            let words = self.row(client).iter();
-            let received: u64 = words.map(|word| u64::from(word.count_ones())).sum();
-            self.settled -= sent + received;
+            self.settled -= settled;
             self.present -= 1;
         }
     }
@@ -243,18 +244,16 @@ impl Ledger {
             tally.echoed += 1;
             return Receipt::Echo;
         }
-        let row_at = (receiver - self.first_client) as usize * self.row_words;
-        let row = &mut self.received[row_at..row_at + self.row_words];
-        if !set(row, number) {
+        let here = receiver - self.first_client;
+        if !self.received.set(number, here) {
             tally.duplicated += 1;
             return Receipt::Duplicate;
         }
-        if stamp
-            .previous
-            .is_some_and(|previous| !is_set(row, previous))
-        {
+        let has = |previous| self.received.is_set(previous, here);
+        if !stamp.previous.is_none_or(has) {
             tally.gaps += 1;
         }
+        self.clients[here as usize].received += 1;
         tally.delivered += 1;
         self.settled += 1;
         let reach = match &mut self.arrivals {
@@ -284,17 +283,17 @@ impl Ledger {
         self.tallies.iter().map(|tally| tally.delivered).sum()
     }
 
-    /// Adds the rows of `next`, which follow those that are here, and all that `next` has counted.
+    /// Adds the clients of `next`, which follow those that are here, and all that `next` has counted.
     pub(crate) fn join(&mut self, next: Self) {
         let end = self.first_client + self.receivers;
         assert_eq!(end, next.first_client, "ledgers join in order");
         self.receivers += next.receivers;
         self.clients.extend(next.clients);
-        self.received.extend(next.received);
+        self.received.join(&next.received);
         self.present += next.present;
         self.settled += next.settled;
-        for (word, further) in self.sent.iter_mut().zip(next.sent) {
-            *word |= further;
+        for (sent, further) in self.sent.iter_mut().zip(next.sent) {
+            *sent |= further;
         }
         for (message, further) in self.messages.iter_mut().zip(next.messages) {
             message.receivers += further.receivers;
@@ -315,11 +314,6 @@ impl Ledger {
 
     fn is_measured(&self, number: u32) -> bool {
         number >= self.warmup_messages
-    }
-
-    fn row(&self, client: u32) -> &[u64] {
-        let row_at = (client - self.first_client) as usize * self.row_words;
-        &self.received[row_at..row_at + self.row_words]
     }
 }
 
@@ -386,19 +380,6 @@ fn keep(arrivals: &mut Vec<u64>, receivers: usize, now_ns: u64) -> Reach {
     Reach::AllHere(std::mem::take(arrivals))
 }
 
-/// Sets a bit; says whether it was clear.
-fn set(bits: &mut [u64], at: u32) -> bool {
-    let word = &mut bits[at as usize / 64];
-    let bit = 1 << (at % 64);
-    let was_clear = *word & bit == 0;
-    *word |= bit;
-    was_clear
-}
-
-fn is_set(bits: &[u64], at: u32) -> bool {
-    bits[at as usize / 64] & (1 << (at % 64)) != 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,11 +400,11 @@ mod tests {
         Ledger::new(extent, authors.iter().copied(), warmup_messages)
     }
 
-    /// Sends the messages of all authors that have a row.
+    /// Sends the messages of all authors that belong here.
     fn send_all(ledger: &mut Ledger) {
-        let rows = ledger.first_client..ledger.first_client + ledger.receivers;
+        let here = ledger.first_client..ledger.first_client + ledger.receivers;
         for number in 0..u32::try_from(ledger.messages.len()).unwrap() {
-            if rows.contains(&ledger.messages[number as usize].author) {
+            if here.contains(&ledger.messages[number as usize].author) {
                 ledger.due(number);
                 ledger.sent(number);
             }
@@ -458,7 +439,7 @@ mod tests {
     fn ledgers_of_parts_add_up_to_that_of_the_whole() {
         let authors = [0, 3, 3, 5, 1, 3];
         let mut whole = ledger_of(6, 2, &authors);
-        let mut parts = [0..2, 2..4, 4..6].map(|rows| empty(6, rows, 2, &authors));
+        let mut parts = [0..2, 2..4, 4..6].map(|here| empty(6, here, 2, &authors));
         parts.iter_mut().for_each(send_all);
         // Client 4 misses message 1, client 2 goes after message 3, client 0 has message 2 twice.
         for number in 0..6 {

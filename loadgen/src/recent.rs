@@ -128,7 +128,7 @@ mod tests {
         for number in [5, 6, later] {
             recent.remember(&message(&stamper, number), stamp(number), &stamper);
         }
-        let mut known = |number| recent.recognize(&mut &message(&stamper, number)[..]);
+        let known = |number| recent.recognize(&mut &message(&stamper, number)[..]);
         assert_eq!(known(5), None);
         assert_eq!(known(6), Some(stamp(6)));
         assert_eq!(known(later), Some(stamp(later)));

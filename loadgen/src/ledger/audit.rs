@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ledger, is_set};
+use super::Ledger;
 
 /// What the ledger says in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,8 +55,13 @@ impl Ledger {
     /// Explains every delivery that has not come. To be asked when nothing more can come.
     pub(crate) fn audit(&self) -> Audit {
         let mut accounts = [self.opening_account(false), self.opening_account(true)];
-        for receiver in 0..self.receivers {
-            self.audit_receiver(receiver, &mut accounts);
+        let numbers = (0..).zip(&self.sent).filter(|&(_, &sent)| sent);
+        for (number, _) in numbers {
+            let author = self.messages[number as usize].author;
+            let missing = self.received.missing(number);
+            for receiver in missing.filter(|&receiver| receiver != author) {
+                self.book_loss(receiver, number, &mut accounts);
+            }
         }
         let [warmup, measured] = accounts;
         Audit { warmup, measured }
@@ -77,25 +82,11 @@ impl Ledger {
         }
     }
 
-    fn audit_receiver(&self, receiver: u32, accounts: &mut [Account; 2]) {
-        let row = self.row(receiver);
-        for (word_at, (&received, &sent)) in (0_u32..).zip(row.iter().zip(&self.sent)) {
-            let mut missing = sent & !received;
-            while missing != 0 {
-                let number = word_at * 64 + missing.trailing_zeros();
-                missing &= missing - 1;
-                if self.messages[number as usize].author != receiver {
-                    self.book_loss(receiver, number, accounts);
-                }
-            }
-        }
-    }
-
     fn book_loss(&self, receiver: u32, number: u32, accounts: &mut [Account; 2]) {
         let message = &self.messages[number as usize];
         let overtaken_by = message
             .next
-            .filter(|&next| is_set(self.row(receiver), next));
+            .filter(|&next| self.received.is_set(next, receiver));
         if let Some(next) = overtaken_by {
             accounts[usize::from(self.is_measured(next))].reordered -= 1;
         }
