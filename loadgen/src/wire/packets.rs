@@ -274,6 +274,7 @@ mod tests {
     use super::*;
     use crate::inbox::Inbox;
     use crate::inbox::tests::identity_of;
+    use crate::recent::Recent;
     use crate::wire::tests::read;
     use crate::wire::{mqtt, nats, redis};
 
@@ -302,7 +303,8 @@ mod tests {
         #[test]
         fn whatever_comes_nothing_panics(stream in proptest::collection::vec(any::<u8>(), 0..200)) {
             for (protocol, _) in conversations() {
-                let _ = Inbox::new(protocol).take(&stream, &identity_of(protocol), |_| ());
+                let (identity, recent) = (identity_of(protocol), &mut Recent::none());
+                let _ = Inbox::new(protocol).take(&stream, &identity, recent, |_| ());
             }
         }
     }
