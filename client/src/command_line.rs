@@ -4,15 +4,16 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 use protocol::text;
 
 use crate::colours::{Colours, When};
 use crate::history;
+use crate::subcommands::Task;
 
 /// The longest message, in bytes, that is sent or shown unless `--max-message-bytes` says
 /// otherwise: the server's own default.
@@ -26,8 +27,17 @@ const NAME_BYTES_MAX: usize = 1024;
 /// is one message and every message received is one line of standard output, `name > text`;
 /// everything else goes to standard error.
 #[derive(Debug, Parser)]
-#[command(name = "client", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(
+    name = "client",
+    version,
+    max_term_width = 100,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
+    #[command(subcommand)]
+    task: Option<Task>,
+
     /// Server to connect to, HOST:PORT
     #[arg(
         long,
@@ -149,7 +159,7 @@ pub enum Format {
 /// Why there are no settings.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Help or version was asked for: print it and be done.
+    /// Help, the version, the manual or a completion script was asked for: print it and be done.
     Answer(String),
     /// One line that says what is wrong and what to do.
     Usage(String),
@@ -160,11 +170,17 @@ impl Settings {
     /// standard input and output are terminals.
     ///
     /// # Errors
-    /// Help, version, or what is wrong with the arguments.
+    /// What was asked for instead, or what is wrong with the arguments.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Stop> {
+        let words: Vec<OsString> = arguments.into_iter().collect();
         let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_edit();
-        let arguments = Arguments::try_parse_from(arguments).map_err(|error| stop(&error))?;
-        Self::new(arguments, terminal)
+        let arguments = Arguments::try_parse_from(&words).map_err(|error| stop(&error))?;
+        match arguments.task {
+            Some(task) => Err(Stop::Answer(
+                task.text(Arguments::command(), &program(&words)),
+            )),
+            None => Self::new(arguments, terminal),
+        }
     }
 
     fn new(arguments: Arguments, terminal: bool) -> Result<Self, Stop> {
@@ -194,6 +210,12 @@ impl Settings {
             verbose: arguments.verbose,
         })
     }
+}
+
+/// What this program was called as.
+fn program(words: &[OsString]) -> String {
+    let name = words.first().map(Path::new).and_then(Path::file_name);
+    name.map_or("client".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// `name`, if it is fit to be sent.
@@ -370,8 +392,36 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_and_the_completions_know_every_flag() {
+        for asked in [
+            &["man"][..],
+            &["completions", "bash"],
+            &["completions", "zsh"],
+            &["completions", "fish"],
+        ] {
+            let words = ["/usr/bin/uringcast-client"]
+                .iter()
+                .chain(asked)
+                .map(OsString::from);
+            let Err(Stop::Answer(text)) = Settings::parse(words) else {
+                panic!("{asked:?} gave no text");
+            };
+            assert!(text.contains("uringcast-client"), "{text}");
+            for argument in Arguments::command().get_arguments() {
+                let long = argument.get_long().unwrap();
+                let escaped = long.replace('-', "\\-");
+                assert!(
+                    text.contains(long) || text.contains(&escaped),
+                    "{asked:?} lacks {long}"
+                );
+            }
+        }
+        assert!(refusal(&["completions", "csh"]).contains("bash"));
+        assert!(refusal(&["--json", "man"]).contains("cannot be used with"));
+    }
+
+    #[test]
     fn the_command_is_well_formed() {
-        use clap::CommandFactory as _;
         Arguments::command().debug_assert();
     }
 }

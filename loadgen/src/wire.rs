@@ -5,7 +5,8 @@
 //! own send: a Redis connection that subscribes cannot publish, an MQTT 3.1.1 subscriber would be
 //! sent its own messages, and for NATS, which could do both, the load is to be the same.
 //!
-//! What the brokers' have in common, a stream of packets, is in `packets`. A protocol is bytes only: it knows no socket and no clock, and is chosen once per read.
+//! What the brokers' protocols share, a stream of packets, is in `packets`. A protocol is bytes only:
+//! it knows no socket and no clock, and is chosen once per read.
 
 use std::fmt;
 use std::str::FromStr;
