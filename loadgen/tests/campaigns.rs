@@ -159,8 +159,8 @@ fn a_fault_in_one_repeat_is_a_fault_of_the_whole() {
     );
 }
 
-/// A message takes 5 ms, so that no more than 200 a second can pass. At 240 a second the last of
-/// half a second waits for 100 ms.
+/// Each message holds the server up for 5 ms (the sleep is the server's slowness, and waits for nothing),
+/// so that no more than 200 a second can pass. At 240 a second the last of half a second waits for 100 ms.
 #[test]
 fn the_highest_rate_is_found_with_its_neighbours_and_its_limiter() {
     let server = RelayServer::start(Faults {

@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::DEADLINE;
 
@@ -133,21 +135,17 @@ impl Drop for Client {
 }
 
 pub(crate) fn signal_child(child: &Child, signal: rustix::process::Signal) {
-    let process = rustix::process::Pid::from_child(child);
-    rustix::process::kill_process(process, signal).expect("the client is alive");
+    rustix::process::kill_process(Pid::from_child(child), signal).expect("the client is alive");
 }
 
 /// Waits for the end of `child`, which is killed at the deadline.
 pub(crate) fn wait(child: &mut Child) -> ExitStatus {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if began.elapsed() > DEADLINE {
-            let _ = child.kill();
-            panic!("the client did not end");
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
+    let deadline = Timespec::try_from(DEADLINE).unwrap();
+    let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&deadline)).unwrap();
+    if ended == 0 {
+        let _ = child.kill();
+        panic!("the client did not end");
     }
+    child.wait().unwrap()
 }

@@ -11,6 +11,7 @@ use pty_process::blocking::{Command, Pts, Pty};
 use rustix::process::Signal;
 use rustix::termios::{Termios, tcgetattr};
 
+use super::server::{Peer, Scripted};
 use super::{DEADLINE, process};
 
 const ROWS: u16 = 24;
@@ -47,6 +48,15 @@ pub(crate) struct Setup<'a> {
     pub(crate) environment: &'a [(&'a str, &'a str)],
     /// Its home, if it is to have the one of another client.
     pub(crate) home: Option<tempfile::TempDir>,
+}
+
+/// Ann at her prompt, and the other end of her connection.
+pub(crate) fn ann_chats() -> (Terminal, Peer) {
+    let server = Scripted::start();
+    let terminal = Terminal::start(server.address, &["--name", "ann"]);
+    let peer = server.accept("ann");
+    terminal.prompts("ann >");
+    (terminal, peer)
 }
 
 impl Terminal {
@@ -207,6 +217,12 @@ impl Terminal {
     pub(crate) fn check_modes(&self) {
         let modes = tcgetattr(self.pts.as_fd()).unwrap();
         assert_eq!(format!("{modes:#?}"), format!("{:#?}", self.modes_before));
+    }
+
+    /// Leaves as a person does, by Ctrl-D on an empty line.
+    pub(crate) fn leave(self) {
+        self.keys("\x04");
+        assert_eq!(self.finish().0, Some(0));
     }
 
     /// Waits for the end of a client whose server is gone; gives back all that was shown.
