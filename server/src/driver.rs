@@ -34,6 +34,10 @@ const CHUNK: usize = 128;
 /// The buffer that all reads of a thread share.
 const READ_BYTES: usize = 256 * 1024;
 
+/// Connections that are accepted before the loop looks at those that are there. Without it, whoever
+/// connects as fast as we accept would keep the thread from everybody else.
+const ACCEPTS: usize = 128;
+
 /// How long accepting pauses when the kernel has no descriptor or memory for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

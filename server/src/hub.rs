@@ -251,6 +251,15 @@ impl Hub {
         Departure::NoDescriptor.notice()
     }
 
+    /// Whether the connection has given its name; one that is gone has, too.
+    #[must_use]
+    pub fn has_joined(&self, id: ConnectionId) -> bool {
+        let session = self.sessions.get(id.slot as usize);
+        session.is_none_or(|session| {
+            session.id != id || !matches!(session.phase, Phase::Naming { .. })
+        })
+    }
+
     /// The driver released the connection: its slot is free.
     pub fn closed(&mut self, id: ConnectionId) {
         if let Some(session) = self.session_mut(id) {

@@ -21,16 +21,13 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use super::connections::Connections;
 use super::reserve::Reserve;
 use super::retry::{self, Retries};
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
+use super::{ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
 use crate::metrics::Reporter;
 
 /// Events that one system call returns.
 const EVENTS: usize = 1024;
-
-/// Connections that are accepted before the loop looks at those that are there.
-const ACCEPTS: usize = 128;
 
 const LISTENER: Token = Token(usize::MAX);
 const BELL: Token = Token(usize::MAX - 1);

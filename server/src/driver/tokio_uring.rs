@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout_at};
 use super::connections::Connections;
 use super::reserve::Reserve;
 use super::retry::{self, SEND_PAUSE};
-use super::{ACCEPT_PAUSE, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
+use super::{ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
 use crate::metrics::Reporter;
@@ -182,7 +182,14 @@ impl Shell {
     async fn accept(self: Rc<Self>, listener: Rc<TcpListener>) {
         let mut starving = false;
         let mut reserve = Reserve::new();
+        let mut at_once = 0;
         while self.control.stage() == Stage::Serving {
+            at_once += 1;
+            if at_once > ACCEPTS {
+                at_once = 1;
+                // Completes once the others had their turn.
+                let _ = tokio_uring::no_op().await;
+            }
             match listener.accept() {
                 Ok((stream, peer)) => {
                     starving = false;
@@ -193,6 +200,7 @@ impl Shell {
                 }
                 Err(error) => match AcceptError::from(error) {
                     AcceptError::NobodyWaits => {
+                        at_once = 0;
                         let _ = readable(listener.as_raw_fd(), Rc::clone(&listener)).await;
                     }
                     AcceptError::PeerGaveUp => {}

@@ -6,6 +6,7 @@
 //! the bytes it sends stay until the ring has returned both.
 
 mod accepting;
+mod buffer_queue;
 mod buffers;
 mod closing;
 mod connection;
@@ -19,7 +20,6 @@ mod sending;
 #[cfg(test)]
 mod simulation;
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -30,9 +30,10 @@ use super::connections::Connections;
 use super::retry::Retries;
 use super::{CHUNK, RingCounters, Worker, answer_bell, drain};
 use crate::control::{Control, Stage};
-use crate::hub::{ConnectionId, Hub, Snapshot};
+use crate::hub::{Hub, Snapshot};
 use crate::metrics::Reporter;
 use accepting::Accepting;
+use buffer_queue::BufferQueue;
 use buffers::Buffers;
 use connection::Connection;
 use kernel::Kernel;
@@ -120,8 +121,8 @@ struct Shell<K: Kernel> {
     starving: bool,
     /// The kernel has multishot receive (6.0).
     multishot_receive: bool,
-    /// Connections whose receive found no buffer.
-    starved: VecDeque<ConnectionId>,
+    /// Connections that are to receive once there are buffers.
+    starved: BufferQueue,
     /// Receives that found no buffer.
     no_buffer: u64,
     /// Connections whose send found no memory.
@@ -141,7 +142,7 @@ impl<K: Kernel> Shell<K> {
             accept_in_flight: false,
             starving: false,
             multishot_receive: true,
-            starved: VecDeque::new(),
+            starved: BufferQueue::default(),
             no_buffer: 0,
             retries: Retries::default(),
         }

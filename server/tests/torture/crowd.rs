@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::lane::{Baseline, DRIVERS, has_descriptors, start, time_for_a_driver};
+use crate::lane::{Baseline, drivers, has_descriptors, start, time_for_a_driver};
 use crate::support::{Company, DEADLINE, Program, frame, samples};
 
 const CROWD: usize = 10_000;
@@ -20,7 +20,7 @@ fn ten_thousand_come_at_once_and_go_at_once() {
     if !has_descriptors(CROWD as u64 + 600) {
         return;
     }
-    for driver in DRIVERS {
+    for driver in drivers() {
         let server = start(driver, &["--metrics-listen", "127.0.0.1:0"]);
         let mut company = Company::gather(server.address);
         company.talk();
@@ -37,7 +37,7 @@ fn ten_thousand_come_at_once_and_go_at_once() {
 
 #[test]
 fn herds_come_back_and_nobody_else_notices() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let server = start(driver, &["--metrics-listen", "127.0.0.1:0"]);
         let mut company = Company::gather(server.address);
         company.talk();

@@ -4,12 +4,9 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Instant;
 
-use crate::lane::{DRIVERS, start};
-use crate::support::{
-    Company, DEADLINE, End, Message, Peer, Program, frame, gather, introduce, samples,
-};
+use crate::lane::{drivers, start, wait_for_balance};
+use crate::support::{Company, End, Message, Peer, Program, frame, gather, introduce};
 
 const CLIENTS: usize = 60;
 
@@ -17,7 +14,7 @@ const CLIENTS: usize = 60;
 /// and the server ends by itself, saying that all was delivered (after its drain timeout it would not).
 #[test]
 fn sigterm_under_load_delivers_everything_that_was_accepted() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let server = start(driver, &[]);
         let [ann, bob, cleo, dan] = gather(server.address, ["ann", "bob", "cleo", "dan"]);
         thread::scope(|scope| {
@@ -74,7 +71,7 @@ fn check((heard, end): &(Vec<Message>, End)) {
 
 #[test]
 fn half_of_the_clients_are_killed_and_the_counters_balance() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let server = start(driver, &["--metrics-listen", "127.0.0.1:0"]);
         let mut company = Company::gather(server.address);
         let mut witness = Peer::connect(server.address).named("witness");
@@ -113,29 +110,4 @@ fn client(server: &Program, number: usize, witness: &mut Peer) -> Child {
     let mut cat = Command::new("cat");
     cat.stdin(Stdio::from(socket)).stdout(Stdio::null());
     cat.spawn().expect("every system has cat")
-}
-
-/// When those who were killed are gone, everything that was owed is accounted for.
-fn wait_for_balance(server: &Program, connections: usize) {
-    let patience = Instant::now() + DEADLINE;
-    loop {
-        let seen = samples(server.metrics.expect("metrics are served"));
-        let discarded = seen
-            .iter()
-            .filter(|(name, _)| name.starts_with("uringcast_deliveries_discarded_total"))
-            .map(|(_, value)| value);
-        let accounted = seen["uringcast_deliveries_total"]
-            + seen["uringcast_deliveries_pending"]
-            + discarded.sum::<f64>();
-        assert_eq!(
-            seen["uringcast_deliveries_owed_total"], accounted,
-            "{seen:?}"
-        );
-        if seen["uringcast_connections"] == connections as f64
-            && seen["uringcast_deliveries_pending"] == 0.0
-        {
-            return;
-        }
-        assert!(Instant::now() < patience, "{seen:?}");
-    }
 }

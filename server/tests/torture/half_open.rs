@@ -3,7 +3,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::lane::{Baseline, DRIVERS, start};
+use crate::lane::{Baseline, drivers, start};
 use crate::support::Company;
 
 const PEERS: usize = 5;
@@ -17,7 +17,7 @@ struct Line {
 
 #[test]
 fn peers_whose_line_was_cut_are_found_out() {
-    for (place, driver) in DRIVERS.into_iter().enumerate() {
+    for (place, driver) in drivers().into_iter().enumerate() {
         let Some(line) = Line::lay(place) else {
             println!("skipped: no network namespace can be made here (it takes root and `ip`)");
             return;
@@ -54,7 +54,7 @@ impl Line {
         let process = std::process::id();
         let line = Self {
             name: format!("u{process}x{place}"),
-            net: u8::try_from((process as usize * DRIVERS.len() + place) % 250).unwrap(),
+            net: u8::try_from((process as usize * drivers().len() + place) % 250).unwrap(),
         };
         let Self { name, net } = &line;
         let made = ip(&format!("netns add {name}"))

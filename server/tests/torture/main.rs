@@ -1,9 +1,11 @@
-//! Torture: crowds, herds, cut lines and killed clients, each beside a healthy company whose ledger has
-//! to be clean, and with descriptors and memory back where they were when it is over.
+//! Torture: crowds, herds, churn, cut lines and killed clients, each beside a healthy company whose ledger
+//! has to be clean, and with descriptors and memory back where they were when it is over.
 //!
 //! The ordinary tests have a short lane. `URINGCAST_TORTURE=10min cargo test -p server --test torture`
-//! has herds come back for that long. Tests need the limit on open files to be 10,600 at least,
-//! and the rights to make a network namespace; without them they say so and are skipped.
+//! has herds come back, and guests come and go, for that long, shared among the drivers;
+//! `URINGCAST_TORTURE_DRIVER=uring` beside it leaves all of it to one. Tests need the limit on open files
+//! to be 10,600 at least, and the rights to make a network namespace; without them they say so and are
+//! skipped.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 
@@ -17,6 +19,7 @@
 #[path = "../conformance/support/mod.rs"]
 mod support;
 
+mod churn;
 mod crowd;
 mod ending;
 mod half_open;

@@ -57,7 +57,8 @@ impl<K: Kernel> Shell<K> {
         assert!(id.slot < SLOTS_MAX, "too many connections for one thread");
         let target = self.kernel.place(&socket, id.slot);
         self.connections.insert(id, Connection::new(socket, target));
-        self.arm_receive(id);
+        // Before the next wait, unless more came at once than there are buffers for.
+        self.starved.push(id, false);
     }
 
     pub(super) fn arm_accept(&mut self) {

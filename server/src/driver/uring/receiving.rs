@@ -41,7 +41,7 @@ impl<K: Kernel> Shell<K> {
             Ok(bytes) => self.take_in(id, completion.buffer, bytes, now),
             Err(Errno::NOBUFS) => {
                 self.no_buffer += 1;
-                self.starved.push_back(id);
+                self.starved.push(id, self.hub.has_joined(id));
             }
             Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => {}
             Err(Errno::INVAL) if connection.multishot => {
@@ -95,12 +95,9 @@ impl<K: Kernel> Shell<K> {
         }
     }
 
-    /// Lets as many of those who found no buffer try again as there are buffers.
+    /// Lets as many of those who wait for a buffer receive as there are buffers.
     pub(super) fn feed_the_starved(&mut self) {
-        for _ in 0..self.kernel.buffers() {
-            let Some(id) = self.starved.pop_front() else {
-                return;
-            };
+        for id in self.starved.take(self.kernel.buffers()) {
             self.arm_receive(id);
         }
     }

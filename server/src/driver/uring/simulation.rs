@@ -13,6 +13,7 @@
 
 mod buffers;
 mod calls;
+mod crowding;
 mod kernel;
 mod odds;
 mod peer;

@@ -11,7 +11,7 @@ const ROOM: usize = 500;
 #[derive(Debug)]
 pub(super) struct Peer {
     number: usize,
-    said: u32,
+    pub(super) said: u32,
     /// On the way to the server.
     pub(super) to_server: Vec<u8>,
     /// Sent by the server and not taken yet.
