@@ -1,0 +1,95 @@
+//! Compares what healthy clients feel of a server beside hostile ones with what they feel without them,
+//! interleaved in one run.
+//!
+//! Machines drift: a repeat measures each case right after the other, in an order that rotates from
+//! repeat to repeat, and each ratio is of figures of the same repeat. The healthy are the load
+//! generator's clients, whose ledger has to be clean; the hostile are its misbehaving ones, and a flooder
+//! of this program. All are processes of this one program, so that nothing that is measured can be an
+//! old build.
+
+#![forbid(unsafe_code)]
+
+mod bounds;
+mod case;
+mod command_line;
+mod figures;
+mod flooder;
+mod result;
+mod run;
+mod serving;
+
+use std::process::ExitCode;
+
+use benches::{Error, Host, Output, process, raise_descriptors};
+use clap::Parser;
+
+use case::Case;
+use command_line::CommandLine;
+use result::Comparison;
+use run::Run;
+
+/// Measured, but a bound is missed, a ledger is not clean, or a run is invalid.
+const MISSED: u8 = 3;
+
+fn main() -> ExitCode {
+    if let Some(status) = process::run_if_asked() {
+        return status;
+    }
+    match compare(&CommandLine::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(MISSED),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures all that was asked for; says whether every bound is met.
+fn compare(demand: &CommandLine) -> Result<bool, Error> {
+    let cases = case::all(demand);
+    let sockets = cases.iter().map(|case| case.sockets(demand)).max();
+    raise_descriptors(sockets.unwrap_or_default())?;
+    let output = Output::open(demand.json.as_deref())?;
+    let host = Host::this();
+    let mut runs = Vec::new();
+    for repeat in 0..demand.repeats {
+        for case in in_turn(&cases, repeat) {
+            let run = Run::measure(demand, repeat, case)?;
+            eprintln!("repeat {} of {}: {run}", repeat + 1, demand.repeats);
+            runs.push(run);
+        }
+    }
+    let comparison = Comparison::new(demand, host, runs);
+    if let Some(path) = &demand.markdown {
+        std::fs::write(path, comparison.markdown()).map_err(|error| Error::Write {
+            path: path.display().to_string(),
+            error,
+        })?;
+    }
+    output.write(&comparison.render(), &comparison)?;
+    Ok(comparison.is_as_wanted())
+}
+
+/// The cases in the order in which a repeat measures them.
+fn in_turn(cases: &[Case], repeat: u32) -> Vec<Case> {
+    let mut cases = cases.to_vec();
+    let count = cases.len();
+    cases.rotate_left(repeat as usize % count.max(1));
+    cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_repeat_measures_each_case_and_begins_with_another() {
+        let demand = CommandLine::parse_from(["hostile"]);
+        let cases = case::all(&demand);
+        let (first, second) = (in_turn(&cases, 0), in_turn(&cases, 1));
+        assert_eq!(first, cases);
+        assert_eq!(second[0], cases[1]);
+        assert!(cases.iter().all(|case| second.contains(case)));
+    }
+}

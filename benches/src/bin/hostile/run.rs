@@ -1,0 +1,225 @@
+//! A run: a fresh server in one case, measured by the load generator.
+
+use std::fmt;
+use std::time::Duration;
+
+use benches::{Error, Report, digits, process};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::case::{Case, LOG_BYTES};
+use crate::command_line::CommandLine;
+use crate::flooder::Flooder;
+use crate::serving::Serving;
+
+/// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
+const OVERHEAD_MAX: Duration = Duration::from_secs(45);
+
+/// What the healthy felt in one case of one repeat.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Run {
+    pub(crate) repeat: u32,
+    #[serde(flatten)]
+    pub(crate) case: Case,
+    pub(crate) report: HealthyReport,
+    /// Messages a second that the server took from the flooder, if there was one.
+    pub(crate) flood_rate: Option<f64>,
+}
+
+/// The load generator's report with the whole ledger; see `results/schema.md`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HealthyReport {
+    #[serde(flatten)]
+    pub(crate) figures: Report,
+    pub(crate) unsent: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
+    pub(crate) corrupt: u64,
+    pub(crate) echoed: u64,
+    pub(crate) departures: Departures,
+    /// What became of the hostile, in the load generator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) misbehaviour: Option<Value>,
+}
+
+/// Healthy clients that the server let go of.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Departures {
+    closed: u64,
+    torn: u64,
+    broken: u64,
+    undecodable: u64,
+}
+
+impl Run {
+    /// Measures once.
+    pub(crate) fn measure(demand: &CommandLine, repeat: u32, case: Case) -> Result<Self, Error> {
+        let mut arguments = case.arguments(demand);
+        let measured = if case.has_flooder() {
+            measure_beside_a_flooder(demand, &mut arguments)
+        } else {
+            arguments.push("--spawn-server".into());
+            let to_server = server_arguments(demand).into_iter();
+            arguments.extend(to_server.map(|argument| format!("--server-arg={argument}")));
+            process::measure(&arguments, demand.duration + OVERHEAD_MAX)
+                .map(|report| (report, None))
+        };
+        let (report, flood_rate) = measured.map_err(|fault| Error::LoadGenerator {
+            command: format!("loadgen {}", arguments.join(" ")),
+            fault,
+        })?;
+        Ok(Self {
+            repeat,
+            case,
+            report,
+            flood_rate,
+        })
+    }
+
+    /// Whether its figures may be believed.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.report.figures.valid
+    }
+
+    /// What the load generator found wrong, if it did.
+    pub(crate) fn problems(&self) -> &[String] {
+        match self.is_valid() {
+            true => &[],
+            false => &self.report.figures.problems,
+        }
+    }
+
+    /// Whether each message came to each healthy client exactly once, in order, as it was sent.
+    pub(crate) fn is_clean(&self) -> bool {
+        let report = &self.report;
+        let faults = [
+            report.figures.lost,
+            report.unsent,
+            report.duplicated,
+            report.reordered,
+            report.corrupt,
+            report.echoed,
+            report.departures.count(),
+        ];
+        faults.iter().all(|&count| count == 0)
+            && report.figures.delivered == report.figures.expected
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let delivery = &self.report.figures.latency_ms.delivery;
+        let [p50, p99] =
+            [delivery.p50, delivery.p99].map(|ms| ms.map_or_else(|| "-".to_owned(), digits));
+        let (scenario, who) = (self.case.scenario.name(), self.case.name());
+        write!(f, "{scenario} beside {who}: p50 {p50} ms, p99 {p99} ms")?;
+        if let Some(rate) = self.flood_rate {
+            write!(f, ", {rate:.0} messages/s of the flooder")?;
+        }
+        f.write_str(if self.is_clean() { "" } else { ", NOT CLEAN" })?;
+        f.write_str(if self.is_valid() { "" } else { ", INVALID" })
+    }
+}
+
+impl Departures {
+    pub(crate) fn count(&self) -> u64 {
+        self.closed + self.torn + self.broken + self.undecodable
+    }
+}
+
+/// What the servers are told.
+fn server_arguments(demand: &CommandLine) -> Vec<String> {
+    let log = format!("--log-bytes={LOG_BYTES}");
+    std::iter::once(log)
+        .chain(demand.server_arg.iter().cloned())
+        .collect()
+}
+
+/// The flooder is none of the load generator's clients, so the server is not, either.
+fn measure_beside_a_flooder(
+    demand: &CommandLine,
+    arguments: &mut Vec<String>,
+) -> Result<(HealthyReport, Option<f64>), String> {
+    let serving = Serving::start(&server_arguments(demand))?;
+    arguments.extend(["--addr".into(), serving.addr.to_string()]);
+    arguments.extend(["--server-pid".into(), serving.pid().to_string()]);
+    let flooder = Flooder::join(serving.addr);
+    let flooder = flooder.map_err(|error| format!("the flooder cannot join: {error}"))?;
+    let report = process::measure(arguments, demand.duration + OVERHEAD_MAX);
+    let flood = flooder.end();
+    let rate = flood.rate();
+    Ok((report?, Some(rate.ok_or("the flood has not begun")?)))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use benches::report::{Consumption, Latencies, Percentiles};
+
+    use super::*;
+
+    /// A valid run with a clean ledger and this p99.
+    pub(crate) fn run(repeat: u32, case: Case, p99: f64) -> Run {
+        let percentiles = Percentiles {
+            p50: Some(p99 / 2.0),
+            p99: Some(p99),
+            p999: None,
+        };
+        let figures = Report {
+            valid: true,
+            problems: Vec::new(),
+            rate_achieved: 50.0,
+            drain_seconds: 0.0,
+            expected: 1000,
+            delivered: 1000,
+            lost: 0,
+            backlog_at_end: 0,
+            latency_ms: Latencies {
+                delivery: percentiles.clone(),
+                completion: percentiles,
+            },
+            server: Consumption {
+                cpu_seconds: Some(1.0),
+                rss_peak_bytes: Some(16 << 20),
+            },
+            steps: None,
+        };
+        let report = HealthyReport {
+            figures,
+            unsent: 0,
+            duplicated: 0,
+            reordered: 0,
+            corrupt: 0,
+            echoed: 0,
+            departures: Departures::default(),
+            misbehaviour: None,
+        };
+        Run {
+            repeat,
+            case,
+            report,
+            flood_rate: None,
+        }
+    }
+
+    #[test]
+    fn any_fault_in_the_ledger_makes_it_unclean() {
+        let case = Case {
+            scenario: crate::case::Scenario::Flood,
+            hostile: None,
+        };
+        let clean = run(0, case, 1.0);
+        assert!(clean.is_clean());
+        let faults: [fn(&mut HealthyReport); 4] = [
+            |report| report.figures.delivered -= 1,
+            |report| report.duplicated = 1,
+            |report| report.reordered = 1,
+            |report| report.departures.closed = 1,
+        ];
+        for fault in faults {
+            let mut run = clean.clone();
+            fault(&mut run.report);
+            assert!(!run.is_clean(), "{run}");
+            assert!(run.to_string().ends_with("NOT CLEAN"), "{run}");
+        }
+    }
+}
