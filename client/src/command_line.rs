@@ -300,16 +300,18 @@ fn stop(error: &clap::Error) -> Stop {
 
 /// The error of several paragraphs without its label and its usage, as one line.
 fn one_line(error: &str) -> String {
-    let said = error.split("\n\nUsage:").next().unwrap_or(error);
-    let said = said
-        .split("\n\nFor more information")
-        .next()
-        .unwrap_or(said);
-    let words: Vec<&str> = said
-        .trim_start_matches("error: ")
-        .split_whitespace()
-        .collect();
-    format!("{} (client --help lists all options)", words.join(" "))
+    let is_kept = |paragraph: &&str| {
+        !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information")
+    };
+    let said = error.trim_start_matches("error: ").trim_end();
+    let kept = said.split("\n\n").filter(is_kept);
+    let kept: Vec<String> = kept.map(joined).collect();
+    format!("{}; see 'client --help'", kept.join("; "))
+}
+
+fn joined(paragraph: &str) -> String {
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -361,6 +363,10 @@ mod tests {
             ),
             (&["--json", "--raw"], "cannot be used with"),
             (&["--nonsense"], "unexpected argument '--nonsense'"),
+            (
+                &["--jso"],
+                "found; tip: a similar argument exists: '--json'; see 'client --help'",
+            ),
         ] {
             let said = refusal(arguments);
             assert!(said.contains(expected), "{arguments:?} said: {said}");

@@ -131,7 +131,8 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Write run.json and summary.txt into this folder
+    /// Write run.json, report.html, report.md, summary.txt, latencies, the time series and the plots into
+    /// this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 

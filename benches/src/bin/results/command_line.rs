@@ -6,7 +6,8 @@ use clap::Parser;
 
 use crate::report::Extent;
 
-/// Measures everything that results/ holds, and renews the figures in README.md and results/README.md.
+/// Measures everything that results/ holds, and renews the figures in README.md, results/README.md and
+/// docs/tuning.md.
 ///
 /// Run it by benches/run.sh, which builds what it needs. Exit status: 0 all reports are written, 1 one
 /// could not be made, 2 wrong usage. Whether bounds are met is what the reports say.

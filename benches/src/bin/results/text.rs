@@ -1,6 +1,6 @@
-//! The text: the blocks of README.md and results/README.md. Every figure cites the data it was read off,
-//! and none is said to be good or bad: what it means is written beside the blocks, and holds whatever
-//! was measured.
+//! The text: the blocks of README.md, results/README.md and docs/tuning.md. Every figure cites the data it
+//! was read off, and none is said to be good or bad: what it means is written beside the blocks, and holds
+//! whatever was measured.
 
 use serde_json::{Value, json};
 
