@@ -76,8 +76,8 @@ fn renew_texts(root: &Path, made: &[Made]) -> Result<(), String> {
         ("job", text::job(&below)),
         ("drivers", text::drivers(&below)),
         ("coalescing", text::coalescing(&below)),
-        ("peers", text::peers(&below)),
-        ("wins", text::wins(&below)),
+        ("peers", text::peers::comparison(&below)),
+        ("wins", text::peers::wins(&below)),
     ];
     renew(root, "results/README.md", &blocks)?;
     let blocks = [("coalescing", text::settings(&guide))];
