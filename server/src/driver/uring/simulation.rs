@@ -5,8 +5,10 @@
 //! buffers run out, and completions of connections that are long gone turn up. The world checks at
 //! every step what the driver promises: no descriptor is closed and no bytes are let go while an
 //! operation uses them, at most one send and one receive are in flight for a connection, a closed
-//! socket has left the table of files, and each buffer is given back once. In the end the faults stop:
-//! then everything has to end in bounded steps, with all descriptors closed and all buffers back.
+//! socket has left the table of files, and each buffer is given back once. Then the faults stop. In most
+//! worlds the server goes on serving: newcomers get in and everyone is heard by everyone else, in bounded
+//! steps (see [`liveness`]). At last it is told to end, which it has to, with all descriptors closed and all
+//! buffers back.
 //!
 //! `URINGCAST_SEEDS=20000 cargo test -p server uring::simulation` runs as many seeds as wanted;
 //! `URINGCAST_SEED=7` repeats one.
@@ -15,6 +17,7 @@ mod buffers;
 mod calls;
 mod crowding;
 mod kernel;
+mod liveness;
 mod odds;
 mod peer;
 mod world;
@@ -34,8 +37,8 @@ use world::Tally;
 /// Seeds that an ordinary test run tries.
 const SEEDS: u64 = 100;
 
-/// Seeds that found something: 208, a newcomer's descriptor that was lost in the ring at the end.
-const FOUND: [u64; 1] = [208];
+/// Seeds that find what was wrong once: 76, a newcomer's descriptor that is lost in the ring at the end.
+const FOUND: [u64; 1] = [76];
 
 #[test]
 fn the_driver_keeps_its_promises_whatever_the_kernel_does() {

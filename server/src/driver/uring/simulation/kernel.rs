@@ -91,6 +91,9 @@ impl Kernel for SimulatedKernel {
     fn stop_listening(&mut self) {
         let mut world = self.world.borrow_mut();
         // The kernel does not wait for the driver to call: somebody may have got in before this.
+        if world.chance(0.5) {
+            world.peer_comes();
+        }
         let odds = world.odds.completes;
         world.complete_some(odds);
         world.listening = false;

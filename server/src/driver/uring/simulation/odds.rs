@@ -9,6 +9,9 @@ use crate::control::Stage;
 pub(super) struct Odds {
     /// Steps before the faults stop.
     pub(super) steps: u32,
+    /// The server goes on serving when the faults have stopped, before its life ends. Else it has to cope
+    /// with what they left behind in the end.
+    pub(super) goes_on: bool,
     /// How the server's life ends.
     pub(super) last: Stage,
     pub(super) multishot_receive: bool,
@@ -66,6 +69,7 @@ impl Odds {
             resets: fault(0.05),
             errs: fault(0.02),
             steps: rng.random_range(50..800),
+            goes_on: rng.random_bool(0.6),
             last: if rng.random_bool(0.7) {
                 Stage::Draining
             } else {
@@ -88,6 +92,7 @@ impl Odds {
         self.completes = 0.9;
         self.takes = 1.0;
         self.descriptors_max = usize::MAX;
+        self.buffer_bytes = self.buffer_bytes.max(100);
         for fault in [
             &mut self.multishot_ends,
             &mut self.accept_fails,

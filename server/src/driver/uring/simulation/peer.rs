@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use protocol::Decoder;
 
-/// Bytes that the kernels hold of what the server sends and the peer has not taken.
+/// Bytes that the kernels hold of what one side sends and the other has not taken.
 const ROOM: usize = 500;
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Peer {
     /// The name frame of a message whose second frame has not come.
     author: Option<Vec<u8>>,
     /// The last number heard of each author.
-    heard: BTreeMap<Vec<u8>, u32>,
+    heard: BTreeMap<usize, u32>,
     /// The server said goodbye.
     dismissed: bool,
 }
@@ -59,6 +59,31 @@ impl Peer {
             let text = format!("{} {}", self.said, "x".repeat(padding));
             self.say(text.as_bytes());
         }
+    }
+
+    /// Whether what it says finds room on the way.
+    pub(super) fn can_speak(&self) -> bool {
+        self.to_server.len() < ROOM
+    }
+
+    /// Whether the server has to serve it.
+    pub(super) fn is_live(&self) -> bool {
+        let gone = self.ended || self.broken || self.server_ended || self.dismissed;
+        self.has_name() && !gone
+    }
+
+    /// The number of the last message of `author` that it has heard.
+    pub(super) fn has_heard(&self, author: &Self) -> u32 {
+        self.heard.get(&author.number).copied().unwrap_or(0)
+    }
+
+    pub(super) fn hears_nobody(&self) -> bool {
+        self.heard.is_empty()
+    }
+
+    /// Whether `author`, who is somebody else, has said more than it has heard.
+    pub(super) fn has_not_all_of(&self, author: &Self) -> bool {
+        self.number != author.number && self.has_heard(author) < author.said
     }
 
     /// One in eight never gives its name.
@@ -99,22 +124,20 @@ impl Peer {
             let frame = frame.to_vec();
             match self.author.take() {
                 None => self.author = Some(frame),
-                Some(author) => self.hear(author, &frame),
+                Some(author) => self.hear(&author, &frame),
             }
         }
     }
 
-    fn hear(&mut self, author: Vec<u8>, text: &[u8]) {
+    fn hear(&mut self, author: &[u8], text: &[u8]) {
         assert!(!self.dismissed, "nothing follows the goodbye");
         if author == b"*server*" {
             self.dismissed = true;
             return;
         }
-        assert_ne!(
-            author,
-            self.number.to_string().as_bytes(),
-            "its own message"
-        );
+        let author = str::from_utf8(author).expect("a name");
+        let author = author.parse().expect("a number");
+        assert_ne!(author, self.number, "its own message");
         let text = str::from_utf8(text).expect("text");
         let (count, _) = text.split_once(' ').expect("a count");
         let count = count.parse().expect("a count");

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::Shutdown;
 
 use super::buffers::SimulatedBuffers;
+use super::liveness::Liveness;
 use super::odds::Odds;
 use super::peer::Peer;
 use crate::control::Control;
@@ -19,6 +20,9 @@ use crate::driver::uring::queue::Wait;
 
 /// Steps in which everything has to end after the faults.
 const STEPS_TO_END: u32 = 200_000;
+
+/// A step of time when nothing happens.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// Index of a peer, and of the file that is the server's end of its connection.
 pub(super) type File = usize;
@@ -30,7 +34,7 @@ pub(super) struct World {
     control: Arc<Control>,
     pub(super) now: Instant,
     step: u32,
-    pub(super) healed: bool,
+    course: Course,
     /// Every peer that ever came; those who wait to be accepted are in `waiting`.
     pub(super) peers: Vec<Peer>,
     pub(super) waiting: VecDeque<File>,
@@ -53,6 +57,16 @@ pub(super) struct World {
     /// Tokens of operations on files that are closed.
     pub(super) stale: Vec<Token>,
     pub(super) tally: Tally,
+}
+
+/// Where a world stands in its course.
+#[derive(Debug)]
+enum Course {
+    Faulty,
+    /// The faults have stopped, and the server goes on serving, in some worlds.
+    Healed(Liveness),
+    /// The server has been told to end.
+    Ending,
 }
 
 /// An operation that was submitted and has not ended.
@@ -78,6 +92,8 @@ pub(super) struct Tally {
     pub(super) late_cancels: u64,
     pub(super) stale: u64,
     pub(super) released_while_in_flight: u64,
+    /// Those who were heard by everyone else after the faults.
+    pub(super) live: u64,
 }
 
 impl World {
@@ -89,7 +105,7 @@ impl World {
             control,
             now: Instant::now(),
             step: 0,
-            healed: false,
+            course: Course::Faulty,
             peers: Vec::new(),
             waiting: VecDeque::new(),
             listening: true,
@@ -110,13 +126,7 @@ impl World {
     pub(super) fn enter(&mut self, wait: Wait) {
         self.step += 1;
         self.tally.steps += 1;
-        if self.step == self.odds.steps {
-            self.healed = true;
-            self.odds.heal();
-            self.control.advance(self.odds.last);
-        }
-        let end = self.odds.steps + STEPS_TO_END;
-        assert!(self.step < end, "it does not end: {:?}", self.in_flight);
+        self.take_course();
         self.peers_act();
         self.complete_some(self.odds.completes);
         self.now += Duration::from_micros(self.rng.random_range(0..2000));
@@ -127,41 +137,88 @@ impl World {
         }
     }
 
+    /// Heals the world when its time has come, and ends it when it has recovered.
+    fn take_course(&mut self) {
+        self.course = match std::mem::replace(&mut self.course, Course::Ending) {
+            Course::Faulty if self.step == self.odds.steps => {
+                self.odds.heal();
+                if self.odds.goes_on {
+                    Course::Healed(Liveness::begin(self.now))
+                } else {
+                    self.end_begins()
+                }
+            }
+            Course::Faulty => Course::Faulty,
+            Course::Healed(mut liveness) => {
+                if liveness.step(self) {
+                    self.end_begins()
+                } else {
+                    Course::Healed(liveness)
+                }
+            }
+            Course::Ending => {
+                let ends = self.step < STEPS_TO_END;
+                assert!(ends, "it does not end: {:?}", self.in_flight);
+                Course::Ending
+            }
+        }
+    }
+
+    fn end_begins(&mut self) -> Course {
+        self.step = 0;
+        self.control.advance(self.odds.last);
+        Course::Ending
+    }
+
+    fn is_healed(&self) -> bool {
+        !matches!(self.course, Course::Faulty)
+    }
+
     /// Nothing has completed: whatever can, does; else the time passes.
     fn sleep(&mut self, limit: Option<Duration>) {
-        if self.rng.random_bool(0.5) || self.healed {
+        if self.rng.random_bool(0.5) || self.is_healed() {
             self.complete_some(1.0);
         }
         if !self.completions.is_empty() {
             return;
         }
-        match limit {
-            Some(limit) => self.now += limit,
-            None if self.healed => {
-                panic!("it waits for ever: {:?}", self.in_flight)
-            }
+        match (limit, &self.course) {
+            (None, Course::Ending) => panic!("it waits for ever: {:?}", self.in_flight),
+            (_, Course::Healed(_)) => self.sleep_undisturbed(limit),
+            (Some(limit), _) => self.now += limit,
             // A wait may end early: by a signal, for instance.
-            None => self.now += Duration::from_secs(1),
+            (None, _) => self.now += A_WHILE,
+        }
+    }
+
+    /// Nothing wakes the driver but what it asked for. Who waits for nobody is woken by nobody.
+    fn sleep_undisturbed(&mut self, limit: Option<Duration>) {
+        let until = limit.map(|limit| self.now + limit);
+        while self.completions.is_empty() && until.is_none_or(|until| self.now < until) {
+            let next = self.now + A_WHILE;
+            self.now = until.map_or(next, |until| until.min(next));
+            self.take_course();
+            self.peers_act();
+            self.complete_some(1.0);
         }
     }
 
     fn peers_act(&mut self) {
         if self.listening && self.chance(self.odds.comes) {
-            let number = self.peers.len();
-            self.peers.push(Peer::new(number));
-            self.waiting.push_back(number);
+            self.peer_comes();
         }
+        let healed = self.is_healed();
         for file in 0..self.peers.len() {
             if self.peers[file].is_gone() {
                 continue;
             }
-            if self.chance(self.odds.says) {
+            if self.peers[file].can_speak() && self.chance(self.odds.says) {
                 let padding = self.rng.random_range(0..280);
                 self.peers[file].speak(padding);
             }
             let untaken = self.peers[file].untaken();
             if untaken > 0 && self.chance(self.odds.takes) {
-                let most = if self.healed { untaken } else { 1 };
+                let most = if healed { untaken } else { 1 };
                 let bytes = self.rng.random_range(most..=untaken);
                 self.peers[file].take(bytes);
             }
@@ -169,13 +226,21 @@ impl World {
                 self.peers[file].err();
             }
             let has_all = self.peers[file].server_ended && self.peers[file].untaken() == 0;
-            if (self.healed && has_all) || self.chance(self.odds.leaves) {
+            if (healed && has_all) || self.chance(self.odds.leaves) {
                 self.peers[file].ended = true;
             }
             if self.chance(self.odds.resets) {
                 self.peers[file].broken = true;
             }
         }
+    }
+
+    /// A peer connects, and waits to be accepted.
+    pub(super) fn peer_comes(&mut self) -> File {
+        let file = self.peers.len();
+        self.peers.push(Peer::new(file));
+        self.waiting.push_back(file);
+        file
     }
 
     /// Completes each operation that can, with these odds, in any order.
@@ -279,6 +344,7 @@ impl Tally {
             self.late_cancels,
             self.stale,
             self.released_while_in_flight,
+            self.live,
         ];
         assert!(counts.iter().all(|count| *count > 100), "{self:?}");
         assert!(self.closed > 1000, "{self:?}");
@@ -296,5 +362,6 @@ impl AddAssign for Tally {
         self.late_cancels += other.late_cancels;
         self.stale += other.stale;
         self.released_while_in_flight += other.released_while_in_flight;
+        self.live += other.live;
     }
 }
