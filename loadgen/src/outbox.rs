@@ -35,7 +35,7 @@ pub(crate) struct Outgoing {
 pub(crate) struct Outbox {
     waiting: VecDeque<Item>,
     /// The frame of the first item, if the socket took only a part of it.
-    begun: Option<Begun>,
+    begun: Option<Box<Begun>>,
 }
 
 #[derive(Debug)]
@@ -83,9 +83,11 @@ impl Outbox {
         mut sent: impl FnMut(Item),
     ) -> io::Result<()> {
         while let Some(&item) = self.waiting.front() {
-            let begun = self.begun.get_or_insert_with(|| Begun {
-                frame: frame_of(item),
-                written_bytes: 0,
+            let begun = self.begun.get_or_insert_with(|| {
+                Box::new(Begun {
+                    frame: frame_of(item),
+                    written_bytes: 0,
+                })
             });
             while begun.written_bytes < begun.frame.len() {
                 match socket.write(&begun.frame[begun.written_bytes..]) {

@@ -28,7 +28,7 @@ use crate::connect::Connector;
 use crate::connection::Connection;
 use crate::departures::Cause;
 use crate::error::Error;
-use crate::inbox::{Arrival, Identity, Inbox};
+use crate::inbox::{Arrival, Identity};
 use crate::observation::Observation;
 use crate::outbox::Item;
 use crate::phases::Phase;
@@ -379,7 +379,7 @@ impl<'a> Lane<'a> {
             self.reads += 1;
             let taken = take(
                 client,
-                &mut connection.inbox,
+                connection,
                 &self.read_buffer[..bytes],
                 (&self.identity, &mut self.recent),
                 &mut self.observation,
@@ -452,7 +452,7 @@ impl<'a> Lane<'a> {
             // What cannot be decoded here changes nothing: the client is gone either way.
             let _ = take(
                 client,
-                &mut connection.inbox,
+                connection,
                 &self.read_buffer[..bytes],
                 (&self.identity, &mut self.recent),
                 &mut self.observation,
@@ -466,7 +466,7 @@ impl<'a> Lane<'a> {
     fn ended(&mut self, client: u32) -> Result<(), Error> {
         let is_torn = self.connections[self.place(client)]
             .as_ref()
-            .is_some_and(|connection| connection.inbox.is_mid_message());
+            .is_some_and(Connection::is_mid_message);
         let cause = if is_torn { Cause::Torn } else { Cause::Closed };
         self.depart(client, cause)
     }
@@ -502,7 +502,7 @@ impl<'a> Lane<'a> {
 /// Books all that `bytes` hold; says whether the server asks for an answer. Hot: once per delivery.
 fn take(
     receiver: u32,
-    inbox: &mut Inbox,
+    connection: &mut Connection,
     bytes: &[u8],
     (identity, recent): (&Identity, &mut Recent),
     observation: &mut Observation,
@@ -510,7 +510,7 @@ fn take(
     now_ns: u64,
 ) -> Result<bool, Undecodable> {
     let mut is_asked = false;
-    inbox.take(bytes, identity, recent, |arrival| match arrival {
+    connection.take(bytes, identity, recent, |arrival| match arrival {
         Arrival::Ping => is_asked = true,
         arrival => {
             if let Some(gathered) = observation.arrived(receiver, arrival, now_ns) {

@@ -43,7 +43,7 @@ impl Lane<'_> {
             )
             .map_err(Error::system("watch a socket"))?;
         let place = self.place(client);
-        self.connections[place] = Some(Connection::new(client, socket, self.plan.protocol));
+        self.connections[place] = Some(Connection::new(client, socket));
         Ok(())
     }
 
