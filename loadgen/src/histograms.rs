@@ -100,7 +100,7 @@ impl Histograms {
             Kind::Completion => &latencies.completion,
             Kind::SendLag => &latencies.send_lag,
         };
-        let histogram = |kind: Kind| (kind, recorder(kind).histogram().clone());
+        let histogram = |kind: Kind| (kind, recorder(kind).histogram());
         Self(Kind::ALL.map(histogram).into())
     }
 

@@ -6,6 +6,7 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::buckets::Buckets;
 use crate::clock::SECOND_NS;
 use crate::ledger::Completion;
 use crate::stamp::Stamp;
@@ -87,6 +88,8 @@ impl Latencies {
 /// One histogram of nanoseconds.
 #[derive(Debug)]
 pub(crate) struct Recorder {
+    buckets: Buckets,
+    /// What there is no bucket for, and what other recorders had.
     histogram: Histogram<u64>,
     unrecorded: Unrecorded,
 }
@@ -120,6 +123,7 @@ impl Recorder {
         // Room for an hour is there from the start; a longer time makes more.
         histogram.auto(true);
         Self {
+            buckets: Buckets::new(),
             histogram,
             unrecorded: Unrecorded::default(),
         }
@@ -128,7 +132,7 @@ impl Recorder {
     /// Records the time from `from_ns` to `to_ns`. Hot: twice per delivery.
     pub(crate) fn record(&mut self, from_ns: u64, to_ns: u64) {
         match to_ns.checked_sub(from_ns) {
-            Some(ns) if self.histogram.record(ns).is_ok() => {}
+            Some(ns) if self.buckets.record(ns) || self.histogram.record(ns).is_ok() => {}
             Some(_) => self.unrecorded.out_of_range += 1,
             None => self.unrecorded.negative += 1,
         }
@@ -137,19 +141,21 @@ impl Recorder {
     /// Adds the samples of `other`.
     pub(crate) fn add(&mut self, other: &Self) {
         self.histogram
-            .add(&other.histogram)
+            .add(other.histogram())
             .expect("a histogram that resizes itself takes every value");
         self.unrecorded.negative += other.unrecorded.negative;
         self.unrecorded.out_of_range += other.unrecorded.out_of_range;
     }
 
     /// All that was recorded, in nanoseconds.
-    pub(crate) fn histogram(&self) -> &Histogram<u64> {
-        &self.histogram
+    pub(crate) fn histogram(&self) -> Histogram<u64> {
+        let mut histogram = self.histogram.clone();
+        self.buckets.add_to(&mut histogram);
+        histogram
     }
 
     pub(crate) fn percentiles(&self) -> Percentiles {
-        Percentiles::of(&self.histogram)
+        Percentiles::of(&self.histogram())
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod barrier;
 mod bench;
+mod buckets;
 mod campaign;
 pub mod chart;
 mod clock;

@@ -62,7 +62,7 @@ impl Turns {
     }
 
     /// How long the turns took, all of them.
-    pub(crate) fn histogram(&self) -> &Histogram<u64> {
+    pub(crate) fn histogram(&self) -> Histogram<u64> {
         self.lengths.histogram()
     }
 

@@ -322,9 +322,9 @@ impl<'a> Lane<'a> {
             },
         );
         self.board.show(self.number, || Sight {
-            delivery: observation.latencies.delivery.histogram().clone(),
-            send_lag: observation.latencies.send_lag.histogram().clone(),
-            turns: self.turns.histogram().clone(),
+            delivery: observation.latencies.delivery.histogram(),
+            send_lag: observation.latencies.send_lag.histogram(),
+            turns: self.turns.histogram(),
             delivered: observation.ledger.delivered(),
             departures: observation.departures.clone(),
         });
