@@ -4,7 +4,8 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
@@ -17,6 +18,10 @@ pub const LOADGEN: &str = "__loadgen";
 
 /// As the first argument, makes this program the server. Not for users.
 pub const SERVER: &str = "__server";
+
+/// As the first argument, makes the load generator a server that ends when the process does whose id
+/// follows.
+const SERVE: &str = "__serve";
 
 /// Exit statuses of a measurement that was made: valid, INVALID, an objective broken.
 const MADE: [i32; 3] = [0, 3, 4];
@@ -146,6 +151,69 @@ impl Drop for Running {
     }
 }
 
+/// A server of this program on a free port. It is ended when this is dropped, and ends by itself when
+/// this process does.
+#[derive(Debug)]
+pub struct Server {
+    running: Running,
+    addr: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server with `arguments`, and waits until it listens.
+    ///
+    /// # Errors
+    /// In one line: why it does not, in its own words where it had any.
+    pub fn start(arguments: &[String]) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("the server cannot be started: {error}");
+        let mut running = Running::start(
+            Command::new(std::env::current_exe().map_err(failed)?)
+                .args([SERVE, &std::process::id().to_string()])
+                .args(["--listen", "127.0.0.1:0", "--log", "warn"])
+                .args(arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped()),
+        )
+        .map_err(failed)?;
+        let said = running.child.stderr.take().ok_or("it has no words")?;
+        let mut said = BufReader::new(said);
+        let addr = wait_until_listening(&mut said)?;
+        // What it says later is read, so that it never has to wait for a reader.
+        thread::spawn(move || io::copy(&mut said, &mut io::sink()));
+        Ok(Self { running, addr })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+}
+
+/// The address that a server says it listens on. One that cannot listen ends, and so do its words.
+fn wait_until_listening(said: &mut impl BufRead) -> Result<SocketAddr, String> {
+    let mut last = String::new();
+    for line in said.lines() {
+        let line = line.map_err(|error| format!("the server cannot be heard: {error}"))?;
+        if let Some(addr) = listening_addr(&line) {
+            return Ok(addr);
+        }
+        last = line;
+    }
+    Err(format!("the server ended without listening ({last})"))
+}
+
+fn listening_addr(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on ")?;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +237,16 @@ mod tests {
         assert_eq!(complaint(&said), "error: no server");
         let error = parse::<Vec<u8>>(&said).unwrap_err();
         assert!(error.contains("report is not understood"), "{error}");
+    }
+
+    #[test]
+    fn a_server_is_known_to_listen_when_it_says_so() {
+        let mut said =
+            &b"WARN hot\nlistening on 127.0.0.1:4711 (driver epoll, 1 thread)\nmore\n"[..];
+        let addr = wait_until_listening(&mut said).unwrap();
+        assert_eq!(addr.to_string(), "127.0.0.1:4711");
+        let error = wait_until_listening(&mut &b"error: no ring\n"[..]).unwrap_err();
+        assert!(error.to_string().contains("error: no ring"), "{error}");
     }
 
     #[test]

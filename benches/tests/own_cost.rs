@@ -39,7 +39,7 @@ fn both_halves_see_the_same_traffic() {
 
 #[test]
 fn what_the_load_generator_refuses_is_one_line() {
-    let output = own_cost("--clients 12 --duration soon --repeats 1");
+    let output = own_cost("--clients 12 --duration 0s --repeats 1");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");

@@ -8,18 +8,15 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
+use std::time::Duration;
 
-use benches::{Error, Host, Output, Spread};
+use benches::{Error, Host, Output, Spread, process};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
-/// As the first argument, makes this program the load generator. Not for users.
-const LOADGEN: &str = "__loadgen";
-
-/// Exit status of a measurement that was made, and is or is not valid.
-const MADE: [i32; 2] = [0, 3];
+/// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
+const OVERHEAD_MAX: Duration = Duration::from_secs(120);
 
 /// Measured, but the bound is missed or a run is invalid.
 const MISSED: u8 = 3;
@@ -48,8 +45,8 @@ struct CommandLine {
     rate: u32,
 
     /// How long each run measures, as in 10s
-    #[arg(long, value_name = "TIME", default_value = "10s")]
-    duration: String,
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    duration: Duration,
 
     /// Further arguments for the server, as in --server-arg=--driver=epoll
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
@@ -100,7 +97,7 @@ struct Comparison {
 }
 
 fn main() -> ExitCode {
-    if let Some(status) = run_loadgen_if_asked() {
+    if let Some(status) = process::run_if_asked() {
         return status;
     }
     match compare(&CommandLine::parse()) {
@@ -111,19 +108,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Runs the load generator, if that is what this process was started for; it starts this program
-/// once more for the server.
-fn run_loadgen_if_asked() -> Option<ExitCode> {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let first = arguments.get(1)?.to_str()?;
-    if first == LOADGEN {
-        arguments.remove(1);
-    } else if !first.starts_with("__") {
-        return None;
-    }
-    Some(loadgen::run(arguments))
 }
 
 /// Measures all pairs; says whether the bound is met and every run is to be believed.
@@ -177,9 +161,7 @@ fn compare(demand: &CommandLine) -> Result<bool, Error> {
 }
 
 fn measure(demand: &CommandLine, scraped: bool) -> Result<Report, Error> {
-    let mut arguments: Vec<String> = ["--quiet", "--json", "-", "--spawn-server"]
-        .map(str::to_owned)
-        .into();
+    let mut arguments: Vec<String> = ["--quiet", "--spawn-server"].map(str::to_owned).into();
     arguments.push(if scraped {
         "--server-metrics".into()
     } else {
@@ -190,30 +172,12 @@ fn measure(demand: &CommandLine, scraped: bool) -> Result<Report, Error> {
     arguments.extend([
         format!("--clients={}", demand.clients),
         format!("--rate={}", demand.rate),
-        format!("--duration={}", demand.duration),
+        format!("--duration={}ms", demand.duration.as_millis()),
     ]);
-    let fault = |fault| Error::LoadGenerator {
-        command: format!("loadgen {}", arguments.join(" ")),
-        fault,
-    };
-    let output = std::env::current_exe()
-        .and_then(|program| {
-            let mut command = Command::new(program);
-            command.arg(LOADGEN).args(&arguments).stdin(Stdio::null());
-            command.output()
-        })
-        .map_err(|error| fault(format!("cannot be started: {error}")))?;
-    if !output
-        .status
-        .code()
-        .is_some_and(|code| MADE.contains(&code))
-    {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().last().unwrap_or("nothing");
-        return Err(fault(format!("{} ({last})", output.status)));
-    }
-    serde_json::from_slice(&output.stdout)
-        .map_err(|error| fault(format!("its JSON is not understood: {error}")))
+    process::measure(&arguments, demand.duration + OVERHEAD_MAX).map_err(|fault| {
+        let command = format!("loadgen {}", arguments.join(" "));
+        Error::LoadGenerator { command, fault }
+    })
 }
 
 impl Pair {

@@ -6,20 +6,17 @@
 //! any wait that one of its threads ended is a wake-up that nobody needed.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use benches::process::Server;
 use benches::{Error, raise_descriptors};
 use protocol::frame;
 use serde::Serialize;
 
 use crate::command_line::Driver;
-
-/// As the first argument, makes this program the server; see the load generator's `spawn`.
-const SERVE: &str = "__serve";
 
 /// How the names of the threads begin that serve clients.
 const SERVING: &str = "serve-";
@@ -56,7 +53,10 @@ impl Idle {
     /// Has `clients` clients join a server with `driver`, and watches it for `duration`.
     pub(crate) fn measure(driver: Driver, clients: u32, duration: Duration) -> Result<Self, Error> {
         raise_descriptors(clients)?;
-        let (server, addr) = Server::start(driver)?;
+        let arguments = ["--driver", driver.name()].map(str::to_owned);
+        let server = Server::start(&arguments).map_err(|why| fault(&why))?;
+        let addr = server.addr();
+        let server = Watched(server);
         let rss_bytes_without_clients = server.rss_bytes()?;
         let joined = join(addr, clients)?;
         thread::sleep(SETTLING);
@@ -85,8 +85,8 @@ impl Idle {
     }
 }
 
-/// A server of this program; it ends when this is dropped.
-struct Server(Child);
+/// A server of which the kernel is asked what it uses.
+struct Watched(Server);
 
 #[derive(Debug, Default, PartialEq)]
 struct Activity {
@@ -95,29 +95,7 @@ struct Activity {
     wakeups_of_others: u64,
 }
 
-impl Server {
-    fn start(driver: Driver) -> Result<(Self, SocketAddr), Error> {
-        let mut child = std::env::current_exe()
-            .and_then(|program| {
-                Command::new(program)
-                    .args([SERVE, &std::process::id().to_string()])
-                    .args(["--listen", "127.0.0.1:0", "--log", "warn"])
-                    .args(["--driver", driver.name()])
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::piped())
-                    .spawn()
-            })
-            .map_err(Error::system("start a server"))?;
-        let said = child.stderr.take();
-        let server = Self(child);
-        let mut said = BufReader::new(said.ok_or_else(|| fault("it has no standard error"))?);
-        let addr = wait_until_listening(&mut said)?;
-        // What it says later is read, so that it never has to wait for a reader.
-        thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Ok((server, addr))
-    }
-
+impl Watched {
     fn rss_bytes(&self) -> Result<u64, Error> {
         let status = self.read("status")?;
         let kib = number_after(&status, "VmRSS:").ok_or_else(|| fault("it has ended"))?;
@@ -127,7 +105,7 @@ impl Server {
     fn activity(&self) -> Result<Activity, Error> {
         let stat = self.read("stat")?;
         let cpu_ticks = cpu_ticks(&stat).ok_or_else(|| fault("its CPU time cannot be read"))?;
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id()))
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.pid()))
             .map_err(Error::system("list the server's threads"))?;
         let mut activity = Activity {
             cpu_ticks,
@@ -147,7 +125,7 @@ impl Server {
     }
 
     fn read(&self, file: &str) -> Result<String, Error> {
-        fs::read_to_string(format!("/proc/{}/{file}", self.0.id()))
+        fs::read_to_string(format!("/proc/{}/{file}", self.0.pid()))
             .map_err(Error::system("read what the server uses"))
     }
 }
@@ -163,14 +141,6 @@ impl Activity {
         } else {
             self.wakeups_of_others += wakeups;
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -208,23 +178,6 @@ fn join(addr: SocketAddr, clients: u32) -> Result<Vec<TcpStream>, Error> {
 fn receives_something(client: &mut TcpStream) -> Option<()> {
     let bytes = client.read(&mut [0; 1024]).ok()?;
     (bytes > 0).then_some(())
-}
-
-fn wait_until_listening(said: &mut impl BufRead) -> Result<SocketAddr, Error> {
-    let mut last = String::new();
-    for line in said.lines() {
-        let line = line.map_err(Error::system("read what the server says"))?;
-        if let Some(addr) = listening_addr(&line) {
-            return Ok(addr);
-        }
-        last = line;
-    }
-    Err(fault(&format!("it ended without listening ({last})")))
-}
-
-fn listening_addr(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listening on ")?;
-    rest.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// The first number behind `field` at the beginning of a line.
@@ -271,16 +224,6 @@ mod tests {
             ));
         }
         assert_eq!((activity.wakeups, activity.wakeups_of_others), (7, 6));
-    }
-
-    #[test]
-    fn a_server_is_known_to_listen_when_it_says_so() {
-        let mut said =
-            &b"WARN hot\nlistening on 127.0.0.1:4711 (driver epoll, 1 thread)\nmore\n"[..];
-        let addr = wait_until_listening(&mut said).unwrap();
-        assert_eq!(addr.to_string(), "127.0.0.1:4711");
-        let error = wait_until_listening(&mut &b"error: no ring\n"[..]).unwrap_err();
-        assert!(error.to_string().contains("error: no ring"), "{error}");
     }
 
     #[test]

@@ -1,24 +1,17 @@
 //! The two halves of a repeat, each with a server of its own.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use benches::Error;
-use rustix::process::{Pid, Signal, kill_process};
+use benches::process::{self, Server};
 use serde::{Deserialize, Serialize};
 
 use crate::CommandLine;
 use crate::readers::Readers;
 
-/// As the first argument, makes this program the load generator. Not for users.
-pub(crate) const LOADGEN: &str = "__loadgen";
-
-/// As the first argument, makes the load generator the server.
-const SERVE: &str = "__serve";
-
-/// Exit status of a measurement that was made, and is or is not valid.
-const MADE: [i32; 2] = [0, 3];
+/// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
+const OVERHEAD_MAX: Duration = Duration::from_secs(120);
 
 /// The clients of the load generator that only sends.
 const SENDERS: u32 = 2;
@@ -62,8 +55,8 @@ struct Generator {
 
 /// Measures the load generator with all the clients.
 pub(crate) fn whole(demand: &CommandLine, rate: u32) -> Result<Whole, Error> {
-    let server = Server::start(&demand.server_arg)?;
-    let report = load(demand, server.addr, demand.clients, rate)?;
+    let server = Server::start(&demand.server_arg).map_err(fault)?;
+    let report = load(demand, server.addr(), demand.clients, rate)?;
     let generator = &report.generator;
     let (Some(cpu_seconds), Some(user_ns_per_delivery)) =
         (generator.cpu_seconds, generator.user_ns_per_delivery)
@@ -83,13 +76,13 @@ pub(crate) fn whole(demand: &CommandLine, rate: u32) -> Result<Whole, Error> {
 
 /// Measures bare readers of the same traffic.
 pub(crate) fn bare(demand: &CommandLine) -> Result<Bare, Error> {
-    let server = Server::start(&demand.server_arg)?;
+    let server = Server::start(&demand.server_arg).map_err(fault)?;
     let mut readers = Readers::start(
-        server.addr,
+        server.addr(),
         demand.clients - SENDERS.min(demand.clients - 1),
     )?;
     let before = readers.used()?;
-    let report = load(demand, server.addr, SENDERS, demand.rate)?;
+    let report = load(demand, server.addr(), SENDERS, demand.rate)?;
     let after = readers.used()?;
     let reads = (after.reads - before.reads) as f64;
     Ok(Bare {
@@ -108,76 +101,12 @@ fn load(
 ) -> Result<Report, Error> {
     let arguments = [
         "--quiet".to_owned(),
-        "--json=-".to_owned(),
         format!("--addr={server}"),
         format!("--clients={clients}"),
         format!("--rate={rate}"),
-        format!("--duration={}", demand.duration),
+        format!("--duration={}ms", demand.duration.as_millis()),
     ];
-    let output = this_program()
-        .and_then(|mut command| {
-            command.arg(LOADGEN).args(&arguments).stdin(Stdio::null());
-            command.output()
-        })
-        .map_err(Error::system("start this program once more"))?;
-    let code = output.status.code();
-    if !code.is_some_and(|code| MADE.contains(&code)) {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().last().unwrap_or("nothing");
-        return Err(fault(format!("{} ({last})", output.status)));
-    }
-    serde_json::from_slice(&output.stdout)
-        .map_err(|error| fault(format!("its JSON is not understood: {error}")))
-}
-
-/// A server that ends when this is dropped.
-struct Server {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl Server {
-    fn start(arguments: &[String]) -> Result<Self, Error> {
-        let mut child = this_program()
-            .and_then(|mut command| {
-                command
-                    .args([SERVE, &std::process::id().to_string()])
-                    .args(["--listen", "127.0.0.1:0", "--log", "warn"])
-                    .args(arguments)
-                    .stdin(Stdio::null())
-                    .stderr(Stdio::piped());
-                command.spawn()
-            })
-            .map_err(Error::system("start this program once more"))?;
-        let said = child.stderr.take().map(BufReader::new);
-        let mut lines = said
-            .into_iter()
-            .flat_map(BufRead::lines)
-            .map_while(Result::ok);
-        let addr = lines.find_map(|line| {
-            let (_, rest) = line.split_once("listening on ")?;
-            rest.split_ascii_whitespace().next()?.parse().ok()
-        });
-        let Some(addr) = addr else {
-            let _ = child.wait();
-            return Err(fault("its server does not listen".into()));
-        };
-        // So that the server never waits for a reader of what it says.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, addr })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // An error means that it has ended meanwhile.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
-
-fn this_program() -> std::io::Result<Command> {
-    std::env::current_exe().map(Command::new)
+    process::measure(&arguments, demand.duration + OVERHEAD_MAX).map_err(fault)
 }
 
 fn fault(fault: String) -> Error {

@@ -14,11 +14,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use benches::{Error, Host, Output, Spread, Table};
+use benches::{Error, Host, Output, Spread, Table, process};
 use clap::Parser;
 use serde::Serialize;
 
@@ -65,8 +65,8 @@ struct CommandLine {
     full_rate: u32,
 
     /// How long each run measures, as in 10s
-    #[arg(long, value_name = "TIME", default_value = "10s")]
-    duration: String,
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    duration: Duration,
 
     /// Further arguments for the server, as in --server-arg=--driver=epoll
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
@@ -105,7 +105,7 @@ struct Comparison {
 }
 
 fn main() -> ExitCode {
-    if let Some(status) = readers::run_if_asked().or_else(run_loadgen_if_asked) {
+    if let Some(status) = readers::run_if_asked().or_else(process::run_if_asked) {
         return status;
     }
     match compare(&CommandLine::parse()) {
@@ -116,19 +116,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Runs the load generator, or the server that it brings, if that is what this process was started
-/// for.
-fn run_loadgen_if_asked() -> Option<ExitCode> {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let first = arguments.get(1)?.to_str()?;
-    if first == halves::LOADGEN {
-        arguments.remove(1);
-    } else if !first.starts_with("__") {
-        return None;
-    }
-    Some(loadgen::run(arguments))
 }
 
 /// Measures all repeats; says whether the bounds are met and every run is to be believed.
