@@ -28,6 +28,8 @@ mod export;
 mod figures;
 mod folder;
 mod histograms;
+#[doc(hidden)]
+pub mod host;
 mod inbox;
 mod latency;
 mod ledger;

@@ -3,23 +3,12 @@
 //! Descriptors are raised to what the clients need. Source ports are counted; towards a loopback
 //! server as many source addresses as it takes are chosen (all of 127.0.0.0/8 is this host).
 
-use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use crate::error::Error;
-
-/// Descriptors beside the clients': standard streams, epoll, timer, pipes, files, with room.
-const DESCRIPTORS_OTHER: u64 = 64;
-
-/// Ports of each source address that are left to everybody else.
-const PORTS_MARGIN: u32 = 500;
-
-const PORT_RANGE_FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-const PORT_RANGE_USUAL: (u32, u32) = (32_768, 60_999);
+use crate::host::{self, TooFewDescriptors};
 
 /// How long an address may take to answer when a name has several.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,30 +32,20 @@ pub(crate) fn resolve(addr: &str) -> Result<SocketAddr, Error> {
 
 /// Makes sure that `clients` sockets can be open at once.
 pub(crate) fn raise_descriptors(clients: u32) -> Result<(), Error> {
-    let needed = u64::from(clients) + DESCRIPTORS_OTHER;
-    let limit = getrlimit(Resource::Nofile);
-    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
-    if enough(limit.current) {
-        return Ok(());
-    }
-    let maximum = if enough(limit.maximum) {
-        limit.maximum
-    } else {
-        Some(needed)
-    };
-    let raised = Rlimit {
-        current: Some(needed),
-        maximum,
-    };
-    setrlimit(Resource::Nofile, raised).map_err(|_| {
-        let limit = limit.maximum.unwrap_or(u64::MAX);
+    let refused = |refusal| {
+        let TooFewDescriptors {
+            needed,
+            limit,
+            possible,
+        } = refusal;
         Error::Descriptors {
             clients,
             needed,
             limit,
-            possible: limit.saturating_sub(DESCRIPTORS_OTHER),
+            possible,
         }
-    })
+    };
+    host::raise_descriptors(clients).map_err(refused)
 }
 
 /// The addresses to connect from; an empty list leaves the choice to the kernel.
@@ -75,10 +54,7 @@ pub(crate) fn sources(
     given: &[IpAddr],
     clients: u32,
 ) -> Result<Vec<IpAddr>, Error> {
-    let range = fs::read_to_string(PORT_RANGE_FILE).unwrap_or_default();
-    let (first, last) = port_range(&range).unwrap_or(PORT_RANGE_USUAL);
-    let ports = (last + 1).saturating_sub(first + PORTS_MARGIN).max(1);
-    choose_sources(target, given, clients, ports)
+    choose_sources(target, given, clients, host::ports_each())
 }
 
 fn choose_sources(
@@ -97,7 +73,9 @@ fn choose_sources(
     }
     match target.ip() {
         _ if given.is_empty() && needed == 1 => Ok(Vec::new()),
-        IpAddr::V4(ip) if given.is_empty() && ip.is_loopback() => Ok(loopbacks(needed)),
+        IpAddr::V4(ip) if given.is_empty() && ip.is_loopback() => {
+            Ok(host::loopbacks(needed).map(IpAddr::V4).collect())
+        }
         _ => Err(Error::Ports {
             clients,
             ports,
@@ -105,19 +83,6 @@ fn choose_sources(
             needed,
         }),
     }
-}
-
-/// 127.0.0.1 and as many of its neighbours as are needed.
-fn loopbacks(needed: usize) -> Vec<IpAddr> {
-    (Ipv4Addr::LOCALHOST.to_bits()..)
-        .take(needed)
-        .map(|bits| Ipv4Addr::from_bits(bits).into())
-        .collect()
-}
-
-fn port_range(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split_ascii_whitespace().map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 #[cfg(test)]
@@ -148,8 +113,7 @@ mod tests {
     /// With the ports that Linux gives out unless it is told otherwise.
     #[test]
     fn more_clients_than_there_are_ports_go_over_several_addresses_of_this_host() {
-        let (first, last) = PORT_RANGE_USUAL;
-        let ports = last + 1 - first - PORTS_MARGIN;
+        let ports = host::ports_usual();
         let target = "127.0.0.1:9989".parse().unwrap();
         for (clients, addresses) in [(27_732, 0), (27_733, 2), (65_536, 3), (1_000_000, 37)] {
             let sources = choose_sources(target, &[], clients, ports).unwrap();
@@ -177,12 +141,6 @@ mod tests {
         assert_eq!(choose("10.0.0.1:1", &given, 2000).unwrap(), ips(&given));
         let error = choose("10.0.0.1:1", &["::1"], 1).unwrap_err();
         assert!(matches!(error, Error::Family { .. }));
-    }
-
-    #[test]
-    fn the_port_range_is_read_as_the_kernel_writes_it() {
-        assert_eq!(port_range("32768\t60999\n"), Some((32_768, 60_999)));
-        assert_eq!(port_range("x"), None);
     }
 
     #[test]
