@@ -2,7 +2,8 @@
 //!
 //! Each turn waits for sockets or for the alarm, reads what came, and sends what is due. The
 //! schedule is looked at after every read, so that a turn over thousands of sockets does not hold a
-//! message back; the clock is read once per read, and all deliveries of one read share its time.
+//! message back; the clock is read once per read, and all deliveries of one read share its time. Beside that it is
+//! read when a turn begins and when it is done.
 //!
 //! epoll reports edges. A read that does not fill the buffer has emptied the socket (see epoll(7)),
 //! which saves a second read; only where the peer has closed is the end asked for.
@@ -102,6 +103,8 @@ pub(super) struct Lane<'a> {
     read_ns: u64,
     /// In this turn.
     reads: u64,
+    /// When the last turn was done.
+    done_ns: u64,
     turns: Turns,
     /// Whether clients that were lost before the load may be replaced: the server has shown that it
     /// takes them.
@@ -196,6 +199,7 @@ impl<'a> Lane<'a> {
             read_buffer: warm.read_buffer,
             read_ns: 0,
             reads: 0,
+            done_ns: warm.clock.now_ns(),
             turns: Turns::new(),
             may_replace,
             joined: 0,
@@ -237,21 +241,23 @@ impl<'a> Lane<'a> {
         for event in &*events {
             self.dispatch(event)?;
         }
-        let now_ns = self.clock.now_ns();
+        // Nothing was done since that would take long.
+        let now_ns = self.read_ns.max(woken_ns);
         self.send_due(now_ns)?;
         self.connect_more(now_ns)?;
         self.probe(now_ns)?;
+        self.tell(now_ns);
+        self.done_ns = self.clock.now_ns();
         if self.phase == Phase::Measure {
-            self.turns.turned(woken_ns, self.clock.now_ns());
+            self.turns.turned(woken_ns, self.done_ns);
             self.turns.read(self.reads);
         }
-        self.tell(now_ns);
         Ok(())
     }
 
     /// Waits until something can be read or the next thing is due.
     fn wait(&mut self, events: &mut Events) -> Result<(), Error> {
-        let now_ns = self.clock.now_ns();
+        let now_ns = self.done_ns;
         let connecting = self.phase == Phase::Connect;
         let deadline_ns = [
             Some(self.next_due_ns),
