@@ -16,6 +16,10 @@ use crate::wire::Undecodable;
 /// Clients that do not read have small buffers, so that it is the server that feels it.
 const RECEIVE_BUFFER_BYTES: usize = 4096;
 
+/// Longest segment that they take, as on Ethernet. A kernel sizes its send buffer by the segments: with
+/// those of the loopback, it would hold more than a megabyte for each of them.
+const SEGMENT_BYTES: u32 = 1400;
+
 /// What has never been a header.
 const GARBAGE: &[u8] = b"\xff\x00GET / HTTP/1.1\r\n\r\n";
 
@@ -65,6 +69,7 @@ impl Member {
         )?;
         if matches!(kind, Kind::Slow | Kind::Stalled) {
             socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+            socket.set_tcp_mss(SEGMENT_BYTES)?;
         }
         match socket.connect(&target.into()) {
             Err(error)

@@ -9,7 +9,7 @@ use crate::command_line::CommandLine;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scenario {
-    /// 1000 clients, 50 messages/s, beside each kind of hostile clients (--kinds)
+    /// 1000 clients, 50 messages/s of 1000 bytes, beside each kind of hostile clients (--kinds)
     Kinds,
     /// 5000 clients, 100 messages/s, beside 500 that never read
     Stalled,
@@ -75,7 +75,8 @@ impl Scenario {
     /// What the load generator is told of the healthy.
     fn load(self) -> &'static str {
         match self {
-            Self::Kinds => "--rate 50 --warmup 1s",
+            // So long that the kernels do not hold for those who do not read all that they are owed.
+            Self::Kinds => "--rate 50 --size 1000 --warmup 1s",
             Self::Stalled => "--rate 100 --warmup 1s",
             // The flooder begins in the warm-up, a second after it has heard somebody.
             Self::Flood => "--rate 20 --senders 10 --warmup 3s",
