@@ -65,7 +65,10 @@ fn the_page_shows_the_figures_of_the_server() {
     Peer::connect(server.address)
         .named("*")
         .expect_goodbye("name begins with '*', which is kept for the server");
-    let before = samples(metrics);
+    let before = std::iter::repeat_with(|| samples(metrics))
+        .take(10_000)
+        .find(|samples| samples["uringcast_connections"] == 3.0)
+        .expect("the refused peer is soon gone");
 
     let profile = tempfile::tempdir().unwrap();
     let rendered = Command::new("timeout")
