@@ -103,7 +103,7 @@ fn one_command_writes_every_report_and_all_texts() {
         serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
     let made = index.as_array().unwrap().iter();
     let made: Vec<_> = made.map(|one| one["folder"].as_str().unwrap()).collect();
-    assert_eq!(made, ["job", "drivers", "peers", "curves"]);
+    assert_eq!(made, ["job", "drivers", "limits", "peers", "curves"]);
     for report in made {
         let page = fs::read_to_string(folder.join(report).join("report.md")).unwrap();
         assert!(page.starts_with("# "), "{report}: {page}");
@@ -114,6 +114,7 @@ fn one_command_writes_every_report_and_all_texts() {
         "](peers/data.json#/rows/",
         "](curves/data.json#/rows/",
         "](drivers/data.json#/bounds/",
+        "](limits/data.json#/bounds/",
     ] {
         assert!(text.contains(cited), "{cited}\n---\n{text}");
     }

@@ -75,6 +75,7 @@ fn renew_texts(root: &Path, made: &[Made]) -> Result<(), String> {
         ("index", text::index(&below, made)),
         ("job", text::job(&below)),
         ("drivers", text::drivers(&below)),
+        ("limits", text::limits(&below)),
         ("coalescing", text::coalescing(&below)),
         ("peers", text::peers::comparison(&below)),
         ("wins", text::peers::wins(&below)),

@@ -52,7 +52,7 @@ const MADE: [i32; 2] = [0, 3];
 /// No report takes longer.
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
-pub(crate) const ALL: [Report; 5] = [
+pub(crate) const ALL: [Report; 6] = [
     Report {
         folder: "job",
         what: "the main job: one run of the load generator, in full",
@@ -71,10 +71,22 @@ pub(crate) const ALL: [Report; 5] = [
         program: "drivers",
         data: "data.json",
         page: "report.md",
-        whole: "--scenarios cpu,p99,flood --repeats 3 --duration 3s --json results/drivers/data.json",
+        whole: "--scenarios cpu,p99,flood --repeats 5 --duration 3s --json results/drivers/data.json",
         quick: "--scenarios cpu,p99 --repeats 1 --duration 2s --json results/drivers/data.json",
         trial: Some(
             "--scenarios low --repeats 1 --duration 500ms --warmup 100ms --passes 2 --json results/drivers/data.json",
+        ),
+    },
+    Report {
+        folder: "limits",
+        what: "large messages, few clients, very many, a herd of newcomers, idle clients",
+        program: "drivers",
+        data: "data.json",
+        page: "report.md",
+        whole: "--scenarios large,low,many,join,idle --drivers uring --repeats 5 --duration 3s --json results/limits/data.json",
+        quick: "--scenarios large,low,idle --drivers uring --repeats 1 --duration 2s --idle-duration 2s --json results/limits/data.json",
+        trial: Some(
+            "--scenarios idle --drivers uring --repeats 1 --idle-clients 20 --idle-duration 200ms --passes 2 --json results/limits/data.json",
         ),
     },
     Report {

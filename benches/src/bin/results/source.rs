@@ -21,6 +21,7 @@ pub(crate) struct Source {
 pub(crate) struct Sources {
     pub(crate) job: Option<Source>,
     pub(crate) drivers: Option<Source>,
+    pub(crate) limits: Option<Source>,
     pub(crate) coalescing: Option<Source>,
     pub(crate) peers: Option<Source>,
     pub(crate) curves: Option<Source>,
@@ -29,11 +30,12 @@ pub(crate) struct Sources {
 impl Sources {
     /// Reads the reports under `results`, for a text from which that folder is `prefix`.
     pub(crate) fn read(results: &Path, prefix: &str) -> Self {
-        let [job, drivers, coalescing, peers, curves] =
+        let [job, drivers, limits, coalescing, peers, curves] =
             report::ALL.map(|report| Source::read(results, prefix, &report));
         Self {
             job,
             drivers,
+            limits,
             coalescing,
             peers,
             curves,

@@ -67,6 +67,7 @@ pub(crate) fn index(sources: &Sources, made: &[Made]) -> String {
     let machines = [
         &sources.job,
         &sources.drivers,
+        &sources.limits,
         &sources.coalescing,
         &sources.peers,
         &sources.curves,
@@ -173,6 +174,11 @@ pub(crate) fn drivers(sources: &Sources) -> String {
     figures + "\n" + &ratios(drivers)
 }
 
+/// What the fastest driver is held to beyond its usual loads.
+pub(crate) fn limits(sources: &Sources) -> String {
+    sources.limits.as_ref().map_or_else(String::new, ratios)
+}
+
 /// What the rate does to the cost of a delivery, and what `--coalesce` does to both.
 pub(crate) fn coalescing(sources: &Sources) -> String {
     let mut text = String::new();
@@ -273,17 +279,21 @@ const fn mark(is_invalid: bool) -> &'static str {
 
 /// All that a report judges, with its spread.
 fn ratios(source: &Source) -> String {
-    let rows: Vec<[String; 4]> = source
+    let rows: Vec<[String; 5]> = source
         .list("/bounds")
         .map(|(pointer, bound)| {
             let cite = |figure| source.cite(&format!("{pointer}/measured/{figure}"), "");
             let name = bound["name"].as_str().unwrap_or_default();
             let scenario = bound["scenario"].as_str().map(|name| format!("{name}: "));
             let name = format!("`{}{name}`", scenario.unwrap_or_default());
-            [name, cite("min"), cite("median"), cite("max")]
+            let wanted = bound["demand"].as_str().map_or_else(
+                || format!("<= {}", source.cite(&format!("{pointer}/at_most"), "")),
+                |demand| format!("`{demand}`"),
+            );
+            [name, cite("min"), cite("median"), cite("max"), wanted]
         })
         .collect();
-    table(&["of each repeat", "min", "median", "max"], &rows)
+    table(&["of each repeat", "min", "median", "max", "wanted"], &rows)
 }
 
 fn load_of(job: &Source) -> String {
@@ -333,6 +343,7 @@ mod tests {
         Sources {
             job: None,
             drivers: None,
+            limits: None,
             coalescing: None,
             peers: None,
             curves: None,
@@ -346,6 +357,7 @@ mod tests {
             summary,
             job,
             drivers,
+            limits,
             coalescing,
             settings,
             peers::comparison,
