@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes the whole of results/, and the figures in README.md and docs/tuning.md, on this machine: about 45
+# Writes the whole of results/, and the figures in README.md and docs/tuning.md, on this machine: about 40
 # minutes, the build included. `--quick` takes about 10, `--trial` a minute (its figures mean nothing),
-# `--texts` measures nothing. Leave the machine alone meanwhile.
+# `--texts` measures nothing, `--only FOLDER` renews one report. Leave the machine alone meanwhile.
 #
 # Needs a Rust toolchain and a C compiler. Of redis-server, nats-server and mosquitto those are compared
 # that are installed. As an ordinary user, raise the limit on open files first: `ulimit -n 20000`.

@@ -229,7 +229,7 @@ fn add_loop(sum: &mut Generator, one: &Generator, delivered: u64) {
     sum.user_ns_per_delivery = sum
         .consumption
         .cpu_user_seconds
-        .filter(|_| delivered > 0)
+        .filter(|&seconds| seconds > 0.0 && delivered > 0)
         .map(|seconds| seconds * 1e9 / delivered as f64);
     sum.busy_share = sum.busy_share.max(one.busy_share);
     sum.reads += one.reads;

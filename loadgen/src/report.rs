@@ -313,7 +313,8 @@ impl Generator {
     fn new(outcome: &Outcome, consumption: Consumption, measured: Account, seconds: f64) -> Self {
         let user_ns_per_delivery = consumption
             .cpu_user_seconds
-            .filter(|_| measured.delivered > 0)
+            // Less than a tick of the kernel's accounting is not known, rather than nothing.
+            .filter(|&user_seconds| user_seconds > 0.0 && measured.delivered > 0)
             .map(|user_seconds| user_seconds * 1e9 / measured.delivered as f64);
         let threads: Vec<_> = outcome
             .turns

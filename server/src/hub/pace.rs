@@ -4,8 +4,9 @@
 //! ours: every send then meets a reader that is behind, and carries little. A subscriber that is left
 //! alone for a little longer than a round takes is sent the same messages in fewer sends, sooner.
 //! The automatic pace measures what a send costs while there is no pause between turns, and leaves
-//! each subscriber alone for a quarter more than a round of all of them takes; where a round takes
-//! next to no time, nobody is left alone.
+//! each subscriber alone for a quarter more than a round of all of them takes. Nobody is left alone
+//! where nothing would gather: when a round takes next to no time, or when messages are further apart
+//! than that, so that each has time for a round of its own.
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ pub(super) struct Pace {
     turn: Option<Turn>,
     /// What a send costs when nothing disturbs it; 0 until it was measured.
     send_ns: u64,
+    messages: Messages,
     /// From here times are counted in steps of [`STEP`].
     began: Option<Instant>,
 }
@@ -39,6 +41,18 @@ struct Turn {
     /// Before this time those who are sent to in it are not sent to again.
     until: Option<Instant>,
 }
+
+/// How far messages are apart.
+#[derive(Debug, Clone, Copy, Default)]
+struct Messages {
+    /// Since when they are counted, and the first that counts.
+    since: Option<(Instant, u64)>,
+    /// On the average of the last count; 0 until then.
+    apart: Duration,
+}
+
+/// How long messages are counted, at least.
+const COUNT: Duration = Duration::from_secs(1);
 
 /// Times are rounded up to whole steps, so that many subscribers are due at once and a turn of the
 /// driver is worth its while.
@@ -61,6 +75,7 @@ impl Pace {
             coalesce,
             turn: None,
             send_ns: 0,
+            messages: Messages::default(),
             began: None,
         }
     }
@@ -71,23 +86,25 @@ impl Pace {
         self.turn = None;
     }
 
-    /// A send to one of `subscribers` is given to the driver in its turn at `now`: returns before which
-    /// time that subscriber is not sent to again. It is worked out once a turn.
+    /// A send to one of `subscribers` is given to the driver in its turn at `now`, when the log's next
+    /// message has the number `head`: returns before which time that subscriber is not sent to again. It
+    /// is worked out once a turn.
     #[inline]
-    pub(super) fn sends(&mut self, subscribers: u64, now: Instant) -> Option<Instant> {
+    pub(super) fn sends(&mut self, subscribers: u64, head: u64, now: Instant) -> Option<Instant> {
         match &mut self.turn {
             Some(turn) if turn.at == now => {
                 turn.sends += 1;
                 turn.until
             }
-            _ => self.begin_turn(subscribers, now),
+            _ => self.begin_turn(subscribers, head, now),
         }
     }
 
-    fn begin_turn(&mut self, subscribers: u64, now: Instant) -> Option<Instant> {
+    fn begin_turn(&mut self, subscribers: u64, head: u64, now: Instant) -> Option<Instant> {
         if let Some(before) = self.turn.take_if(|before| !before.exhausted) {
             self.learn(before, now);
         }
+        self.messages.count(head, now);
         let until = self.next(subscribers, now);
         self.turn = Some(Turn {
             at: now,
@@ -111,10 +128,11 @@ impl Pace {
             Coalesce::Fixed(pause) => pause,
             Coalesce::Auto => {
                 let round = Duration::from_nanos(self.send_ns.saturating_mul(subscribers));
-                if round < ROUND_MIN {
+                let pause = round + round / 4;
+                if round < ROUND_MIN || pause < self.messages.apart {
                     return None;
                 }
-                (round + round / 4).min(PAUSE_MAX)
+                pause.min(PAUSE_MAX)
             }
         };
         if pause.is_zero() {
@@ -140,28 +158,42 @@ impl Pace {
     }
 }
 
+impl Messages {
+    fn count(&mut self, head: u64, now: Instant) {
+        let (at, first) = *self.since.get_or_insert((now, head));
+        if now - at >= COUNT {
+            let came = u32::try_from(head - first).unwrap_or(u32::MAX);
+            self.apart = (now - at) / came.max(1);
+            self.since = Some((now, head));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Turns of 100 sends, each of which takes 5 us.
-    fn after_some_turns(pace: &mut Pace, began: Instant) -> Instant {
+    /// Turns of 100 sends, each of which takes 5 us, for 2 s; messages are this far apart.
+    fn after_some_turns(pace: &mut Pace, began: Instant, apart: Duration) -> Instant {
         let mut now = began;
-        for _ in 0..50 {
+        for _ in 0..4_000 {
+            let head = (now - began).as_micros() / apart.as_micros();
             for _ in 0..100 {
-                pace.sends(5_000, now);
+                pace.sends(5_000, u64::try_from(head).unwrap(), now);
             }
             now += Duration::from_micros(500);
         }
         now
     }
 
+    const OFTEN: Duration = Duration::from_millis(10);
+
     #[test]
     fn the_automatic_pace_is_a_quarter_more_than_a_round() {
         let mut pace = Pace::new(Coalesce::Auto);
         let began = Instant::now();
         assert_eq!(pace.next(5_000, began), None, "nothing is known yet");
-        let now = after_some_turns(&mut pace, began);
+        let now = after_some_turns(&mut pace, began, OFTEN);
         let pause = pace.next(5_000, now).unwrap() - now;
         let quarter_more = Duration::from_micros(5_000 * 5 * 5 / 4);
         assert!(pause >= quarter_more && pause <= quarter_more + STEP);
@@ -169,13 +201,25 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_left_alone_while_each_message_has_time_for_a_round_of_its_own() {
+        let mut pace = Pace::new(Coalesce::Auto);
+        let round = Duration::from_micros(5_000 * 5);
+        let now = after_some_turns(&mut pace, Instant::now(), round * 3 / 2);
+        assert_eq!(pace.next(5_000, now), None);
+        assert!(
+            pace.next(10_000, now).is_some(),
+            "a round takes twice as long"
+        );
+    }
+
+    #[test]
     fn time_that_the_driver_slept_is_no_measure() {
         let mut pace = Pace::new(Coalesce::Auto);
-        let now = after_some_turns(&mut pace, Instant::now());
+        let now = after_some_turns(&mut pace, Instant::now(), OFTEN);
         let before = pace.send_ns;
-        pace.sends(5_000, now);
+        pace.sends(5_000, 200, now);
         pace.exhausted();
-        pace.sends(5_000, now + Duration::from_secs(9));
+        pace.sends(5_000, 200, now + Duration::from_secs(9));
         assert_eq!(pace.send_ns, before);
     }
 

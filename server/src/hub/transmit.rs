@@ -47,7 +47,7 @@ impl Hub {
                 content,
             });
             let id = session.id;
-            let put_off_until = self.pace.sends(self.subscribers, now);
+            let put_off_until = self.pace.sends(self.subscribers, self.log.head(), now);
             if let Phase::Joined(subscriber) = &mut session.phase {
                 subscriber.put_off_until = put_off_until;
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::report::Extent;
+use crate::report::{self, Extent, Report};
 
 /// Measures everything that results/ holds, and renews the figures in README.md, results/README.md and
 /// docs/tuning.md.
@@ -14,7 +14,7 @@ use crate::report::Extent;
 #[derive(Debug, Parser)]
 #[command(name = "results", version, max_term_width = 100)]
 pub(crate) struct CommandLine {
-    /// About 9 minutes instead of 35: fewer repeats and points, for a first look
+    /// About 10 minutes instead of 40: fewer repeats and points, for a first look
     #[arg(long, conflicts_with = "trial")]
     quick: bool,
 
@@ -25,6 +25,11 @@ pub(crate) struct CommandLine {
     /// Measure nothing: renew the texts from the reports that are there
     #[arg(long, conflicts_with_all = ["quick", "trial"])]
     pub(crate) texts: bool,
+
+    /// Renew only these reports, by their folders, and leave the others as they are
+    #[arg(long, value_name = "FOLDER", value_delimiter = ',', conflicts_with = "texts",
+          value_parser = report::ALL.map(|report| report.folder))]
+    only: Vec<String>,
 
     /// The folder that has README.md and results/
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -39,6 +44,15 @@ impl CommandLine {
             _ => Extent::Whole,
         }
     }
+
+    /// Whether only some of the reports are wanted.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.only.is_empty()
+    }
+
+    pub(crate) fn wants(&self, report: &Report) -> bool {
+        !self.is_partial() || self.only.iter().any(|folder| folder == report.folder)
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +60,18 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn all_reports_are_wanted_unless_some_are_named() {
+        let wanted = |arguments: &[&str]| {
+            let demand = CommandLine::parse_from([&["results"], arguments].concat());
+            let wanted = report::ALL.iter().filter(|report| demand.wants(report));
+            wanted.map(|report| report.folder).collect::<Vec<_>>()
+        };
+        assert_eq!(wanted(&[]).len(), report::ALL.len());
+        assert_eq!(wanted(&["--only", "limits,job"]), ["job", "limits"]);
+        assert!(CommandLine::try_parse_from(["results", "--only", "x"]).is_err());
+    }
 
     #[test]
     fn the_definition_is_consistent() {

@@ -47,8 +47,12 @@ fn write(demand: &CommandLine) -> Result<Vec<String>, String> {
     let root = &demand.root;
     let mut faults = Vec::new();
     if !demand.texts {
-        let mut made = Vec::new();
-        for report in &report::ALL {
+        let mut made = match demand.is_partial() {
+            true => read_index(root)?,
+            false => Vec::new(),
+        };
+        for report in report::ALL.iter().filter(|report| demand.wants(report)) {
+            made.retain(|made| made.folder != report.folder);
             match report.make(root, demand.extent()) {
                 Ok(one) => made.extend(one),
                 Err(fault) => faults.push(fault),

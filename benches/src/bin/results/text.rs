@@ -96,7 +96,7 @@ pub(crate) fn index(sources: &Sources, made: &[Made]) -> String {
     let when = sources.job.as_ref().map_or_else(String::new, |job| {
         let commit = job.text("/environment/loadgen/commit");
         format!(
-            "Measured at `{}`, of commit `{commit}`.\n\n",
+            "The main job was measured at `{}`, of commit `{commit}`.\n\n",
             job.text("/started_at")
         )
     });
