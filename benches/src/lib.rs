@@ -20,6 +20,7 @@ mod output;
 pub mod process;
 pub mod reader;
 pub mod report;
+mod rotation;
 mod spread;
 mod table;
 
@@ -30,5 +31,6 @@ pub use floor::{Floor, Measurement, Pass, Plan, Repeat};
 pub use host::{Host, raise_descriptors};
 pub use output::Output;
 pub use report::Report;
+pub use rotation::rotated;
 pub use spread::Spread;
 pub use table::Table;

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use benches::{Error, Host, process, reader};
+use benches::{Error, Host, process, reader, rotated};
 use clap::Parser;
 
 use command_line::CommandLine;
@@ -80,13 +80,6 @@ fn floor(point: Point) -> Option<Floor> {
     Floor::measure(point.load)
         .inspect_err(|why| eprintln!("no floor for {}: {why}", name(point)))
         .ok()
-}
-
-/// Each point comes first in turn.
-fn rotated(group: &[Point], repeat: u32) -> Vec<Point> {
-    let mut points = group.to_vec();
-    points.rotate_left(repeat as usize % group.len());
-    points
 }
 
 fn name(point: Point) -> String {

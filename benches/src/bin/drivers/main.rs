@@ -18,7 +18,7 @@ mod scenario;
 
 use std::process::ExitCode;
 
-use benches::{Error, Host, Output, process, reader};
+use benches::{Error, Host, Output, process, reader, rotated};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
@@ -83,13 +83,11 @@ fn varies_a_setting(scenarios: &[Scenario]) -> bool {
 /// What is measured of a scenario in one repeat, in an order that rotates from repeat to repeat.
 fn candidates(demand: &CommandLine, scenario: Scenario, repeat: u32) -> Vec<(Driver, Setting)> {
     let settings = scenario.settings();
-    let mut candidates: Vec<_> = settings
+    let candidates: Vec<_> = settings
         .iter()
         .flat_map(|&setting| demand.drivers.iter().map(move |&driver| (driver, setting)))
         .collect();
-    let count = candidates.len();
-    candidates.rotate_left(repeat as usize % count);
-    candidates
+    rotated(&candidates, repeat)
 }
 
 #[cfg(test)]

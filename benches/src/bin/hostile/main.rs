@@ -16,14 +16,12 @@ mod figures;
 mod flooder;
 mod result;
 mod run;
-mod serving;
 
 use std::process::ExitCode;
 
-use benches::{Error, Host, Output, process, raise_descriptors};
+use benches::{Error, Host, Output, process, raise_descriptors, rotated};
 use clap::Parser;
 
-use case::Case;
 use command_line::CommandLine;
 use result::Comparison;
 use run::Run;
@@ -54,7 +52,7 @@ fn compare(demand: &CommandLine) -> Result<bool, Error> {
     let host = Host::this();
     let mut runs = Vec::new();
     for repeat in 0..demand.repeats {
-        for case in in_turn(&cases, repeat) {
+        for case in rotated(&cases, repeat) {
             let run = Run::measure(demand, repeat, case)?;
             eprintln!("repeat {} of {}: {run}", repeat + 1, demand.repeats);
             runs.push(run);
@@ -69,27 +67,4 @@ fn compare(demand: &CommandLine) -> Result<bool, Error> {
     }
     output.write(&comparison.render(), &comparison)?;
     Ok(comparison.is_as_wanted())
-}
-
-/// The cases in the order in which a repeat measures them.
-fn in_turn(cases: &[Case], repeat: u32) -> Vec<Case> {
-    let mut cases = cases.to_vec();
-    let count = cases.len();
-    cases.rotate_left(repeat as usize % count.max(1));
-    cases
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_repeat_measures_each_case_and_begins_with_another() {
-        let demand = CommandLine::parse_from(["hostile"]);
-        let cases = case::all(&demand);
-        let (first, second) = (in_turn(&cases, 0), in_turn(&cases, 1));
-        assert_eq!(first, cases);
-        assert_eq!(second[0], cases[1]);
-        assert!(cases.iter().all(|case| second.contains(case)));
-    }
 }

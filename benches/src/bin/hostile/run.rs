@@ -3,14 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use benches::{Error, Report, digits, process};
+use benches::process::{self, Server};
+use benches::{Error, Report, digits};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::case::{Case, LOG_BYTES};
 use crate::command_line::CommandLine;
 use crate::flooder::Flooder;
-use crate::serving::Serving;
 
 /// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
 const OVERHEAD_MAX: Duration = Duration::from_secs(45);
@@ -140,10 +140,10 @@ fn measure_beside_a_flooder(
     demand: &CommandLine,
     arguments: &mut Vec<String>,
 ) -> Result<(HealthyReport, Option<f64>), String> {
-    let serving = Serving::start(&server_arguments(demand))?;
-    arguments.extend(["--addr".into(), serving.addr.to_string()]);
-    arguments.extend(["--server-pid".into(), serving.pid().to_string()]);
-    let flooder = Flooder::join(serving.addr);
+    let server = Server::start(&server_arguments(demand))?;
+    arguments.extend(["--addr".into(), server.addr().to_string()]);
+    arguments.extend(["--server-pid".into(), server.pid().to_string()]);
+    let flooder = Flooder::join(server.addr());
     let flooder = flooder.map_err(|error| format!("the flooder cannot join: {error}"))?;
     let report = process::measure(arguments, demand.duration + OVERHEAD_MAX);
     let flood = flooder.end();

@@ -59,18 +59,11 @@ impl Course {
     }
 }
 
-/// The candidates in the order of a repeat: each comes first in turn.
-pub(crate) fn order(candidates: &[Candidate], repeat: u32) -> Vec<Candidate> {
-    let mut order = candidates.to_vec();
-    order.rotate_left(repeat as usize % candidates.len().max(1));
-    order
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::run::tests::run;
-    use Candidate::{Nats, Redis, Uringcast};
+    use Candidate::{Nats, Redis};
 
     #[test]
     fn who_collapses_in_the_first_repeat_is_spared_the_rest() {
@@ -91,13 +84,5 @@ mod tests {
         let mut course = Course::default();
         course.note(&run(1, Redis, Load::Rate(500), 4000.0));
         assert!(course.is_due(2, Load::Rate(1000), Redis));
-    }
-
-    #[test]
-    fn each_candidate_comes_first_in_turn() {
-        let all = [Uringcast, Redis, Nats];
-        assert_eq!(order(&all, 1), [Redis, Nats, Uringcast]);
-        assert_eq!(order(&all, 3), all);
-        assert!(order(&[], 1).is_empty());
     }
 }

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use benches::{Error, Host, process, raise_descriptors};
+use benches::{Error, Host, process, raise_descriptors, rotated};
 use clap::Parser;
 
 use candidate::Candidate;
@@ -143,7 +143,7 @@ fn steps(demand: &CommandLine, candidates: &[Candidate]) -> Vec<(u32, Load, Cand
             if load == Load::FindMax && repeat >= demand.searches() {
                 continue;
             }
-            let order = course::order(candidates, repeat);
+            let order = rotated(candidates, repeat);
             steps.extend(order.into_iter().map(|candidate| (repeat, load, candidate)));
         }
     }
