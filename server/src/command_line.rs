@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::configuration::RELOADABLE;
 use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
@@ -31,6 +33,7 @@ use crate::subcommands::Task;
     name = "server",
     version,
     max_term_width = 100,
+    allow_negative_numbers = true,
     args_conflicts_with_subcommands = true
 )]
 pub(crate) struct CommandLine {
@@ -143,7 +146,7 @@ pub(crate) struct CommandLine {
 
     /// How long a connection may be silent before the kernel asks whether its peer is still there;
     /// three questions without an answer end it; 0s: never ask
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = keepalive)]
     keepalive: Duration,
 
     /// How long what was sent may stay unacknowledged by the peer's kernel; 0s: as long as ours tries
@@ -169,8 +172,8 @@ pub(crate) struct CommandLine {
 
     /// What to log: error, warn, info (joins and leaves), debug (messages), trace, or a filter such
     /// as `warn,server=debug`
-    #[arg(long, help_heading = RELOADABLE, value_name = "LEVEL", default_value = "info")]
-    pub(crate) log: tracing_subscriber::EnvFilter,
+    #[arg(long, help_heading = RELOADABLE, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
+    pub(crate) log: EnvFilter,
 }
 
 impl CommandLine {
@@ -280,6 +283,34 @@ fn limit(most: u32) -> Option<u32> {
     (most > 0).then_some(most)
 }
 
+/// The kernel takes whole seconds, up to `MAX_TCP_KEEPIDLE`.
+fn keepalive(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(32_767);
+    let time = duration(text)?;
+    if !time.is_zero() && time < Duration::from_secs(1) {
+        return Err("less than 1s; write a longer time".into());
+    }
+    if time > LONGEST {
+        return Err("longer than 9h 6min 7s; write a shorter time, or 0s".into());
+    }
+    Ok(time)
+}
+
+/// A filter of which nothing is ignored: a misspelt level would be taken for the name of a module, and
+/// silence the log.
+fn log_filter(text: &str) -> Result<EnvFilter, String> {
+    const REMEDY: &str =
+        "write error, warn, info, debug, trace or off, or MODULE=LEVEL behind commas";
+    let bare = |part: &&str| !part.contains(['=', '[']);
+    let mut levels = text.split(',').map(str::trim).filter(bare);
+    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    if let Some(part) = levels.find(|part| !is_level(part)) {
+        return Err(format!("'{part}' is no level; {REMEDY}"));
+    }
+    let filter = EnvFilter::builder().parse(text);
+    filter.map_err(|_| format!("it is no filter; {REMEDY}"))
+}
+
 /// The kernel takes it in milliseconds, as an `int`.
 fn user_timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration(text)?;
@@ -355,6 +386,24 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_that_would_silence_the_log_by_mistake_is_refused() {
+        for filter in [
+            "warn",
+            "WARN",
+            "off",
+            "warn,server=debug",
+            "server[x]=trace,info",
+            "3",
+        ] {
+            assert!(log_filter(filter).is_ok(), "{filter}");
+        }
+        for filter in ["inof", "", "warn,", "server", "warn,server=loud", "a=b=c"] {
+            let refusal = log_filter(filter).unwrap_err();
+            assert!(refusal.contains("write error, warn, info"), "{refusal}");
+        }
+    }
+
+    #[test]
     fn refusals_say_what_to_write() {
         let refusal = |arguments: &[&str]| {
             CommandLine::try_parse_from(arguments)
@@ -365,5 +414,8 @@ mod tests {
         assert!(refusal(&["server", "--drain-timeout", "soon"]).contains("such as 250ms"));
         assert!(refusal(&["server", "--threads", "0"]).contains("1..=1024"));
         assert!(refusal(&["server", "--coalesce", "99years"]).contains("write a shorter time"));
+        assert!(refusal(&["server", "--threads", "-1"]).contains("1..=1024"));
+        assert!(refusal(&["server", "--keepalive", "10h"]).contains("longer than 9h 6min 7s"));
+        assert!(refusal(&["server", "--keepalive", "1ms"]).contains("less than 1s"));
     }
 }

@@ -22,6 +22,7 @@ use clap::{ArgMatches, FromArgMatches};
 use thiserror::Error;
 
 use crate::command_line::CommandLine;
+use crate::server::ServerError;
 pub(crate) use options::{RELOADABLE, command};
 pub(crate) use rendering::{commented_defaults, effective};
 
@@ -69,7 +70,7 @@ pub(crate) enum ConfigurationError {
     #[error(transparent)]
     Usage(#[from] clap::Error),
     /// The file is not to be had.
-    #[error("cannot read {}: {error}; name a file that is there with --config", file.display())]
+    #[error("cannot read {}: {error}; name a TOML file that can be read with --config", file.display())]
     Unreadable {
         /// Which file.
         file: PathBuf,
@@ -139,16 +140,26 @@ impl Configuration {
         })
     }
 
+    /// Whether the values go together.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub(crate) fn check(&self) -> Result<(), ConfigurationError> {
+        self.command_line.check().map_err(|error| {
+            let options = match error {
+                ServerError::PresenceWithHistory => ["announce-presence", "history"],
+                _ => ["log-bytes", "max-message-bytes"],
+            };
+            self.wrong(&options, &error)
+        })
+    }
+
     /// The error for a problem that `options` have together: it names the first of them that was not
     /// left at its default.
-    pub(crate) fn wrong(
-        &self,
-        options: &[&str],
-        problem: &impl fmt::Display,
-    ) -> ConfigurationError {
+    fn wrong(&self, options: &[&str], problem: &impl fmt::Display) -> ConfigurationError {
         let find = |option: &&str| self.settings.iter().find(|it| it.option == *option);
-        let said = options.iter().filter_map(find).map(|it| &it.origin);
-        let origin = said.clone().find(|origin| **origin != Origin::Default);
+        let mut said = options.iter().filter_map(find).map(|it| &it.origin);
+        let origin = said.find(|origin| **origin != Origin::Default);
         ConfigurationError::Wrong {
             origin: origin.cloned().unwrap_or(Origin::CommandLine),
             problem: problem.to_string(),

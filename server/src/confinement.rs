@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, PathFdError,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -27,6 +27,9 @@ pub enum ConfinementError {
     /// The kernel refused the rules for files.
     #[error(transparent)]
     Landlock(#[from] RulesetError),
+    /// The root of the tree of files cannot be opened.
+    #[error(transparent)]
+    NoRoot(#[from] PathFdError),
     /// The kernel refused the filter, or there is none for this processor.
     #[error("no seccomp filter: {0}")]
     Seccomp(String),
@@ -38,10 +41,7 @@ pub enum ConfinementError {
 /// # Errors
 /// When the kernel cannot.
 pub(crate) fn confine_files() -> Result<(), ConfinementError> {
-    let everything = PathFd::new(Path::new("/")).map_err(|error| {
-        // The root is there and can be opened, by whoever may run at all.
-        ConfinementError::Seccomp(error.to_string())
-    })?;
+    let everything = PathFd::new(Path::new("/"))?;
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(ABI::V5))?

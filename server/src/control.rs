@@ -48,7 +48,8 @@ struct Desk {
     ended: AtomicBool,
 }
 
-/// How often an answer is looked for.
+/// How often an answer is looked for. Only a reload and the watchdog wait for one: looking costs them
+/// little, and the threads, which answer at each bell, nothing.
 const LOOK: Duration = Duration::from_millis(2);
 
 impl Control {

@@ -23,7 +23,6 @@ mod subcommands;
 mod usage;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -64,15 +63,17 @@ fn act(arguments: Vec<OsString>, configuration: Configuration) -> ExitCode {
         let name = path.and_then(Path::file_name).unwrap_or("server".as_ref());
         return task.carry_out(&name.to_string_lossy());
     }
-    if let Err(error) = command_line.check() {
-        return refuse(&configuration.wrong(&["log-bytes", "max-message-bytes"], &error));
-    }
-    if command_line.print_config {
-        // A reader that has gone away has read enough.
-        let _ = io::stdout().write_all(effective(&configuration).as_bytes());
+    if let Err(error) = configuration.check() {
+        return refuse(&error);
     }
     if command_line.print_config || command_line.check_config {
-        return ExitCode::SUCCESS;
+        for variable in &configuration.unknown_variables {
+            eprintln!("warning: {UNKNOWN_VARIABLE}: {variable}");
+        }
+        return match command_line.print_config {
+            true => subcommands::print(&effective(&configuration)),
+            false => ExitCode::SUCCESS,
+        };
     }
     let summary = serve(arguments, configuration);
     if let Err(error) = &summary {
@@ -83,6 +84,9 @@ fn act(arguments: Vec<OsString>, configuration: Configuration) -> ExitCode {
         _ => ExitCode::FAILURE,
     }
 }
+
+/// What is wrong with a variable that looks like ours.
+const UNKNOWN_VARIABLE: &str = "no option has a variable of this name; it is not looked at";
 
 /// There is no configuration to run with.
 fn refuse(error: &ConfigurationError) -> ExitCode {
@@ -120,11 +124,11 @@ fn serve_logging(
     logging: &Arc<Logging>,
 ) -> Result<Summary, ServerError> {
     for variable in &configuration.unknown_variables {
-        warn!(variable, "the environment names no option by this");
+        warn!(variable, "{UNKNOWN_VARIABLE}");
     }
     let config = configuration.command_line.config()?;
     let is_confined = configuration.command_line.confine;
-    let server = match &passed_listeners()?[..] {
+    let server = match &passed_listeners().map_err(ServerError::NoListener)?[..] {
         [] => Server::bind(config.clone())?,
         passed => Server::adopt(config.clone(), passed)?,
     };

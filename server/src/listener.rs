@@ -15,7 +15,7 @@ const BACKLOG: i32 = 65_535;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeadPeers {
     /// How long a connection may be silent before the kernel asks whether its peer is still there
-    /// (TCP keepalive); whole seconds, 0 is never. Three questions without an answer, a quarter of
+    /// (TCP keepalive); whole seconds up to 32,767, 0 is never. Three questions without an answer, a quarter of
     /// this time apart, end it.
     pub keepalive: Duration,
     /// How long what was sent may stay unacknowledged (TCP_USER_TIMEOUT, see tcp(7)); whole
@@ -79,21 +79,12 @@ pub(crate) fn listen_for(
 /// A listener for each of `threads` threads over sockets that listen already, in turn.
 ///
 /// # Errors
-/// When they are more than threads, or no TCP sockets, or the kernel has no descriptor left.
+/// When they are no TCP sockets, or the kernel has no descriptor left.
 pub(crate) fn adopt(
     passed: &[TcpListener],
     threads: usize,
     dead_peers: DeadPeers,
 ) -> io::Result<Vec<TcpListener>> {
-    if passed.len() > threads {
-        let (passed, text) = (
-            passed.len(),
-            "sockets were passed, more than there are threads",
-        );
-        return Err(io::Error::other(format!(
-            "{passed} {text}; raise --threads"
-        )));
-    }
     for listener in passed {
         let socket = SockRef::from(listener);
         socket.set_nonblocking(true)?;

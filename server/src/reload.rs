@@ -32,6 +32,8 @@ impl Reloader {
 
     fn try_reload(&mut self, logging: &Logging) -> Result<(), Box<dyn std::error::Error>> {
         let new = Configuration::load(&self.arguments)?;
+        // Also what only a restart changes: it should find a server that starts.
+        new.check()?;
         let changed: Vec<(Setting, Setting)> = self
             .settings
             .iter()

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use thiserror::Error;
 use tracing::info;
 
@@ -96,8 +97,24 @@ pub enum ServerError {
     #[error("cannot confine the server: {0}; leave --confine out")]
     Confinement(#[from] ConfinementError),
     /// The kernel refused something that every server needs.
-    #[error("cannot start: {0}")]
+    #[error("cannot start: {error}{remedy}", error = .0, remedy = remedy(.0))]
     System(#[from] io::Error),
+    /// What the service manager passed cannot be served on.
+    #[error(
+        "what the service manager passed is no listening TCP socket: {0}; mend ListenStream= of its \
+         socket unit"
+    )]
+    NoListener(io::Error),
+    /// Somebody would wait in the queue of a socket that no thread looks at.
+    #[error(
+        "{passed} sockets were passed, more than there are threads ({threads}); raise --threads"
+    )]
+    TooManySockets {
+        /// How many were passed.
+        passed: usize,
+        /// How many threads there are.
+        threads: usize,
+    },
 }
 
 /// A server that listens and does not serve yet.
@@ -151,6 +168,12 @@ impl Server {
     /// Without any socket.
     pub fn adopt(config: Config, passed: &[TcpListener]) -> Result<Self, ServerError> {
         assert!(!passed.is_empty(), "a server needs a socket");
+        if passed.len() > config.threads {
+            return Err(ServerError::TooManySockets {
+                passed: passed.len(),
+                threads: config.threads,
+            });
+        }
         let mut server = Self::on(config, |config| {
             Ok(adopt(passed, config.threads, config.dead_peers)?)
         })?;
@@ -287,6 +310,20 @@ impl Server {
     }
 }
 
+/// What an operator can do about an error of the system.
+fn remedy(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => {
+            "; raise the limit on open files (ulimit -n, LimitNOFILE=)"
+        }
+        Some(Errno::AGAIN) => {
+            "; raise the limit on threads (ulimit -u, TasksMax=), or lower --threads"
+        }
+        Some(Errno::NOMEM) => "; free memory, or lower --threads",
+        _ => "",
+    }
+}
+
 /// What each serving thread answers those with who watch the server.
 type Reporters = Box<dyn Iterator<Item = Option<Reporter>>>;
 
@@ -311,10 +348,10 @@ fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).map_err(|error| ServerError::Metrics { address, error })
 }
 
-/// Whether a log of `log_bytes_max` can work under `limits`.
+/// Whether a log of `log_bytes_max` can work under `limits`, and they go together.
 ///
 /// # Errors
-/// [`ServerError::LogTooSmall`] when it cannot.
+/// [`ServerError::LogTooSmall`] or [`ServerError::PresenceWithHistory`] when not.
 pub(crate) fn check_limits(limits: &Limits, log_bytes_max: usize) -> Result<(), ServerError> {
     let log_bytes_min = limits.log_bytes_min();
     if limits.announce_presence && limits.history_messages > 0 {

@@ -1,6 +1,6 @@
 //! The subcommands: what a package is made of, printed.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -30,9 +30,23 @@ impl Task {
             Self::Completions { shell } => completions(program, shell),
             Self::Man => manual(program),
         };
-        // A reader that has gone away has read enough.
-        let _ = io::stdout().write_all(text.as_bytes());
-        ExitCode::SUCCESS
+        print(&text)
+    }
+}
+
+/// Writes `text` to standard output. A reader that has gone away has read enough; a disk that is full
+/// has not taken it.
+pub(crate) fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!(
+                "error: cannot write standard output: {error}; choose a place that can be written"
+            );
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -99,6 +99,40 @@ fn check_config_names_file_line_and_remedy() {
 }
 
 #[test]
+fn check_config_warns_of_variables_that_mean_nothing() {
+    let output = Command::new(PROGRAM)
+        .arg("--check-config")
+        .env("URINGCAST_MAX_CLIENT", "7")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("warning: ") && said.ends_with(": URINGCAST_MAX_CLIENT\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_text_that_finds_no_room_is_no_success() {
+    for arguments in [&["default-config"][..], &["man"], &["--print-config"]] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let output = Command::new(PROGRAM)
+            .args(arguments)
+            .stdout(full)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.starts_with("error: cannot write standard output: No space left"),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn the_guide_explains_every_reason_and_the_package_has_the_guide() {
     let guide = include_str!("../../docs/refusals.md");
     for reason in server::hub::Reason::ALL {
@@ -377,11 +411,20 @@ fn a_reload_changes_what_is_logged() {
     let mut child = server.arg("--config").arg(file.path()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let address = address(&hear(&mut stderr, "listening on "));
-    let quiet = TcpStream::connect(address).unwrap();
-    say(&quiet, "quiet");
+    let quiet = ["first", "quiet"].map(|name| {
+        let peer = TcpStream::connect(address).unwrap();
+        say(&peer, name);
+        peer
+    });
+    // Who is answered has joined. The first may have come after what the second said.
+    say(&quiet[0], "are you there?");
+    say(&quiet[1], "yes");
+    expect(&quiet[0], "5         quiet3         yes");
     fs::write(&file, "log = \"info\"\n").unwrap();
     signal(&child, Signal::HUP);
-    let changed = hear(&mut stderr, "option=");
+    // The first line there is: who joined before was not logged.
+    let mut changed = String::new();
+    stderr.read_line(&mut changed).unwrap();
     assert!(
         changed.contains("option=\"log\" from=\"warn\" to=\"info\""),
         "{changed}"

@@ -11,12 +11,14 @@ use super::{ConfigurationError, Origin, Said, options};
 const PREFIX: &str = "URINGCAST_";
 
 /// Those that the client and the tests read, in whose environment a server may run.
-pub(super) const OTHERS: [&str; 5] = [
+pub(super) const OTHERS: [&str; 7] = [
     "URINGCAST_ADDR",
     "URINGCAST_CLIENT_HISTORY",
     "URINGCAST_NAME",
     "URINGCAST_SEED",
     "URINGCAST_SEEDS",
+    "URINGCAST_TORTURE",
+    "URINGCAST_TORTURE_DRIVER",
 ];
 
 /// What the environment says.

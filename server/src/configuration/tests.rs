@@ -190,3 +190,17 @@ fn the_packaged_file_has_every_option_at_its_default() {
         assert_eq!(with.values, without.values, "{}", with.option);
     }
 }
+
+#[test]
+fn what_does_not_go_together_is_named_where_it_was_said() {
+    let file = file("log-bytes = 1000000\nhistory = 5\nannounce-presence = true\n");
+    let error = load(Some(&file), &[], &[]).unwrap().check().unwrap_err();
+    let place = format!("{}:3: ", file.path().display());
+    assert!(error.to_string().starts_with(&place), "{error}");
+    let error = load(None, &[("URINGCAST_LOG_BYTES", "5")], &[]).unwrap();
+    let error = error.check().unwrap_err().to_string();
+    assert!(
+        error.starts_with("environment URINGCAST_LOG_BYTES: a log of 5 bytes"),
+        "{error}"
+    );
+}

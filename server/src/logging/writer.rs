@@ -2,7 +2,7 @@
 //! on hold) stops nobody else: what does not fit into the queue is lost, and its number told later.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -24,15 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The sending side; clones share one queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
-    queue: SyncSender<Task>,
+    queue: SyncSender<Vec<u8>>,
     lost: Arc<AtomicU64>,
+    ends: Arc<AtomicBool>,
     done: Arc<Mutex<Receiver<()>>>,
-}
-
-#[derive(Debug)]
-enum Task {
-    Line(Vec<u8>),
-    End,
 }
 
 impl Writer {
@@ -44,13 +39,14 @@ impl Writer {
         out: impl Write + Send + 'static,
         limiter: Arc<Limiter>,
     ) -> io::Result<Self> {
-        let (queue, tasks) = sync_channel(QUEUE_LINES);
+        let (queue, lines) = sync_channel(QUEUE_LINES);
         let (tell_done, done) = sync_channel(1);
-        let lost = Arc::new(AtomicU64::new(0));
+        let (lost, ends) = (Arc::default(), Arc::default());
         let state = Scribe {
-            tasks,
+            lines,
             limiter,
             lost: Arc::clone(&lost),
+            ends: Arc::clone(&ends),
         };
         thread::Builder::new().name("log".into()).spawn(move || {
             state.write_to(out);
@@ -59,64 +55,68 @@ impl Writer {
         Ok(Self {
             queue,
             lost,
+            ends,
             done: Arc::new(Mutex::new(done)),
         })
     }
 
     /// Queues a line, its end included; never waits.
     pub(super) fn send(&self, line: Vec<u8>) {
-        if self.queue.try_send(Task::Line(line)).is_err() {
+        if self.queue.try_send(line).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Waits until all lines are written, or for [`PATIENCE`] when nobody reads them.
     pub(super) fn finish(&self) {
-        let give_up = Instant::now() + PATIENCE;
-        while self.queue.try_send(Task::End).is_err() {
-            if Instant::now() >= give_up {
-                return;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.ends.store(true, Ordering::Release);
+        // Wakes a scribe that waits for a line; where there is no room for one, it does not wait.
+        let _ = self.queue.try_send(Vec::new());
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = done.recv_timeout(give_up.saturating_duration_since(Instant::now()));
+        let _ = done.recv_timeout(PATIENCE);
     }
 }
 
 /// The receiving side.
 struct Scribe {
-    tasks: Receiver<Task>,
+    lines: Receiver<Vec<u8>>,
     limiter: Arc<Limiter>,
     lost: Arc<AtomicU64>,
+    /// Nothing more is to be waited for.
+    ends: Arc<AtomicBool>,
 }
 
 impl Scribe {
     fn write_to(&self, mut out: impl Write) {
         let mut looked = Instant::now();
         let mut last_line = looked;
-        loop {
-            let task = if last_line.elapsed() < WATCH {
-                self.tasks.recv_timeout(TICK)
+        while !self.ends.load(Ordering::Acquire) {
+            let line = if last_line.elapsed() < WATCH {
+                self.lines.recv_timeout(TICK)
             } else {
-                self.tasks.recv().map_err(RecvTimeoutError::from)
+                self.lines.recv().map_err(RecvTimeoutError::from)
             };
-            match task {
-                Ok(Task::Line(line)) => {
+            match line {
+                Ok(line) => {
                     // Nobody is left to be told.
                     let _ = out.write_all(&line);
                     last_line = Instant::now();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(Task::End) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             if looked.elapsed() >= TICK {
                 looked = Instant::now();
                 self.tell_what_is_missing(Some(looked));
             }
         }
+        self.write_queued(&mut out);
         self.tell_what_is_missing(None);
-        while let Ok(Task::Line(line)) = self.tasks.try_recv() {
+        self.write_queued(&mut out);
+    }
+
+    fn write_queued(&self, out: &mut impl Write) {
+        for line in self.lines.try_iter() {
             let _ = out.write_all(&line);
         }
     }

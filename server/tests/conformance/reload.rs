@@ -58,6 +58,11 @@ fn a_wrong_file_changes_nothing(setup: Setup) {
     refused(":2: invalid value 'true'");
     fs::write(&file, "max-message-bytes = 2_000_000_000\n").unwrap();
     refused("raise --log-bytes or lower");
+    // No restart could come up with this, so the running server says so.
+    fs::write(&file, "max-message-bytes = 9\nlog-bytes = 5\n").unwrap();
+    refused(":2: a log of 5 bytes is too small");
+    fs::write(&file, "log = \"inof\"\n").unwrap();
+    refused("'inof' is no level");
     fs::remove_file(&file).unwrap();
     refused("cannot read ");
     ann.say("8 bytes!");
