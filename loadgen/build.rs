@@ -15,8 +15,10 @@ fn main() {
         }
     }
     let commit = git(&["rev-parse", "--short=12", "HEAD"]);
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"])
-        .is_some_and(|changes| !changes.is_empty());
+    // What reports renew is no change of the program.
+    let of_program = [":(top)", ":(top,exclude)results", ":(top,exclude)*.md"];
+    let status = ["status", "--porcelain", "--untracked-files=no", "--"];
+    let changed = git(&[&status[..], &of_program].concat()).is_some_and(|it| !it.is_empty());
     let commit = match commit {
         Some(commit) if changed => format!("{commit} with changes"),
         Some(commit) => commit,

@@ -103,7 +103,16 @@ fn one_command_writes_every_report_and_all_texts() {
         serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
     let made = index.as_array().unwrap().iter();
     let made: Vec<_> = made.map(|one| one["folder"].as_str().unwrap()).collect();
-    assert_eq!(made, ["job", "drivers", "limits", "peers", "curves"]);
+    assert_eq!(
+        made,
+        ["job", "drivers", "limits", "peers", "curves", "hostile"]
+    );
+    let run: Value =
+        serde_json::from_slice(&fs::read(folder.join("job/run.json")).unwrap()).unwrap();
+    let commit = &run["environment"]["loadgen"]["commit"];
+    for one in index.as_array().unwrap() {
+        assert_eq!(&one["commit"], commit, "{one}");
+    }
     for report in made {
         let page = fs::read_to_string(folder.join(report).join("report.md")).unwrap();
         assert!(page.starts_with("# "), "{report}: {page}");
@@ -115,6 +124,7 @@ fn one_command_writes_every_report_and_all_texts() {
         "](curves/data.json#/rows/",
         "](drivers/data.json#/bounds/",
         "](limits/data.json#/bounds/",
+        "](hostile/data.json#/bounds/",
     ] {
         assert!(text.contains(cited), "{cited}\n---\n{text}");
     }

@@ -89,13 +89,19 @@ impl Environment {
     }
 }
 
+/// The commit of this build, with a word more if its sources had changed since; `None` without git.
+#[doc(hidden)]
+#[must_use]
+pub fn commit() -> Option<&'static str> {
+    Some(env!("LOADGEN_COMMIT")).filter(|commit| !commit.is_empty())
+}
+
 impl Program {
     /// This build.
     fn this() -> Self {
-        let commit = env!("LOADGEN_COMMIT");
         Self {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            commit: (!commit.is_empty()).then(|| commit.to_owned()),
+            commit: commit().map(str::to_owned),
         }
     }
 

@@ -72,6 +72,8 @@ use clap::Parser;
 
 #[doc(hidden)]
 pub use crate::deliveries::Deliveries;
+#[doc(hidden)]
+pub use crate::environment::commit;
 
 use crate::bench::Bench;
 use crate::campaign::Finished;

@@ -21,6 +21,8 @@ pub(crate) struct Judged {
     #[serde(flatten)]
     pub(crate) case: Case,
     pub(crate) figure: Figure,
+    /// Who is hostile, and which figure, in words.
+    pub(crate) name: String,
     pub(crate) at_most: f64,
     /// Over the repeats.
     pub(crate) measured: Spread,
@@ -85,6 +87,7 @@ impl Bound {
         Some(Judged {
             case: self.case,
             figure: self.figure,
+            name: self.figure.name_beside(self.case),
             at_most: self.at_most,
             measured,
             is_met: measured.median <= self.at_most,

@@ -63,6 +63,11 @@ impl Figure {
         }
     }
 
+    /// The same, with who is hostile.
+    pub(crate) fn name_beside(self, case: Case) -> String {
+        format!("beside {}: {}", case.name(), self.name())
+    }
+
     /// The figure of `run`, which is one of `runs`; `None` where they do not say.
     pub(crate) fn of(self, run: &Run, runs: &[Run]) -> Option<f64> {
         let report = &run.report;

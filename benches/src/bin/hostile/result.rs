@@ -16,6 +16,11 @@ pub(crate) struct Comparison {
     clients: u32,
     repeats: u32,
     duration_seconds: f64,
+    runs_total: usize,
+    /// In which a healthy client did not get each message exactly once, in order.
+    runs_not_clean: usize,
+    /// Whose figures may not be believed.
+    runs_invalid: usize,
     bounds: Vec<Judged>,
     figures: Vec<Row>,
     runs: Vec<Run>,
@@ -47,6 +52,9 @@ impl Comparison {
             clients: demand.clients,
             repeats: demand.repeats,
             duration_seconds: demand.duration.as_secs_f64(),
+            runs_total: runs.len(),
+            runs_not_clean: runs.iter().filter(|run| !run.is_clean()).count(),
+            runs_invalid: runs.iter().filter(|run| !run.is_valid()).count(),
             bounds: bounds::judge(&runs),
             figures,
             runs,
@@ -55,8 +63,7 @@ impl Comparison {
 
     /// Whether all runs are valid and clean, and all bounds met.
     pub(crate) fn is_as_wanted(&self) -> bool {
-        let is_sound = |run: &Run| run.is_valid() && run.is_clean();
-        self.runs.iter().all(is_sound) && self.bounds.iter().all(|bound| bound.is_met)
+        self.runs_invalid + self.runs_not_clean == 0 && self.bounds.iter().all(|bound| bound.is_met)
     }
 
     /// The tables for a person.
@@ -169,8 +176,7 @@ impl Row {
 }
 
 fn name(case: Case, figure: Figure) -> String {
-    let (scenario, who) = (case.scenario.name(), case.name());
-    format!("{scenario:<8}beside {who}: {}", figure.name())
+    format!("{:<8}{}", case.scenario.name(), figure.name_beside(case))
 }
 
 fn verdict(bound: &Judged) -> &'static str {

@@ -83,6 +83,7 @@ fn renew_texts(root: &Path, made: &[Made]) -> Result<(), String> {
         ("coalescing", text::coalescing(&below)),
         ("peers", text::peers::comparison(&below)),
         ("wins", text::peers::wins(&below)),
+        ("hostile", text::hostile(&below)),
     ];
     renew(root, "results/README.md", &blocks)?;
     let blocks = [("coalescing", text::settings(&guide))];

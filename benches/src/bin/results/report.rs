@@ -44,6 +44,8 @@ pub(crate) struct Made {
     pub(crate) took_seconds: f64,
     /// Of its program: 0, or 3 when a bound is missed or a run is invalid.
     pub(crate) exit_status: i32,
+    /// What was measured: the commit of the build, and whether it had changes. `None` without git.
+    pub(crate) commit: Option<String>,
 }
 
 /// Exit statuses of a report that was made.
@@ -52,7 +54,7 @@ const MADE: [i32; 2] = [0, 3];
 /// No report takes longer.
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
-pub(crate) const ALL: [Report; 6] = [
+pub(crate) const ALL: [Report; 7] = [
     Report {
         folder: "job",
         what: "the main job: one run of the load generator, in full",
@@ -123,6 +125,18 @@ pub(crate) const ALL: [Report; 6] = [
             "--curves connections,rate --connections 5,20 --rates 20,100 --clients 20 --repeats 1 --duration 500ms --out results/curves",
         ),
     },
+    Report {
+        folder: "hostile",
+        what: "what healthy clients feel beside hostile ones, and beside a flooder",
+        program: "hostile",
+        data: "data.json",
+        page: "report.md",
+        whole: "--repeats 5 --duration 3s --json results/hostile/data.json",
+        quick: "--repeats 1 --duration 2s --json results/hostile/data.json",
+        trial: Some(
+            "--scenarios kinds,stalled --kinds churn --clients 20 --repeats 1 --duration 500ms --json results/hostile/data.json",
+        ),
+    },
 ];
 
 impl Report {
@@ -174,6 +188,7 @@ impl Report {
             command,
             took_seconds: began.elapsed().as_secs_f64(),
             exit_status,
+            commit: loadgen::commit().map(str::to_owned),
         }))
     }
 

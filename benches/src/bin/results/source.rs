@@ -25,12 +25,13 @@ pub(crate) struct Sources {
     pub(crate) coalescing: Option<Source>,
     pub(crate) peers: Option<Source>,
     pub(crate) curves: Option<Source>,
+    pub(crate) hostile: Option<Source>,
 }
 
 impl Sources {
     /// Reads the reports under `results`, for a text from which that folder is `prefix`.
     pub(crate) fn read(results: &Path, prefix: &str) -> Self {
-        let [job, drivers, limits, coalescing, peers, curves] =
+        let [job, drivers, limits, coalescing, peers, curves, hostile] =
             report::ALL.map(|report| Source::read(results, prefix, &report));
         Self {
             job,
@@ -39,6 +40,7 @@ impl Sources {
             coalescing,
             peers,
             curves,
+            hostile,
         }
     }
 }

@@ -71,8 +71,9 @@ pub(crate) fn index(sources: &Sources, made: &[Made]) -> String {
         &sources.coalescing,
         &sources.peers,
         &sources.curves,
+        &sources.hostile,
     ];
-    let rows: Vec<[String; 5]> = report::ALL
+    let rows: Vec<[String; 6]> = report::ALL
         .iter()
         .zip(machines)
         .filter_map(|(report, source)| {
@@ -84,6 +85,7 @@ pub(crate) fn index(sources: &Sources, made: &[Made]) -> String {
             Some([
                 format!("[{}]({}/{})", report.what, report.folder, report.page),
                 source.as_ref().map_or_else(|| "-".into(), Source::machine),
+                format!("`{}`", made.commit.as_deref().unwrap_or("unknown")),
                 format!("`{}`", made.command),
                 format!("`{:.0} s`", made.took_seconds),
                 format!("{verdict} ([data]({}/{}))", report.folder, report.data),
@@ -94,13 +96,13 @@ pub(crate) fn index(sources: &Sources, made: &[Made]) -> String {
         return String::new();
     }
     let when = sources.job.as_ref().map_or_else(String::new, |job| {
-        let commit = job.text("/environment/loadgen/commit");
         format!(
-            "The main job was measured at `{}`, of commit `{commit}`.\n\n",
+            "The main job was measured at `{}`.\n\n",
             job.text("/started_at")
         )
     });
-    when + &table(&["what", "on", "by", "took", "verdict"], &rows).replace("--:", "---")
+    when + &table(&["what", "on", "of commit", "by", "took", "verdict"], &rows)
+        .replace("--:", "---")
 }
 
 /// The main job.
@@ -177,6 +179,21 @@ pub(crate) fn drivers(sources: &Sources) -> String {
 /// What the fastest driver is held to beyond its usual loads.
 pub(crate) fn limits(sources: &Sources) -> String {
     sources.limits.as_ref().map_or_else(String::new, ratios)
+}
+
+/// What the healthy feel beside hostile clients, and whether each got each message once.
+pub(crate) fn hostile(sources: &Sources) -> String {
+    let Some(hostile) = &sources.hostile else {
+        return String::new();
+    };
+    let count = |figure| hostile.cite(figure, "");
+    format!(
+        "Of {} runs, {} had a healthy client that did not get each message of the others exactly once and in order, and {} were INVALID.\n\n{}",
+        count("/runs_total"),
+        count("/runs_not_clean"),
+        count("/runs_invalid"),
+        ratios(hostile)
+    )
 }
 
 /// What the rate does to the cost of a delivery, and what `--coalesce` does to both.
@@ -347,6 +364,7 @@ mod tests {
             coalescing: None,
             peers: None,
             curves: None,
+            hostile: None,
         }
     }
 
@@ -362,6 +380,7 @@ mod tests {
             settings,
             peers::comparison,
             peers::wins,
+            hostile,
         ];
         assert!(texts.iter().all(|text| text(&sources).is_empty()));
         assert_eq!(index(&sources, &[]), "");
