@@ -188,8 +188,8 @@ pub(crate) fn hostile(sources: &Sources) -> String {
     };
     let count = |figure| hostile.cite(figure, "");
     format!(
-        "Of {} runs, {} had a healthy client that did not get each message of the others exactly once and in order, and {} were INVALID.\n\n{}",
-        count("/runs_total"),
+        "Of `{}` runs, {} had a healthy client that did not get each message of the others exactly once and in order, and {} were INVALID.\n\n{}",
+        hostile.value("/runs_total"),
         count("/runs_not_clean"),
         count("/runs_invalid"),
         ratios(hostile)
