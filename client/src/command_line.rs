@@ -31,6 +31,7 @@ const NAME_BYTES_MAX: usize = 1024;
     name = "client",
     version,
     max_term_width = 100,
+    allow_negative_numbers = true,
     after_help = AFTER_HELP,
     args_conflicts_with_subcommands = true
 )]
@@ -106,8 +107,8 @@ In a pipe the client leaves when standard input ends: all lines were handed over
 told that no more will come, and has taken leave. With --count or --idle-exit it stays for answers \
 until these say so; with --no-send it stays until it is stopped.
 
-Exit status: 0 done (also on SIGTERM), 1 the server was lost or something was not sent, 2 usage, \
-130 interrupted.
+Exit status: 0 done (also on SIGTERM), 1 the server was lost, something was not sent or the client \
+could not start, 2 usage, 130 interrupted.
 
 Examples:
   printf 'a\\nb\\n' | client --name bot --idle-exit 1s
@@ -163,6 +164,8 @@ pub enum Stop {
     Answer(String),
     /// One line that says what is wrong and what to do.
     Usage(String),
+    /// The system does not let the client begin: one line that says why.
+    Unable(String),
 }
 
 impl Settings {

@@ -42,7 +42,7 @@ use session::{Outcome, Session};
 /// # Errors
 /// When no session could be begun, in one line that says what to do.
 pub fn run(settings: &Settings) -> Result<Outcome, Stop> {
-    let unable = |error: io::Error| Stop::Usage(format!("cannot start: {error}"));
+    let unable = |error: io::Error| Stop::Unable(format!("cannot start: {error}"));
     let (inbox, sender) = Inbox::new().map_err(unable)?;
     signals::forward(sender.clone()).map_err(unable)?;
     if settings.interactive {

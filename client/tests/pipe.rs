@@ -386,17 +386,17 @@ fn an_interrupt_is_told_from_an_ordinary_end() {
 fn idle_exit_counts_from_the_last_message() {
     let server = Tutorial::start();
     let mut peer = server.peer("peer");
-    let client = start(server.address, &["--name", "x", "--idle-exit", "700ms"]);
+    let client = start(server.address, &["--name", "x", "--idle-exit", "1.5s"]);
     server.joined("x");
     let began = std::time::Instant::now();
     for text in ["1", "2", "3"] {
-        std::thread::sleep(std::time::Duration::from_millis(300)); // Traffic, not synchronisation.
+        std::thread::sleep(std::time::Duration::from_millis(600)); // Traffic, not synchronisation.
         peer.send(text.as_bytes());
         assert_eq!(client.line(), format!("peer > {text}"));
     }
     let finished = client.wait();
     assert_eq!(finished.code, Some(0));
-    assert!(began.elapsed().as_millis() >= 1600, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_millis() >= 3300, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -423,6 +423,20 @@ fn a_reader_that_has_enough_ends_the_client_quietly() {
         (&output.stdout[..], &output.stderr[..]),
         (&b"ann > first\n"[..], &b""[..])
     );
+}
+
+#[test]
+fn what_finds_no_room_on_standard_output_is_no_success() {
+    for argument in ["--help", "man"] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let output = command().arg(argument).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            said.starts_with("client: cannot write standard output: No space left"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

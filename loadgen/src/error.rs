@@ -22,7 +22,8 @@ pub(crate) enum Error {
     )]
     Resolve { addr: String, error: io::Error },
     #[error(
-        "{clients} clients need {needed} descriptors, and the limit is {limit}: raise it as root with `ulimit -n {needed}`, or lower --clients to {possible}"
+        "{clients} clients need {needed} descriptors, and the limit is {limit}: raise it as root with `ulimit -n {needed}`{}",
+        fewer(*possible)
     )]
     Descriptors {
         clients: u32,
@@ -111,8 +112,21 @@ impl Error {
     /// 2 if the command line asks for something impossible, else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Refused(_) | Self::Family { .. } | Self::NoMetricsUrl => ExitCode::from(2),
+            Self::Refused(_)
+            | Self::Family { .. }
+            | Self::NoMetricsUrl
+            | Self::Folder(FolderError::Twice { .. } | FolderError::InPlaceOfRun { .. }) => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::from(1),
         }
+    }
+}
+
+/// The other remedy, where it is one: a broadcast takes two clients.
+fn fewer(possible: u64) -> String {
+    match possible {
+        0 | 1 => String::new(),
+        _ => format!(", or lower --clients to {possible}"),
     }
 }

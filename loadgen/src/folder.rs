@@ -1,6 +1,7 @@
 //! Folders: where a run is kept, and read back from. A folder that holds the folders of several runs
 //! stands for all of them.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,10 @@ pub(crate) enum FolderError {
     },
     #[error("{path}: {error}; the file is damaged, measure again", path = path.display())]
     BrokenLog { path: PathBuf, error: BrokenLog },
+    #[error("{path} is given twice: name each run once, so that none counts double", path = path.display())]
+    Twice { path: PathBuf },
+    #[error("--out {path} would replace a run that is to be merged: choose another folder", path = path.display())]
+    InPlaceOfRun { path: PathBuf },
     #[error("{path} has schema version {found}, and this program reads {SCHEMA_VERSION}: use the program that wrote it", path = path.display())]
     OtherSchema { path: PathBuf, found: u32 },
 }
@@ -111,6 +116,38 @@ pub(crate) fn reported(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
         });
     }
     Ok(runs)
+}
+
+/// The folders of all runs in `folders` that are to be summed up into `out`.
+///
+/// # Errors
+/// If one of them holds none, a run is there twice, or writing to `out` would replace one.
+pub(crate) fn runs_apart_from(
+    folders: &[PathBuf],
+    out: &Path,
+) -> Result<Vec<PathBuf>, FolderError> {
+    let real = |path: &Path| fs::canonicalize(path).map_err(unreadable(path));
+    // What is not there yet can replace nothing.
+    let target = fs::canonicalize(out).ok();
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for folder in folders {
+        for run in runs(folder)? {
+            let place = real(&run)?;
+            let is_replaced =
+                |target: &PathBuf| place == *target || place.starts_with(target.join(RUNS));
+            if target.as_ref().is_some_and(is_replaced) {
+                return Err(FolderError::InPlaceOfRun {
+                    path: out.to_owned(),
+                });
+            }
+            if !seen.insert(place) {
+                return Err(FolderError::Twice { path: run });
+            }
+            all.push(run);
+        }
+    }
+    Ok(all)
 }
 
 /// The report in the folder of one run.
@@ -205,6 +242,28 @@ mod tests {
         several.runs.truncate(2);
         write(&place.path().join("a"), &several, "").unwrap();
         assert_eq!(runs(&place.path().join("a")).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_sum_takes_each_run_once_and_replaces_none() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let mut several = record();
+        several.runs = vec![record(), record()];
+        write(&at("several"), &several, "").unwrap();
+        write(&at("one"), &record(), "").unwrap();
+        let all = [at("several"), at("one")];
+        assert_eq!(runs_apart_from(&all, &at("sum")).unwrap().len(), 3);
+        // A folder that holds runs is none of them.
+        let whole = [place.path().to_owned()];
+        assert_eq!(runs_apart_from(&whole, place.path()).unwrap().len(), 3);
+        for out in ["one", "several", "one/../several/runs/001"] {
+            let line = runs_apart_from(&all, &at(out)).unwrap_err().to_string();
+            assert!(line.contains("would replace a run"), "{line}");
+        }
+        let twice = [at("one"), at("several/../one")];
+        let line = runs_apart_from(&twice, &at("sum")).unwrap_err().to_string();
+        assert!(line.contains("given twice"), "{line}");
     }
 
     #[test]

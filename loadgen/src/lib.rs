@@ -3,8 +3,8 @@
 //! Thousands of clients connect over TCP and send by a schedule that waits for nothing
 //! (`schedule`). Every message carries a stamp (`stamp`), every delivery is booked in a ledger
 //! (`ledger`), and every latency counts from the time its message was meant to be sent (`latency`).
-//! One epoll loop, or one on each of several threads, does it all (`engine`), shares nothing with the server but the wire format, and
-//! says in the end whether its figures may be believed (`verdict`).
+//! One epoll loop, or one on each of several threads, does it all (`engine`), shares nothing with the
+//! server but the wire format, and says in the end whether its figures may be believed (`verdict`).
 
 #![forbid(unsafe_code)]
 
@@ -165,7 +165,7 @@ fn measure(demand: &CommandLine, command: Vec<String>) -> Result<ExitCode, Error
     let server = server_process(demand, spawned.as_ref())?;
     let metrics = metrics_site(demand, spawned.as_ref())?;
     let reader = metrics.map(|site| Reader::new(site, plan.clients));
-    output.say(&summary::announcement(&plan, &addr));
+    output.say(&summary::announcement(&plan, &addr))?;
 
     let ready_line = spawned.as_ref().map(SpawnedServer::ready_line);
     let mut bench = Bench {

@@ -20,15 +20,13 @@ use crate::summary;
 /// Merges all runs in `dirs` into `out`; the summary of the sum.
 ///
 /// # Errors
-/// If a folder holds no run or cannot be read, or `out` cannot be written.
+/// If a folder holds no run or cannot be read, a run is there twice, or `out` cannot be written or is
+/// one of the runs.
 pub(crate) fn run(dirs: &[PathBuf], out: &Path) -> Result<String, Error> {
     let mut records = Vec::new();
-    for dir in dirs {
-        for folder in folder::runs(dir)? {
-            records.push((folder.display().to_string(), folder::read(&folder)?));
-        }
+    for folder in folder::runs_apart_from(dirs, out)? {
+        records.push((folder.display().to_string(), folder::read(&folder)?));
     }
-    // The sum may go into a folder that holds the runs, but not in place of one of them.
     let merged = merge(records).ok_or_else(|| folder::FolderError::NoRun {
         path: out.to_owned(),
     })?;

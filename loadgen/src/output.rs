@@ -47,12 +47,16 @@ impl Output {
     }
 
     /// Says `text` to a person: on standard output, unless that is taken by JSON.
-    pub(crate) fn say(&self, text: &str) {
-        // A reader that has gone away is no reason to lose the files.
-        let _ = match self.json {
-            Some(Json::Stdout) => writeln!(io::stderr(), "{text}"),
-            _ => writeln!(io::stdout(), "{text}"),
-        };
+    ///
+    /// # Errors
+    /// When standard output has no room.
+    pub(crate) fn say(&self, text: &str) -> Result<(), Error> {
+        if matches!(self.json, Some(Json::Stdout)) {
+            // There is nowhere else to say it.
+            let _ = writeln!(io::stderr(), "{text}");
+            return Ok(());
+        }
+        print(&format!("{text}\n"))
     }
 
     /// Writes what is known of a run to every place.
@@ -61,13 +65,12 @@ impl Output {
     /// Names the place that cannot be written.
     pub(crate) fn write(mut self, record: &Record) -> Result<(), Error> {
         let text = summary::render(&record.report);
-        self.say(&text);
+        // Failing to say it is no reason to lose the files.
+        let said = self.say(&text);
         let json = export::json(&record.report);
         match &mut self.json {
             None => {}
-            Some(Json::Stdout) => io::stdout()
-                .write_all(json.as_bytes())
-                .map_err(unwritable(Path::new("standard output")))?,
+            Some(Json::Stdout) => print(&json)?,
             Some(Json::File { path, file }) => {
                 file.write_all(json.as_bytes()).map_err(unwritable(path))?;
             }
@@ -77,9 +80,25 @@ impl Output {
             self.say(&format!(
                 "report       {}",
                 folder.join("report.html").display()
-            ));
+            ))?;
         }
-        Ok(())
+        said
+    }
+}
+
+/// Writes `text` to standard output. A reader that has gone away has read enough; a disk that is full
+/// has not taken it.
+///
+/// # Errors
+/// When standard output has no room.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(unwritable(Path::new("standard output"))(error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use crate::command_line::CommandLine;
 use crate::error::Error;
 use crate::folder::{self, FolderError};
-use crate::{compare, merge, summary};
+use crate::{compare, merge, output, summary};
 
 /// Measures a TCP broadcast server under an open-loop load and proves every delivery.
 ///
@@ -22,6 +22,7 @@ use crate::{compare, merge, summary};
     name = "loadgen",
     version,
     max_term_width = 100,
+    allow_negative_numbers = true,
     args_conflicts_with_subcommands = true
 )]
 pub(crate) struct Invocation {
@@ -87,9 +88,7 @@ impl Task {
             Self::Completions { shell } => completions(program, shell),
             Self::Man => manual(program),
         };
-        // A reader that has gone away has read enough.
-        let _ = io::stdout().write_all(text.as_bytes());
-        Ok(())
+        output::print(&text)
     }
 }
 

@@ -47,6 +47,8 @@ fn what_cannot_be_read_is_wrong_usage_and_says_how_to_write_it() {
         ("--duration 49h", "such as 10s"),
         ("--duration 5d", "use ms, s, m or h"),
         ("--connect-rate=-1", "--connect-rate"),
+        ("--rate -1", "give a number above 0"),
+        ("--duration 0s", "--duration 0s at this rate"),
         ("--source-ip nowhere", "--source-ip"),
         ("--slo delivery.p99", "expected one of < <="),
         ("--slo delivery.p98<1ms", "p98"),
@@ -72,27 +74,21 @@ fn what_cannot_be_read_is_wrong_usage_and_says_how_to_write_it() {
 }
 
 #[test]
-fn folders_that_hold_no_run_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let empty = folder.path().display();
-    for task in [
-        format!("show {empty}"),
-        format!("compare {empty} {empty}"),
-        format!("merge {empty} --out {empty}/sum"),
-        format!("show {empty}/nowhere"),
+fn what_finds_no_room_on_standard_output_is_no_success() {
+    let server = RelayServer::start(Faults::default());
+    let addr = server.addr;
+    for flags in [
+        "man".to_owned(),
+        format!("--addr {addr} --clients 5 --rate 100 --duration 300ms --warmup 0s --quiet"),
     ] {
-        let output = run(&task);
-        assert_eq!(output.status.code(), Some(1), "{task}: {output:?}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let command = command.args(flags.split_whitespace()).stdout(full);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
         let line = only_line(&output);
-        assert!(line.contains("that `loadgen --out` has written"), "{line}");
+        assert!(line.contains("cannot write standard output"), "{line}");
     }
-}
-
-#[test]
-fn a_folder_that_cannot_be_written_is_refused_before_the_run() {
-    let line = refusal("--addr 127.0.0.1:1 --out /proc/nowhere", 1);
-    assert!(line.contains("cannot write /proc/nowhere"), "{line}");
-    assert!(line.contains("choose a place"), "{line}");
 }
 
 #[test]

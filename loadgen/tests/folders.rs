@@ -102,6 +102,11 @@ fn merged_runs_hold_every_sample_of_each() {
     assert_eq!(count(&sum), count(&one) + count(&two));
     // The sum is a run like any other.
     text(&loadgen(&["show", sum.to_str().unwrap()]));
+    // It takes the place of none of those it is the sum of.
+    let one = one.to_str().unwrap();
+    let refused = loadgen(&["merge", runs.to_str().unwrap(), "--out", one]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(only_line(&refused).contains("choose another folder"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{DELIVERIES_PER_SECOND_MAX, LEDGER_BYTES_MAX, SIZE_BYTES_MAX};
+use super::{DELIVERIES_PER_SECOND_MAX, LEDGER_BYTES_MAX, SIZE_BYTES_MAX, THREADS_MAX};
 use crate::stamp::STAMP_BYTES;
 use crate::wire::Protocol;
 
@@ -16,7 +16,7 @@ pub(crate) enum Refusal {
     )]
     TooFewClients(u32),
     #[error(
-        "--threads {threads} is not between 1 and {max}: each thread needs two clients of its own, so lower it or raise --clients"
+        "--threads {threads} is not between 1 and {max}: each thread needs two clients of its own, and {THREADS_MAX} are the most"
     )]
     BadThreads { threads: u32, max: u32 },
     #[error(
@@ -50,7 +50,8 @@ pub(crate) enum Refusal {
     #[error("--size {0} is too long: the limit is {SIZE_BYTES_MAX} bytes")]
     TooLong(usize),
     #[error(
-        "not one message falls into --duration {0:?} at this rate: measure longer or send faster"
+        "not one message falls into --duration {} at this rate: measure longer or send faster",
+        humantime::format_duration(*.0)
     )]
     NoMessages(Duration),
     #[error(
