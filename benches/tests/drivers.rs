@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+
+fn drivers(flags: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drivers"));
+    command.args(flags.split_whitespace()).output().unwrap()
+}
 
 #[test]
 fn a_server_is_measured_beside_its_floor() {
     let flags = "--drivers tokio-uring --scenarios low --repeats 1 --duration 500ms --warmup 100ms --passes 2 --json -";
-    let output = Command::new(env!("CARGO_BIN_EXE_drivers"))
-        .args(flags.split_whitespace())
-        .output()
-        .unwrap();
+    let output = drivers(flags);
     // 3: how fast it was is not asked here.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -27,10 +29,7 @@ fn a_server_is_measured_beside_its_floor() {
 #[test]
 fn what_the_server_refuses_is_one_line() {
     let flags = "--drivers tokio-uring --scenarios low --duration soon --passes 1";
-    let output = Command::new(env!("CARGO_BIN_EXE_drivers"))
-        .args(flags.split_whitespace())
-        .output()
-        .unwrap();
+    let output = drivers(flags);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -40,10 +39,7 @@ fn what_the_server_refuses_is_one_line() {
 #[test]
 fn idle_clients_have_all_joined_before_they_are_watched() {
     let flags = "--drivers epoll --scenarios idle --idle-clients 20 --idle-duration 100ms --repeats 1 --json -";
-    let output = Command::new(env!("CARGO_BIN_EXE_drivers"))
-        .args(flags.split_whitespace())
-        .output()
-        .unwrap();
+    let output = drivers(flags);
     // 3: what they cost is not asked here.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();

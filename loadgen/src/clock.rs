@@ -92,19 +92,21 @@ mod tests {
 
     use super::*;
 
+    fn waiting_for(alarm: &Alarm) -> (Poll, Events) {
+        let poll = Poll::new().unwrap();
+        let fd = alarm.as_raw_fd();
+        let mut source = SourceFd(&fd);
+        poll.registry()
+            .register(&mut source, Token(7), Interest::READABLE)
+            .unwrap();
+        (poll, Events::with_capacity(4))
+    }
+
     #[test]
     fn the_alarm_never_goes_off_early_and_goes_off_again_when_armed_again() {
         let clock = Clock::start();
         let mut alarm = Alarm::new().unwrap();
-        let mut poll = Poll::new().unwrap();
-        let mut events = Events::with_capacity(4);
-        poll.registry()
-            .register(
-                &mut SourceFd(&alarm.as_raw_fd()),
-                Token(7),
-                Interest::READABLE,
-            )
-            .unwrap();
+        let (mut poll, mut events) = waiting_for(&alarm);
         for _ in 0..3 {
             let now_ns = clock.now_ns();
             alarm.arm(now_ns + 300_000, now_ns).unwrap();
@@ -118,15 +120,7 @@ mod tests {
     fn a_time_that_has_passed_goes_off_at_once() {
         let clock = Clock::start();
         let mut alarm = Alarm::new().unwrap();
-        let mut poll = Poll::new().unwrap();
-        let mut events = Events::with_capacity(4);
-        poll.registry()
-            .register(
-                &mut SourceFd(&alarm.as_raw_fd()),
-                Token(7),
-                Interest::READABLE,
-            )
-            .unwrap();
+        let (mut poll, mut events) = waiting_for(&alarm);
         alarm.arm(0, clock.now_ns()).unwrap();
         poll.poll(&mut events, None).unwrap();
         assert!(!events.is_empty());

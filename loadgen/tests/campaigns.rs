@@ -5,22 +5,12 @@
 mod support;
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Action, Faults, RelayServer, loadgen, measure};
+use support::{Action, Faults, RelayServer, loadgen, measure, measure_spawned};
 
 const SHORT: &str = "--clients 5 --duration 300ms --warmup 50ms";
-
-fn spawned(flags: &str) -> (i32, Value) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.args(["--spawn-server", "--json", "-", "--quiet"]);
-    let output = command.args(flags.split_whitespace()).output().unwrap();
-    let report = serde_json::from_slice(&output.stdout);
-    let report = report.unwrap_or_else(|_| panic!("{output:?}"));
-    (output.status.code().unwrap(), report)
-}
 
 #[test]
 fn an_objective_that_is_broken_has_an_exit_status_of_its_own() {
@@ -93,7 +83,7 @@ fn every_figure_that_an_objective_can_name_is_known() {
     ];
     let numbers = numbers.map(|name| format!("{name}>=0"));
     let all: Vec<String> = times.chain(seconds).chain(numbers).collect();
-    let (code, report) = spawned(&format!("{SHORT} --rate 200 --slo {}", all.join(",")));
+    let (code, report) = measure_spawned(&format!("{SHORT} --rate 200 --slo {}", all.join(",")));
     assert_eq!(code, 0, "{report:#}");
     let judged = report["slo"].as_array().unwrap();
     assert_eq!(judged.len(), all.len());

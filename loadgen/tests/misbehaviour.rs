@@ -3,18 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
-use std::process::Command;
+mod support;
 
 use serde_json::{Value, json};
-
-fn measure(flags: &str) -> (i32, Value) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.args(["--spawn-server", "--json", "-", "--quiet"]);
-    let output = command.args(flags.split_whitespace()).output().unwrap();
-    let report = serde_json::from_slice(&output.stdout);
-    let report = report.unwrap_or_else(|_| panic!("{output:?}"));
-    (output.status.code().unwrap(), report)
-}
+use support::measure_spawned;
 
 fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value}"))
@@ -22,7 +14,7 @@ fn count(value: &Value) -> u64 {
 
 #[test]
 fn what_became_of_each_kind_is_told_by_the_servers_words() {
-    let (code, report) = measure(
+    let (code, report) = measure_spawned(
         "--clients 20 --rate 100 --duration 2500ms --warmup 200ms --half-open 3 \
          --garbage-clients 2 --churn 20/s --reconnect-herd-at 500ms:6 --stalled-clients 2 \
          --slow-clients 2:500 --server-arg=--handshake-timeout=1s",
@@ -60,7 +52,7 @@ fn what_became_of_each_kind_is_told_by_the_servers_words() {
 
 #[test]
 fn without_misbehaviour_nothing_is_said_of_it() {
-    let (code, report) = measure("--clients 5 --rate 100 --duration 300ms --warmup 0s");
+    let (code, report) = measure_spawned("--clients 5 --rate 100 --duration 300ms --warmup 0s");
     assert_eq!(code, 0, "{report:#}");
     assert_eq!(report.get("misbehaviour"), None);
 }

@@ -4,23 +4,14 @@
 
 mod support;
 
-use std::process::Command;
-
 use serde_json::{Value, json};
-use support::{Action, Faults, RelayServer, faults_of, loadgen, measure_on, only_line};
+use support::{
+    Action, Faults, RelayServer, faults_of, loadgen, measure_on, measure_spawned, only_line,
+};
 
 /// 11 clients: three threads get 3, 4 and 4 of them.
 const FLAGS: &str =
     "--clients 11 --rate 300 --arrival poisson --duration 500ms --warmup 100ms --drain-timeout 1s";
-
-fn spawned(flags: &str) -> (i32, Value) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.args(["--spawn-server", "--threads=3", "--json=-", "--quiet"]);
-    let output = command.args(flags.split_whitespace()).output().unwrap();
-    let report = serde_json::from_slice(&output.stdout);
-    let report = report.unwrap_or_else(|_| panic!("{output:?}"));
-    (output.status.code().unwrap(), report)
-}
 
 /// Everything that a run counts and that does not depend on how long something took.
 fn counts(report: &Value) -> Value {
@@ -112,9 +103,8 @@ fn a_sweep_on_three_threads_keeps_its_connections() {
 
 #[test]
 fn the_real_server_is_measured_on_three_threads_beside_those_who_misbehave() {
-    let flags =
-        "--clients 30 --rate 100 --duration 1s --warmup 200ms --stalled-clients 2 --churn 5/s";
-    let (code, report) = spawned(flags);
+    let flags = "--threads 3 --clients 30 --rate 100 --duration 1s --warmup 200ms --stalled-clients 2 --churn 5/s";
+    let (code, report) = measure_spawned(flags);
     assert_eq!(code, 0, "{report:#}");
     assert_eq!(report["delivered"], json!(2900));
     assert!(report["misbehaviour"]["churn"]["left"].as_u64().unwrap() > 0);
@@ -122,9 +112,9 @@ fn the_real_server_is_measured_on_three_threads_beside_those_who_misbehave() {
 
 #[test]
 fn a_search_on_three_threads_finds_a_rate() {
-    let flags = "--clients 6 --find-max --rate 100 --duration 300ms --warmup 50ms \
+    let flags = "--threads 3 --clients 6 --find-max --rate 100 --duration 300ms --warmup 50ms \
                  --slo deliveries_per_second<1000";
-    let (code, report) = spawned(flags);
+    let (code, report) = measure_spawned(flags);
     assert_eq!(code, 0, "{report:#}");
     let found = report["steps"]["found"]["rate"].as_f64().unwrap();
     assert!((100.0..200.0).contains(&found), "{found}");

@@ -11,15 +11,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benches::{Error, Host, Output, Spread, process};
+use benches::{Error, Host, Output, Spread, outcome, process};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
 /// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
 const OVERHEAD_MAX: Duration = Duration::from_secs(120);
-
-/// Measured, but the bound is missed or a run is invalid.
-const MISSED: u8 = 3;
 
 /// What a scrape a second may cost: this share of the p99.
 const COST_MAX: f64 = 0.05;
@@ -100,14 +97,7 @@ fn main() -> ExitCode {
     if let Some(status) = process::run_if_asked() {
         return status;
     }
-    match compare(&CommandLine::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(MISSED),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome(compare(&CommandLine::parse()))
 }
 
 /// Measures all pairs; says whether the bound is met and every run is to be believed.

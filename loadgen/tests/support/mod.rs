@@ -350,6 +350,16 @@ pub(crate) fn measure_on(threads: u32, server: &RelayServer, flags: &str) -> (i3
     (code, report.unwrap_or_else(|_| panic!("{output:?}")))
 }
 
+/// Runs the load generator against a server of its own; its exit status and its report.
+pub(crate) fn measure_spawned(flags: &str) -> (i32, Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    command.args(["--spawn-server", "--json=-", "--quiet"]);
+    let output = command.args(flags.split_whitespace()).output().unwrap();
+    let report = serde_json::from_slice(&output.stdout);
+    let report = report.unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.code().unwrap(), report)
+}
+
 /// The only line on standard error, for a run that could not be made.
 pub(crate) fn only_line(output: &Output) -> String {
     let stderr = str::from_utf8(&output.stderr).unwrap();

@@ -32,14 +32,20 @@ fn hub_with_room_for_one_message() -> Hub {
     Hub::new(limits, log)
 }
 
-#[test]
-fn an_author_who_passes_its_own_message_last_makes_room_for_its_next() {
-    let now = Instant::now();
+/// Its author said "one", which a listener is owed, and "two", for which there is no room yet.
+fn hub_that_holds_back_the_second_of_two(now: Instant) -> (Hub, [ConnectionId; 2]) {
     let mut hub = hub_with_room_for_one_message();
     let listener = join(&mut hub, "listener", now);
     let author = join(&mut hub, "author", now);
     let two = [frame::encode(b"one"), frame::encode(b"two")].concat();
     assert_eq!(hub.receive(author, &two, now), Reading::Pause);
+    (hub, [listener, author])
+}
+
+#[test]
+fn an_author_who_passes_its_own_message_last_makes_room_for_its_next() {
+    let now = Instant::now();
+    let (mut hub, [listener, author]) = hub_that_holds_back_the_second_of_two(now);
 
     let transmit = hub.poll_transmit(now).unwrap();
     assert_eq!(transmit.id, listener);
@@ -54,11 +60,7 @@ fn an_author_who_passes_its_own_message_last_makes_room_for_its_next() {
 #[test]
 fn what_was_held_back_is_not_accepted_once_the_hub_drains() {
     let now = Instant::now();
-    let mut hub = hub_with_room_for_one_message();
-    let listener = join(&mut hub, "listener", now);
-    let author = join(&mut hub, "author", now);
-    let two = [frame::encode(b"one"), frame::encode(b"two")].concat();
-    assert_eq!(hub.receive(author, &two, now), Reading::Pause);
+    let (mut hub, [listener, _]) = hub_that_holds_back_the_second_of_two(now);
     hub.drain(Duration::from_secs(1), now);
     assert_eq!(hub.poll_close(), None, "another hub may have more for them");
     hub.say_goodbye(now);
@@ -80,11 +82,7 @@ fn what_was_held_back_is_not_accepted_once_the_hub_drains() {
 #[test]
 fn what_a_peer_said_before_it_left_is_accepted_even_if_the_log_was_full() {
     let now = Instant::now();
-    let mut hub = hub_with_room_for_one_message();
-    let listener = join(&mut hub, "listener", now);
-    let author = join(&mut hub, "author", now);
-    let two = [frame::encode(b"one"), frame::encode(b"two")].concat();
-    assert_eq!(hub.receive(author, &two, now), Reading::Pause);
+    let (mut hub, [listener, author]) = hub_that_holds_back_the_second_of_two(now);
     hub.disconnected(author, Disconnect::EndOfStream, now);
     assert_eq!(hub.poll_close(), None, "it has more to say");
 

@@ -86,10 +86,7 @@ fn draining_gives_up_on_who_does_not_read(setup: Setup) {
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
     let mut stuck = Peer::connect_narrow(server.address).named("stuck");
     introduce(&stuck, [&mut bob]);
-    for number in 0..MESSAGES {
-        ann.say(counted_text(number, MESSAGE_BYTES));
-        bob.expect("ann", counted_text(number, MESSAGE_BYTES));
-    }
+    say_much(&ann, &mut bob);
     server.drain();
     bob.expect_goodbye(GOODBYE);
     drop((ann, bob));
@@ -109,10 +106,7 @@ fn nobody_is_served_who_comes_while_draining(setup: Setup) {
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
     let stuck = Peer::connect_narrow(server.address).named("stuck");
     introduce(&stuck, [&mut bob]);
-    for number in 0..MESSAGES {
-        ann.say(counted_text(number, MESSAGE_BYTES));
-        bob.expect("ann", counted_text(number, MESSAGE_BYTES));
-    }
+    say_much(&ann, &mut bob);
     server.drain();
     bob.expect_goodbye(GOODBYE);
     // Refused by Bob's thread; by another, that or told to go.

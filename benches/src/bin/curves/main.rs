@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use benches::{Error, Host, process, reader, rotated};
+use benches::{Error, Host, outcome, process, reader, rotated};
 use clap::Parser;
 
 use command_line::CommandLine;
@@ -27,21 +27,11 @@ use curve::Point;
 use result::Scaling;
 use run::{Floor, Run};
 
-/// Measured, but a point has no valid run.
-const INVALID: u8 = 3;
-
 fn main() -> ExitCode {
     if let Some(status) = reader::run_if_asked().or_else(process::run_if_asked) {
         return status;
     }
-    match draw(&CommandLine::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(INVALID),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome(draw(&CommandLine::parse()))
 }
 
 /// Measures all that was asked for and writes the report; says whether every point has a valid run.

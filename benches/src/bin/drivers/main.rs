@@ -18,7 +18,7 @@ mod scenario;
 
 use std::process::ExitCode;
 
-use benches::{Error, Host, Output, process, reader, rotated};
+use benches::{Error, Host, Output, outcome, process, reader, rotated};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
@@ -27,21 +27,11 @@ use result::Result as Comparison;
 use run::Run;
 use scenario::{Scenario, Setting};
 
-/// Measured, but a bound is missed or a run is invalid.
-const MISSED: u8 = 3;
-
 fn main() -> ExitCode {
     if let Some(status) = reader::run_if_asked().or_else(process::run_if_asked) {
         return status;
     }
-    match compare(&CommandLine::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(MISSED),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome(compare(&CommandLine::parse()))
 }
 
 /// Measures all that was asked for; says whether every bound is met.

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use benches::{Error, Host, process, raise_descriptors, rotated};
+use benches::{Error, Host, outcome, process, raise_descriptors, rotated};
 use clap::Parser;
 
 use candidate::Candidate;
@@ -34,21 +34,11 @@ use result::{Circumstances, Comparison, Contender};
 use run::{Load, PUBLISHERS, Run, Terms};
 use serving::Serving;
 
-/// Measured, but a bound is missed or was not measured.
-const MISSED: u8 = 3;
-
 fn main() -> ExitCode {
     if let Some(status) = process::run_if_asked() {
         return status;
     }
-    match compare(&CommandLine::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(MISSED),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome(compare(&CommandLine::parse()))
 }
 
 /// Measures all that was asked for and writes the report; says whether every bound is met.
