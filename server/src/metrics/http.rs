@@ -2,18 +2,24 @@
 //!
 //! A connection has [`DEADLINE`] to ask and to take its answer, and [`CONNECTIONS_MAX`] are held at
 //! once; when more come, the oldest goes. So nobody who hangs, trickles or floods keeps the next one
-//! from being served. Heads are parsed by `httparse`; bodies of requests are not read.
+//! from being served. A descriptor is held in reserve: clients that take up all others keep nobody from
+//! looking at why. Heads are parsed by `httparse`; bodies of requests are not read.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::{DupFlags, dup3, fcntl_dupfd_cloexec};
 use slab::Slab;
 
 /// How long a connection may take from its first packet to its last.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long those who wait for a descriptor are left alone.
+const STARVED_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections are held.
 const CONNECTIONS_MAX: usize = 64;
@@ -108,7 +114,7 @@ impl Response {
 /// Serves until the waker of [`END`] calls.
 ///
 /// # Errors
-/// When the kernel refuses to watch the listener, or to wait.
+/// When the kernel refuses to watch the listener, or to wait, or has no descriptor for the reserve.
 pub(super) fn serve(
     mut listener: TcpListener,
     poll: Poll,
@@ -118,7 +124,9 @@ pub(super) fn serve(
         .register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut shell = Shell {
         poll,
+        reserve: Some(fcntl_dupfd_cloexec(&listener, 0)?),
         listener,
+        is_starved: false,
         connections: Slab::new(),
         answer,
     };
@@ -139,7 +147,11 @@ pub(super) fn serve(
         let late = shell.connections.iter();
         let late = late.filter(|(_, it)| it.until <= now).map(|(key, _)| key);
         for key in late.collect::<Vec<_>>() {
-            shell.connections.remove(key);
+            shell.end(key);
+        }
+        if shell.is_starved {
+            // The listener tells of newcomers once.
+            shell.accept(now);
         }
     }
 }
@@ -147,6 +159,10 @@ pub(super) fn serve(
 struct Shell<A> {
     poll: Poll,
     listener: TcpListener,
+    /// Holds a descriptor, unless a connection has it.
+    reserve: Option<OwnedFd>,
+    /// There was no descriptor for somebody who waits at the listener.
+    is_starved: bool,
     connections: Slab<Connection>,
     answer: A,
 }
@@ -167,20 +183,29 @@ enum State {
 }
 
 impl<A: FnMut(&Request<'_>) -> Response> Shell<A> {
-    /// Until the next deadline.
+    /// Until the next deadline, or until those who wait for a descriptor are looked at again: a serving
+    /// thread may have been faster to take the reserve.
     fn patience(&self) -> Option<Duration> {
-        let next = self.connections.iter().map(|(_, it)| it.until).min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        let next = self.connections.iter().map(|(_, it)| it.until).min();
+        let next = next.map(|until| until.saturating_duration_since(Instant::now()));
+        let again = self.is_starved.then_some(STARVED_PAUSE);
+        next.into_iter().chain(again).min()
     }
 
     fn accept(&mut self, now: Instant) {
+        self.is_starved = false;
         loop {
             let mut stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_of_the_peer(&error) => continue,
-                // No descriptor is left: the queue keeps who comes, and the next event tries again.
-                Err(_) => return,
+                // The process may open no more: the next to come gets the reserve.
+                Err(_) if self.reserve.take().is_some() => continue,
+                // It is in use: the queue keeps who comes until that is over.
+                Err(_) => {
+                    self.is_starved = true;
+                    return;
+                }
             };
             if self.connections.len() == CONNECTIONS_MAX {
                 self.drop_oldest();
@@ -206,7 +231,19 @@ impl<A: FnMut(&Request<'_>) -> Response> Shell<A> {
     fn drop_oldest(&mut self) {
         let oldest = self.connections.iter().min_by_key(|(_, it)| it.until);
         if let Some((key, _)) = oldest {
-            self.connections.remove(key);
+            self.end(key);
+        }
+    }
+
+    /// Closes a connection; its descriptor becomes the reserve, if that is in use. It is never free
+    /// in between, when a serving thread could take it for a client.
+    fn end(&mut self, key: usize) {
+        let stream = self.connections.remove(key).stream;
+        if self.reserve.is_none() {
+            let mut descriptor = OwnedFd::from(std::net::TcpStream::from(stream));
+            self.reserve = dup3(&self.listener, &mut descriptor, DupFlags::CLOEXEC)
+                .is_ok()
+                .then_some(descriptor);
         }
     }
 
@@ -224,7 +261,7 @@ impl<A: FnMut(&Request<'_>) -> Response> Shell<A> {
             }
         };
         if over {
-            self.connections.remove(key);
+            self.end(key);
         }
     }
 }

@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{DEADLINE, End, Peer, Program, Setup, frame, gather, said};
+use crate::support::{DEADLINE, End, Peer, Program, Setup, frame, gather, get, said, samples};
 
-/// Out of descriptors the server says so to whoever comes, and goes on serving those who are there;
-/// when some have left, others may come.
+/// Out of descriptors the server says so to whoever comes, and to whoever watches it, and goes on serving
+/// those who are there; when some have left, others may come.
 fn out_of_descriptors_newcomers_are_told_and_others_served(setup: Setup) {
     const DESCRIPTORS: u32 = 64;
     const GUESTS: usize = 70;
     const WHY: &str = "server has no descriptor left; try again later";
-    let server = Program::start_with_descriptors(DESCRIPTORS, setup);
+    let watched = &["--metrics-listen", "127.0.0.1:0"];
+    let server = Program::start_with_descriptors(DESCRIPTORS, setup, watched);
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
     let mut guests: Vec<Peer> = (0..GUESTS)
         .map(|number| Peer::connect(server.address).named(&format!("guest {number}")))
@@ -28,6 +29,12 @@ fn out_of_descriptors_newcomers_are_told_and_others_served(setup: Setup) {
         let refused = said("*server*", format!("closing: {WHY}"));
         let last = guests.last_mut().unwrap();
         assert_eq!(last.hear_to_the_end(), (vec![refused], End::Orderly));
+        let metrics = server.metrics.unwrap();
+        for _ in 0..3 {
+            assert_eq!(get(metrics, "/healthz").body, "ok\n");
+        }
+        let refused = "uringcast_connections_total{result=\"refused\"}";
+        assert!(samples(metrics)[refused] > 0.0);
     }
     drop(guests);
     // Whoever comes before the others are gone is refused as well, and comes again.
@@ -48,7 +55,7 @@ fn out_of_descriptors_newcomers_are_told_and_others_served(setup: Setup) {
 fn under_load_newcomers_come_in_again(setup: Setup) {
     const DESCRIPTORS: u32 = 64;
     const GUESTS: usize = 70;
-    let server = Program::start_with_descriptors(DESCRIPTORS, setup);
+    let server = Program::start_with_descriptors(DESCRIPTORS, setup, &[]);
     let [ann, bob] = gather(server.address, ["ann", "bob"]);
     let guests: Vec<Peer> = (0..GUESTS).map(|_| Peer::connect(server.address)).collect();
     server.line_with("cannot keep new connections for now");

@@ -33,7 +33,11 @@ impl Program {
     }
 
     /// As [`Self::start`], with a limit on open files that the program cannot raise.
-    pub(crate) fn start_with_descriptors(descriptors: u32, setup: Setup) -> Self {
+    pub(crate) fn start_with_descriptors(
+        descriptors: u32,
+        setup: Setup,
+        arguments: &'static [&'static str],
+    ) -> Self {
         let limited = move || {
             // Root may raise any limit; a process without this capability is root no more in that.
             // Fails for ordinary users, who have not got it.
@@ -41,7 +45,7 @@ impl Program {
             let mut shell = Command::new("/bin/sh");
             let limit = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
             shell.args(["-c", &limit, PROGRAM]);
-            Self::spawn(shell, setup, &[])
+            Self::spawn(shell, setup, arguments)
         };
         // The capability is lost to one thread only, and to the processes that it starts.
         thread::spawn(limited).join().unwrap()
