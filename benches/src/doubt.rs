@@ -49,7 +49,9 @@ impl Doubt {
         })
     }
 
-    pub(crate) fn unsteady(figure: &'static str, spread: Spread) -> Option<Self> {
+    /// Of a figure whose repeats have this spread, if that is too wide.
+    #[must_use]
+    pub fn unsteady(figure: &'static str, spread: Spread) -> Option<Self> {
         let relative_range = spread.relative_range();
         (relative_range > RELATIVE_RANGE_MAX).then_some(Self::Unsteady {
             figure,

@@ -1,7 +1,8 @@
-//! Bare readers: as many clients as the load generator would have, that only read.
+//! Bare readers: clients that only read, the best simple loop there is.
 //!
-//! One epoll loop over all sockets, one buffer for all of them, one `recv` for each segment, and
-//! nothing is looked at: what a read costs here is the least that any load generator can spend. They
+//! One thread, one epoll loop over all sockets, edges instead of levels, one buffer for all of them,
+//! one `recv` for each segment, and nothing is looked at: what a read costs here is the least that any
+//! load generator can spend. They
 //! are a process of their own, which tells what it used whenever it is asked (a byte on its standard
 //! input), and ends when that is closed.
 
@@ -32,10 +33,12 @@ const EVENTS_MAX: usize = 1024;
 const CHANNEL: Token = Token(usize::MAX);
 
 /// What the readers have used so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Used {
     /// CPU time, user and system.
     pub(crate) cpu_ns: u64,
+    /// Returns of `epoll_wait`.
+    pub(crate) turns: u64,
     /// Reads that brought bytes.
     pub(crate) reads: u64,
     pub(crate) bytes: u64,
@@ -125,16 +128,13 @@ fn read_all(target: SocketAddr, clients: u32) -> io::Result<()> {
         .register(&mut SourceFd(&channel), CHANNEL, Interest::READABLE)?;
     let mut events = Events::with_capacity(EVENTS_MAX);
     let mut buffer = vec![0; READ_BUFFER_BYTES];
-    let mut used = Used {
-        cpu_ns: 0,
-        reads: 0,
-        bytes: 0,
-    };
+    let mut used = Used::default();
     loop {
         match poll.poll(&mut events, None) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             polled => polled?,
         }
+        used.turns += 1;
         for event in &events {
             if event.token() != CHANNEL {
                 drain(&mut sockets[event.token().0], &mut buffer, &mut used)?;
