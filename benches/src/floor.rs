@@ -29,6 +29,9 @@ pub use measurement::{Measurement, Repeat, measure};
 /// The longest frame that is sent, in bytes.
 pub const BYTES_MAX: usize = 1 << 20;
 
+/// What a message has around it when it is broadcast: its header, and the author's name with its own.
+const NAME_AND_HEADERS_BYTES: usize = 28;
+
 /// Passes that a floor needs to come to rest.
 ///
 /// The receiver of a TCP connection acknowledges its first 16 segments as they come
@@ -39,6 +42,14 @@ pub const WARMUP_PASSES: u32 = 20;
 
 /// What `listen` asks for; connects come in windows that are far smaller.
 const BACKLOG: i32 = 1024;
+
+/// The length of the frame in which a message of the load generator's is broadcast; of messages that
+/// are too long for a floor, the longest that it sends.
+#[must_use]
+pub const fn frame_bytes(message_bytes: u32) -> usize {
+    let bytes = message_bytes as usize + NAME_AND_HEADERS_BYTES;
+    if bytes < BYTES_MAX { bytes } else { BYTES_MAX }
+}
 
 /// What is to be measured.
 #[derive(Debug, Clone, Serialize)]
@@ -196,4 +207,15 @@ fn accept(listener: &TcpListener) -> std::io::Result<TcpStream> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_the_message_and_its_name_but_no_longer_than_is_sent() {
+        assert_eq!(frame_bytes(64), 92);
+        assert_eq!(frame_bytes(1 << 20), BYTES_MAX);
+    }
 }

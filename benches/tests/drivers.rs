@@ -21,7 +21,7 @@ fn a_server_is_measured_beside_its_floor() {
     let run = &result["runs"][0];
     assert_eq!(run["driver"], json!("tokio-uring"));
     assert_eq!(run["reports"][0]["delivered"], json!(5 * 99));
-    assert!(run["floor"]["pass_ms"].as_f64().unwrap() > 0.0);
+    assert!(run["floors"][0]["pass_ms"].as_f64().unwrap() > 0.0);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("p99 / (1.3 F + 0.5 ms)"), "{text}");
 }

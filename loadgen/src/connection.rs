@@ -113,7 +113,8 @@ impl Connection {
         self.torn.is_some()
     }
 
-    /// Sends what the socket takes; `sent` is told of each item that it took whole, and when.
+    /// Sends what the socket takes; `sent` is told of each item that it took whole, and when that was
+    /// handed over, as [`Outbox::flush`] has it.
     ///
     /// # Errors
     /// Whatever the socket says, except that it is full.
@@ -121,13 +122,14 @@ impl Connection {
         &mut self,
         identity: &Identity,
         clock: Clock,
-        mut sent: impl FnMut(Item, u64),
+        sent: impl FnMut(Item, u64),
     ) -> io::Result<()> {
         let client = self.client;
         self.outbox.flush(
             &mut self.socket,
-            |item| identity.frame_of(item, client, clock.now_ns()),
-            |item| sent(item, clock.now_ns()),
+            || clock.now_ns(),
+            |item, now_ns| identity.frame_of(item, client, now_ns),
+            sent,
         )
     }
 }

@@ -71,21 +71,25 @@ impl Outbox {
         self.waiting.iter().filter(is_message).count() as u64
     }
 
-    /// Writes to `socket` what it takes. `frame_of` makes an item's bytes when its turn comes;
-    /// `sent` is told of each item that the socket has taken whole.
+    /// Writes to `socket` what it takes. `frame_of` makes an item's bytes when its turn comes, by the
+    /// time that the clock `now_ns` shows then. `sent` is told of each item that the socket has taken
+    /// whole, and when its last bytes were handed over: before the write, because the kernel may let
+    /// the server run in the middle of it.
     ///
     /// # Errors
     /// Whatever the socket says, except that it is full.
     pub(crate) fn flush(
         &mut self,
         socket: &mut impl Write,
-        mut frame_of: impl FnMut(Item) -> Vec<u8>,
-        mut sent: impl FnMut(Item),
+        mut now_ns: impl FnMut() -> u64,
+        mut frame_of: impl FnMut(Item, u64) -> Vec<u8>,
+        mut sent: impl FnMut(Item, u64),
     ) -> io::Result<()> {
         while let Some(&item) = self.waiting.front() {
+            let handed_over_ns = now_ns();
             let begun = self.begun.get_or_insert_with(|| {
                 Box::new(Begun {
-                    frame: frame_of(item),
+                    frame: frame_of(item, handed_over_ns),
                     written_bytes: 0,
                 })
             });
@@ -100,7 +104,7 @@ impl Outbox {
             }
             self.begun = None;
             self.waiting.pop_front();
-            sent(item);
+            sent(item, handed_over_ns);
         }
         Ok(())
     }
@@ -131,14 +135,18 @@ mod tests {
         }
     }
 
-    fn frame_of(item: Item) -> Vec<u8> {
+    fn frame_of(item: Item, _: u64) -> Vec<u8> {
         format!("<{item:?}>").into_bytes()
+    }
+
+    fn no_clock() -> u64 {
+        0
     }
 
     #[test]
     fn items_leave_whole_and_in_order_however_the_socket_takes_them() {
         let items = [Item::Name, Item::Probe { round: 1 }, Item::Name];
-        let whole: Vec<u8> = items.iter().copied().flat_map(frame_of).collect();
+        let whole: Vec<u8> = items.iter().flat_map(|&item| frame_of(item, 0)).collect();
         let mut outbox = Outbox::default();
         for item in items {
             outbox.push(item);
@@ -151,7 +159,7 @@ mod tests {
         while !outbox.is_empty() {
             socket.takes = vec![3];
             outbox
-                .flush(&mut socket, frame_of, |item| sent.push(item))
+                .flush(&mut socket, no_clock, frame_of, |item, _| sent.push(item))
                 .unwrap();
         }
         assert_eq!(socket.taken, whole);
@@ -168,12 +176,43 @@ mod tests {
             taken: Vec::new(),
         };
         let mut made = Vec::new();
-        let make = |item| {
+        let make = |item, now_ns| {
             made.push(item);
-            frame_of(item)
+            frame_of(item, now_ns)
         };
-        outbox.flush(&mut socket, make, |_| ()).unwrap();
+        outbox
+            .flush(&mut socket, no_clock, make, |_, _| ())
+            .unwrap();
         assert_eq!(made, [Item::Name]);
+    }
+
+    #[test]
+    fn an_item_is_sent_when_the_write_that_takes_its_last_byte_begins() {
+        let clock = std::cell::Cell::new(5);
+        let now_ns = || clock.get();
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Name);
+        let mut socket = Trickle {
+            takes: vec![2],
+            taken: Vec::new(),
+        };
+        let mut sent = Vec::new();
+        let mut stamped = Vec::new();
+        for (at_ns, takes) in [(5, 2), (8, 100)] {
+            clock.set(at_ns);
+            socket.takes = vec![takes];
+            let make = |item, now_ns| {
+                stamped.push(now_ns);
+                frame_of(item, now_ns)
+            };
+            outbox
+                .flush(&mut socket, now_ns, make, |item, now_ns| {
+                    sent.push((item, now_ns));
+                })
+                .unwrap();
+        }
+        assert_eq!(stamped, [5], "its stamp says when its first byte went");
+        assert_eq!(sent, [(Item::Name, 8)]);
     }
 
     #[test]
@@ -185,14 +224,16 @@ mod tests {
             takes: vec![2],
             taken: Vec::new(),
         };
-        outbox.flush(&mut socket, frame_of, |_| ()).unwrap();
+        outbox
+            .flush(&mut socket, no_clock, frame_of, |_, _| ())
+            .unwrap();
         outbox.forget();
         socket.takes = vec![100];
         let mut sent = Vec::new();
         outbox
-            .flush(&mut socket, frame_of, |item| sent.push(item))
+            .flush(&mut socket, no_clock, frame_of, |item, _| sent.push(item))
             .unwrap();
-        assert_eq!(socket.taken, frame_of(Item::Probe { round: 1 }));
+        assert_eq!(socket.taken, frame_of(Item::Probe { round: 1 }, 0));
         assert_eq!(sent, [Item::Leftover]);
     }
 
@@ -204,6 +245,10 @@ mod tests {
             takes: vec![0],
             taken: Vec::new(),
         };
-        assert!(outbox.flush(&mut socket, frame_of, |_| ()).is_err());
+        assert!(
+            outbox
+                .flush(&mut socket, no_clock, frame_of, |_, _| ())
+                .is_err()
+        );
     }
 }

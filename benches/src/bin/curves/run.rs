@@ -17,9 +17,6 @@ const PASSES: u32 = 7;
 /// sends cost more (see [`floor::WARMUP_PASSES`]), and the pass is to be the least that there is.
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
 
-/// What a message has around it when it is broadcast: its header, and the author's name with its own.
-const NAME_AND_HEADERS_BYTES: u32 = 28;
-
 /// Longer messages than this are to be allowed to the server.
 const MESSAGE_BYTES_USUAL: u32 = 65_536;
 
@@ -54,7 +51,7 @@ impl Floor {
     pub(crate) fn measure(load: Load) -> Result<Self, String> {
         let plan = Plan {
             sockets: load.clients,
-            bytes: frame_bytes(load),
+            bytes: floor::frame_bytes(load.message_bytes),
             repeats: 1,
             passes: PASSES,
             warmup_passes: floor::WARMUP_PASSES,
@@ -124,12 +121,6 @@ impl Run {
         let verdict = if self.is_valid() { "" } else { ", INVALID" };
         format!("F {floor} ms, p99 {} ms{verdict}", shown(self.p99_ms()))
     }
-}
-
-/// As the server sends it, but not longer than the floor's frames may be.
-fn frame_bytes(load: Load) -> usize {
-    let frame = load.message_bytes + NAME_AND_HEADERS_BYTES;
-    floor::BYTES_MAX.min(frame as usize)
 }
 
 fn arguments(point: &Point, duration: Duration) -> Vec<String> {
@@ -224,6 +215,5 @@ pub(crate) mod tests {
         ] {
             assert!(words.contains(&word.to_owned()), "{word}: {words:?}");
         }
-        assert_eq!(frame_bytes(load), 1 << 20);
     }
 }

@@ -160,7 +160,7 @@ pub(crate) mod tests {
             driver,
             setting: Setting::USUAL,
             measured: Measured::Load(Loaded {
-                floor,
+                floors: vec![floor],
                 reports: vec![report],
             }),
         }

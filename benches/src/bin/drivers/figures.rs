@@ -37,6 +37,8 @@ pub(crate) enum Figure {
     CompletionByFloor,
     /// 99th percentile with large messages, by that with small ones.
     P99ByP99OfSmall,
+    /// F with large messages, by F with small ones.
+    FloorByFloorOfSmall,
     /// 99th percentile by what is allowed at low load: 1.3 F and half a millisecond.
     P99ByAllowance,
     /// Deliveries a second.
@@ -89,7 +91,14 @@ impl Figure {
                 Self::CpuCores,
                 Self::RssMib,
             ],
-            Scenario::Large => &[Self::P50, Self::P99, Self::P99ByP99OfSmall, Self::CpuCores],
+            Scenario::Large => &[
+                Self::Floor,
+                Self::FloorByFloorOfSmall,
+                Self::P50,
+                Self::P99,
+                Self::P99ByP99OfSmall,
+                Self::CpuCores,
+            ],
             Scenario::Low => &[Self::Floor, Self::P50, Self::P99, Self::P99ByAllowance],
             Scenario::Many => &[
                 Self::Floor,
@@ -128,6 +137,7 @@ impl Figure {
             Self::Completion => "completion p50, ms",
             Self::CompletionByFloor => "completion p50 / F",
             Self::P99ByP99OfSmall => "p99 / p99 at 64 B",
+            Self::FloorByFloorOfSmall => "F / F at 64 B",
             Self::P99ByAllowance => "p99 / (1.3 F + 0.5 ms)",
             Self::DeliveriesPerSecond => "million deliveries/s",
             Self::ConnectSeconds => "all joined after, s",
@@ -160,7 +170,7 @@ impl Figure {
     }
 
     fn of_load(self, loaded: &Loaded, has_coalesced: bool) -> Option<f64> {
-        let (report, floor) = (loaded.report(), &loaded.floor);
+        let (report, floor) = (loaded.report(), loaded.floor());
         let (delivery, server) = (&report.latency_ms.delivery, &report.server);
         match self {
             Self::Floor => Some(floor.pass_ms),
@@ -189,6 +199,10 @@ impl Figure {
             Self::P99ByP99OfSmall => {
                 let small = loaded.reports.get(1)?;
                 Some(delivery.p99? / small.latency_ms.delivery.p99?)
+            }
+            Self::FloorByFloorOfSmall => {
+                let small = loaded.floors.get(1)?;
+                Some(floor.pass_ms / small.pass_ms)
             }
             Self::P99ByAllowance => Some(delivery.p99? / (1.3 * floor.pass_ms + 0.5)),
             Self::DeliveriesPerSecond => Some(report.deliveries_per_second / 1e6),

@@ -38,8 +38,8 @@ pub(crate) enum Measured {
 /// A driver under load.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Loaded {
-    /// Over as many sockets as the load has clients, right before it.
-    pub(crate) floor: FloorFigures,
+    /// One for each of the scenario's loads: over as many sockets, of as many bytes, right before it.
+    pub(crate) floors: Vec<FloorFigures>,
     /// One for each of the scenario's loads.
     pub(crate) reports: Vec<Report>,
 }
@@ -164,7 +164,7 @@ impl fmt::Display for Run {
             Measured::Load(loaded) => {
                 let p99 = loaded.report().latency_ms.delivery.p99;
                 let p99 = p99.map_or_else(|| "-".to_owned(), |p99| format!("{p99:.1}"));
-                let floor = loaded.floor.pass_ms;
+                let floor = loaded.floor().pass_ms;
                 write!(f, ": F {floor:.1} ms, p99 {p99} ms")?;
             }
             Measured::Idle { idle } => write!(
@@ -187,14 +187,22 @@ impl Loaded {
         driver: Driver,
         setting: Setting,
     ) -> Result<Self, Error> {
-        let loads = scenario.loads();
-        let floor =
-            FloorFigures::measure(loads[0].clients, demand.passes, scenario.floor_interval())?;
-        let reports = loads
-            .iter()
-            .map(|load| measure_load(demand, driver, setting, load))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { floor, reports })
+        let mut loaded = Self {
+            floors: Vec::new(),
+            reports: Vec::new(),
+        };
+        for load in scenario.loads() {
+            let floor = FloorFigures::measure(&load, demand.passes, scenario.floor_interval())?;
+            loaded.floors.push(floor);
+            let report = measure_load(demand, driver, setting, &load)?;
+            loaded.reports.push(report);
+        }
+        Ok(loaded)
+    }
+
+    /// The floor that the scenario's figures are beside.
+    pub(crate) fn floor(&self) -> &FloorFigures {
+        &self.floors[0]
     }
 
     /// The report that the scenario's figures are of.
@@ -204,10 +212,10 @@ impl Loaded {
 }
 
 impl FloorFigures {
-    fn measure(sockets: u32, passes: u32, interval: Duration) -> Result<Self, Error> {
+    fn measure(load: &Load, passes: u32, interval: Duration) -> Result<Self, Error> {
         let plan = Plan {
-            sockets,
-            bytes: 92,
+            sockets: load.clients,
+            bytes: floor::frame_bytes(load.message_bytes),
             repeats: 1,
             passes,
             warmup_passes: floor::WARMUP_PASSES,
