@@ -22,14 +22,28 @@ pub fn name(payload: &[u8], name_bytes_max: usize) -> Result<&str, NameError> {
     let name = str::from_utf8(payload).map_err(|error| NameError::NotUtf8 {
         position: error.valid_up_to(),
     })?;
-    // Spaces before it would not show.
-    if name.trim_start().starts_with(RESERVED_PREFIX) {
+    // What is before it and does not show would not tell the name from one of the server's.
+    let shown = name.trim_start_matches(|first: char| first.is_whitespace() || is_invisible(first));
+    if shown.starts_with(RESERVED_PREFIX) {
         return Err(NameError::Reserved);
     }
     match name.chars().find(|character| character.is_control()) {
         Some(character) => Err(NameError::Control { character }),
         None => Ok(name),
     }
+}
+
+/// Whether nothing is shown of `character`: what Unicode lists as `Default_Ignorable_Code_Point` in
+/// `DerivedCoreProperties.txt`, and the marks of interlinear annotation.
+const fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// The text in `payload`.
@@ -89,6 +103,27 @@ mod tests {
     fn ordinary_names_pass() {
         for ok in ["ann", "", "Jörg Müller", "日本", "a*b", "🦀"] {
             assert_eq!(name(ok.as_bytes(), 64), Ok(ok));
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_server_behind_what_does_not_show_is_refused() {
+        for hidden in [
+            "\u{200b}",
+            "\u{feff} ",
+            "\u{202e}",
+            "\u{3164}",
+            "\u{e0001}\u{a0}",
+        ] {
+            let taken = format!("{hidden}{SERVER_NAME}");
+            assert_eq!(
+                name(taken.as_bytes(), 64),
+                Err(NameError::Reserved),
+                "{taken:?}"
+            );
+            // Elsewhere such characters make up letters of many scripts, and emoji.
+            let harmless = format!("a{hidden}b");
+            assert_eq!(name(harmless.as_bytes(), 64), Ok(&*harmless));
         }
     }
 

@@ -64,12 +64,36 @@ pub(crate) fn confine_files() -> Result<(), ConfinementError> {
 /// When the kernel cannot.
 pub(crate) fn confine_calls() -> Result<(), ConfinementError> {
     let wrong = |error: &dyn std::fmt::Display| ConfinementError::Seccomp(error.to_string());
-    let filter = filter().map_err(|error| wrong(&error))?;
-    apply_filter_all_threads(&filter).map_err(|error| wrong(&error))
+    let filters = [refusing(ENOSYS, unknown()), refusing(EPERM, denied())];
+    for filter in filters {
+        let filter = filter.map_err(|error| wrong(&error))?;
+        apply_filter_all_threads(&filter).map_err(|error| wrong(&error))?;
+    }
+    Ok(())
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
-    const EPERM: u32 = 1;
+const EPERM: u32 = 1;
+const ENOSYS: u32 = 38;
+
+type Rules = Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError>;
+
+/// A filter that answers `errno` where a rule holds.
+fn refusing(errno: u32, rules: Rules) -> Result<BpfProgram, seccompiler::BackendError> {
+    SeccompFilter::new(
+        rules?,
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno),
+        TargetArch::try_from(std::env::consts::ARCH)?,
+    )?
+    .try_into()
+}
+
+/// `clone3` hides its flags from a filter; where there is none, libc makes threads by `clone`.
+fn unknown() -> Rules {
+    Ok(BTreeMap::from([(libc::SYS_clone3, Vec::new())]))
+}
+
+fn denied() -> Rules {
     let no_service_manager = SeccompCondition::new(
         0,
         SeccompCmpArgLen::Dword,
@@ -83,14 +107,28 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         libc::SYS_socket,
         vec![SeccompRule::new(vec![no_service_manager])?],
     );
-    SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(EPERM),
-        TargetArch::try_from(std::env::consts::ARCH)?,
-    )?
-    .try_into()
+    // A new namespace of users has all capabilities in it: the way around `unshare`.
+    let in_new_namespaces = NAMESPACES.map(|flag| {
+        let flag = u64::from(flag.unsigned_abs());
+        let is_set = SeccompCmpOp::MaskedEq(flag);
+        let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, is_set, flag)?;
+        SeccompRule::new(vec![condition])
+    });
+    let in_new_namespaces = in_new_namespaces.into_iter().collect::<Result<_, _>>()?;
+    rules.insert(libc::SYS_clone, in_new_namespaces);
+    Ok(rules)
 }
+
+/// Flags of clone(2).
+const NAMESPACES: [libc::c_int; 7] = [
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWUTS,
+];
 
 /// What takes over, looks into or changes the system or other processes.
 const DENIED: [i64; 38] = [
@@ -167,11 +205,25 @@ mod tests {
         );
     }
 
+    /// The error of a clone that cannot succeed, filter or not: the flags exclude each other, and clone3
+    /// is given nothing to read.
+    fn clone(call: libc::c_long, flags: libc::c_int) -> u32 {
+        // SAFETY: the kernel refuses the arguments before it makes anything, and reads no memory of ours.
+        let made = unsafe { libc::syscall(call, i64::from(flags), 0, 0, 0, 0) };
+        assert_eq!(made, -1);
+        let error = std::io::Error::last_os_error().raw_os_error();
+        error.unwrap().unsigned_abs()
+    }
+
     fn try_everything() {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let before = TcpStream::connect(address).unwrap();
+        assert_ne!(
+            clone(libc::SYS_clone, libc::CLONE_NEWUSER | libc::CLONE_FS),
+            EPERM
+        );
         confine_files().unwrap();
         // One that was there before the calls were taken away, as the threads of a server are.
         let (go, gone) = std::sync::mpsc::channel();
@@ -197,6 +249,11 @@ mod tests {
         let reaches_out = TcpStream::connect(address).unwrap_err();
         assert_eq!(reaches_out.kind(), ErrorKind::PermissionDenied);
         assert!(rustix::process::chroot("/").is_err());
+        assert_eq!(
+            clone(libc::SYS_clone, libc::CLONE_NEWUSER | libc::CLONE_FS),
+            EPERM
+        );
+        assert_eq!(clone(libc::SYS_clone3, 0), ENOSYS);
         // And what a server does.
         assert!(!fs::read("/proc/self/status").unwrap().is_empty());
         UnixDatagram::unbound().unwrap();
