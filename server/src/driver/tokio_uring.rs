@@ -72,15 +72,9 @@ struct Connection {
 }
 
 async fn serve(worker: Worker) -> Snapshot {
-    let shell = Rc::new(Shell {
-        thread: worker.thread,
-        control: worker.control,
-        hub: RefCell::new(worker.hub),
-        reporter: RefCell::new(worker.reporter),
-        connections: RefCell::new(Connections::new()),
-        read_buffer: RefCell::new(vec![0; READ_BYTES]),
-        work: Notify::new(),
-    });
+    let mut shell = Shell::new(worker.thread, worker.control, worker.hub);
+    shell.reporter = RefCell::new(worker.reporter);
+    let shell = Rc::new(shell);
     let adopted = worker.listener_is_adopted;
     let listener = Rc::new(worker.listener);
     tokio_uring::spawn(Rc::clone(&shell).accept(Rc::clone(&listener)));
@@ -113,6 +107,18 @@ async fn serve(worker: Worker) -> Snapshot {
 }
 
 impl Shell {
+    fn new(thread: usize, control: Arc<Control>, hub: Hub) -> Self {
+        Self {
+            thread,
+            control,
+            hub: RefCell::new(hub),
+            reporter: RefCell::new(None),
+            connections: RefCell::new(Connections::new()),
+            read_buffer: RefCell::new(vec![0; READ_BYTES]),
+            work: Notify::new(),
+        }
+    }
+
     /// One turn of the conveyor; says whether there is more to send at once.
     fn turn(self: &Rc<Self>) -> bool {
         let mut hub = self.hub.borrow_mut();
@@ -316,5 +322,54 @@ impl Shell {
 
     fn find(&self, id: ConnectionId) -> Option<Rc<Connection>> {
         self.connections.borrow().get(id).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::hub::{Limits, Log};
+
+    /// More than are accepted between two turns of another task.
+    const CROWD: usize = 2 * ACCEPTS + 10;
+
+    #[test]
+    fn a_crowd_is_accepted_in_parts_and_others_have_their_turn_in_between() {
+        let runtime = match tokio_uring::Runtime::new(&tokio_uring::builder()) {
+            Ok(runtime) => runtime,
+            Err(error) => return println!("skipped: no io_uring here: {error}"),
+        };
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        listener.bind(&anywhere.into()).unwrap();
+        listener.listen(1024).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from(listener);
+        let address = listener.local_addr().unwrap();
+        let crowd: Vec<_> = (0..CROWD).map(|_| TcpStream::connect(address)).collect();
+        assert!(crowd.iter().all(Result::is_ok));
+        let most = runtime.block_on(async {
+            let control = Arc::new(Control::new(1, Limits::FOREVER).unwrap());
+            let hub = Hub::new(Limits::default(), Log::new(1 << 20));
+            let shell = Rc::new(Shell::new(0, Arc::clone(&control), hub));
+            tokio_uring::spawn(Rc::clone(&shell).accept(Rc::new(listener)));
+            let mut most = 0;
+            let mut before = 0;
+            while before < CROWD {
+                // As the driver's own loop waits for its next turn.
+                let _ = tokio_uring::no_op().await;
+                let accepted = shell.connections.borrow().ids().len();
+                most = most.max(accepted - before);
+                before = accepted;
+            }
+            control.advance(Stage::Stopped);
+            most
+        });
+        // The end of one part and the next may fall between two turns of another task.
+        assert!(most <= 2 * ACCEPTS, "{most} between two turns of another");
     }
 }

@@ -39,6 +39,7 @@ impl World {
         if let Some(file) = file {
             self.used.entry(file).or_default().insert(token.to_bits());
         }
+        self.submitted.push(token);
         self.in_flight.push(InFlight {
             token,
             action,

@@ -21,6 +21,8 @@ pub(super) struct Odds {
     pub(super) fixed_files: u32,
     pub(super) buffers: u16,
     pub(super) buffer_bytes: u32,
+    /// What can complete when it is submitted does so then, before all that waited already.
+    pub(super) at_once: bool,
     /// That an operation which could complete does so in this step.
     pub(super) completes: f64,
     /// That a multishot ends, although it need not.
@@ -80,6 +82,7 @@ impl Odds {
             fixed_files: [0, 3, 100][rng.random_range(0..3)],
             buffers: [1, 4, 64][rng.random_range(0..3)],
             buffer_bytes: [1, 20, 1000][rng.random_range(0..3)],
+            at_once: false,
             completes: rng.random_range(0.05..1.0),
             comes: rng.random_range(0.01..0.3),
             says: rng.random_range(0.01..0.3),

@@ -15,6 +15,7 @@ use super::liveness::Liveness;
 use super::odds::Odds;
 use super::peer::Peer;
 use crate::control::Control;
+use crate::driver::ACCEPT_PAUSE;
 use crate::driver::uring::operation::{Action, Completion, Token};
 use crate::driver::uring::queue::Wait;
 
@@ -39,11 +40,15 @@ pub(super) struct World {
     pub(super) peers: Vec<Peer>,
     pub(super) waiting: VecDeque<File>,
     pub(super) listening: bool,
+    /// Since when the driver has not asked for newcomers.
+    not_accepting_since: Option<Instant>,
     /// Open descriptors; the lowest free one is used next, as in a process.
     pub(super) descriptors: BTreeMap<i32, File>,
     /// The ring's table of files.
     pub(super) places: BTreeMap<u32, File>,
     pub(super) in_flight: Vec<InFlight>,
+    /// Operations that were submitted in this turn.
+    pub(super) submitted: Vec<Token>,
     pub(super) completions: VecDeque<Completion>,
     pub(super) buffers: SimulatedBuffers,
     /// Where held bytes begin; as often as they are held.
@@ -109,9 +114,11 @@ impl World {
             peers: Vec::new(),
             waiting: VecDeque::new(),
             listening: true,
+            not_accepting_since: None,
             descriptors: BTreeMap::new(),
             places: BTreeMap::new(),
             in_flight: Vec::new(),
+            submitted: Vec::new(),
             completions: VecDeque::new(),
             held: Vec::new(),
             late: Vec::new(),
@@ -126,8 +133,14 @@ impl World {
     pub(super) fn enter(&mut self, wait: Wait) {
         self.step += 1;
         self.tally.steps += 1;
+        self.check_that_newcomers_are_seen(wait);
         self.take_course();
         self.peers_act();
+        for token in std::mem::take(&mut self.submitted) {
+            if self.odds.at_once {
+                self.try_complete(token);
+            }
+        }
         self.complete_some(self.odds.completes);
         self.now += Duration::from_micros(self.rng.random_range(0..2000));
         if let Wait::UpTo(limit) = wait
@@ -135,6 +148,25 @@ impl World {
         {
             self.sleep(limit);
         }
+    }
+
+    /// Who listens has asked for newcomers, or does so before the pause is over: nobody else would wake it.
+    fn check_that_newcomers_are_seen(&mut self, wait: Wait) {
+        let accepts = self.in_flight.iter().any(|it| it.token == Token::Accept);
+        if accepts || !self.listening {
+            self.not_accepting_since = None;
+            return;
+        }
+        let since = *self.not_accepting_since.get_or_insert(self.now);
+        let until = match wait {
+            Wait::No => Some(self.now),
+            Wait::UpTo(limit) => limit.map(|limit| self.now + limit),
+        };
+        assert!(
+            until.is_some_and(|until| until <= since + ACCEPT_PAUSE),
+            "it accepts nobody for {:?}, and waits for {wait:?}",
+            self.now - since
+        );
     }
 
     /// Heals the world when its time has come, and ends it when it has recovered.
