@@ -21,6 +21,7 @@ use tracing::warn;
 
 use crate::control::Control;
 use crate::hub::{Hub, Snapshot};
+use crate::memory;
 use crate::metrics::Reporter;
 
 pub use choice::NoRing;
@@ -130,6 +131,17 @@ fn drain(hub: &mut Hub, control: &Control, now: Instant) {
     }
     if control.all_drain() {
         hub.say_goodbye(now);
+    }
+}
+
+/// A turn of `thread` is over: the others are woken if there is something for them, and what the log no
+/// longer needs goes back to the system.
+fn end_turn(hub: &mut Hub, control: &Control, thread: usize) {
+    if hub.takes_back_wake_of_others() {
+        control.ring_others(thread);
+    }
+    if hub.log().has_shrunk() {
+        memory::give_back();
     }
 }
 

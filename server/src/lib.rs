@@ -13,6 +13,7 @@ mod driver;
 pub mod hub;
 mod listener;
 mod logging;
+mod memory;
 mod metrics;
 mod pin;
 mod reload;

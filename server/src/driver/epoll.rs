@@ -21,7 +21,9 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use super::connections::Connections;
 use super::reserve::Reserve;
 use super::retry::{self, Retries};
-use super::{ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
+use super::{
+    ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain, end_turn,
+};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
 use crate::metrics::Reporter;
@@ -140,9 +142,7 @@ impl Shell {
             self.send(transmit.id, transmit.bytes, now);
         }
         self.close_and_resume();
-        if self.hub.takes_back_wake_of_others() {
-            self.control.ring_others(self.thread);
-        }
+        end_turn(&mut self.hub, &self.control, self.thread);
     }
 
     /// How long to wait for the next event; `None` is for ever.

@@ -24,7 +24,9 @@ use tokio::time::{sleep, timeout_at};
 use super::connections::Connections;
 use super::reserve::Reserve;
 use super::retry::{self, SEND_PAUSE};
-use super::{ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain};
+use super::{
+    ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain, end_turn,
+};
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
 use crate::metrics::Reporter;
@@ -148,9 +150,7 @@ impl Shell {
                 connection.resume.notify_one();
             }
         }
-        if hub.takes_back_wake_of_others() {
-            self.control.ring_others(self.thread);
-        }
+        end_turn(&mut hub, &self.control, self.thread);
         let more = hub.has_transmits();
         drop(hub);
         for connection in released {

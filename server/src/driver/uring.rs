@@ -28,7 +28,7 @@ use tracing::info;
 
 use super::connections::Connections;
 use super::retry::Retries;
-use super::{CHUNK, RingCounters, Worker, answer_bell, drain};
+use super::{CHUNK, RingCounters, Worker, answer_bell, drain, end_turn};
 use crate::control::{Control, Stage};
 use crate::hub::{Hub, Snapshot};
 use crate::metrics::Reporter;
@@ -184,9 +184,7 @@ impl<K: Kernel> Shell<K> {
         self.close();
         self.resume();
         self.feed_the_starved();
-        if self.hub.takes_back_wake_of_others() {
-            self.control.ring_others(self.thread);
-        }
+        end_turn(&mut self.hub, &self.control, self.thread);
         // Looked at in every turn: under load there may be no wait to come back from.
         let accept_again = self.accept_again(now);
         if self.hub.has_transmits() || !self.starved.is_empty() {

@@ -78,6 +78,8 @@ impl Author {
 struct Budget {
     bytes: AtomicUsize,
     bytes_max: usize,
+    /// The most that `bytes` was seen to be since [`Log::has_shrunk`] last said so.
+    peak: AtomicUsize,
     /// Readers whose authors are far ahead of half of their cursors.
     lagging: AtomicUsize,
     /// Somebody was refused a reservation and wants to know when bytes are given back.
@@ -104,11 +106,15 @@ impl Log {
             budget: Arc::new(Budget {
                 bytes: AtomicUsize::new(0),
                 bytes_max,
+                peak: AtomicUsize::new(0),
                 lagging: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
             }),
         })
     }
+
+    /// By how much the log has to become shorter for [`Self::has_shrunk`], in bytes.
+    pub const SHRUNK_BYTES: usize = 8 << 20;
 
     /// What a frame of `frame_bytes` takes of the bound: itself, and what it costs to keep it.
     #[must_use]
@@ -128,6 +134,23 @@ impl Log {
     #[must_use]
     pub fn bytes_max(&self) -> usize {
         self.budget.bytes_max
+    }
+
+    /// Whether the log has become so much shorter, since it last said so, that the memory which it no
+    /// longer needs is worth giving back: to half of the most that it held, and by
+    /// [`Self::SHRUNK_BYTES`]. To be asked now and then; of all who ask, one is told.
+    #[must_use]
+    pub fn has_shrunk(&self) -> bool {
+        let (bytes, peak) = (self.bytes(), &self.budget.peak);
+        let most = peak.load(Ordering::Relaxed);
+        if bytes > most {
+            peak.fetch_max(bytes, Ordering::Relaxed);
+            return false;
+        }
+        most - bytes >= Self::SHRUNK_BYTES.max(most / 2)
+            && peak
+                .compare_exchange(most, bytes, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, Order> {
@@ -179,5 +202,30 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.bytes.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_has_shrunk_by_much_says_so_once() {
+        const MIB: usize = 1 << 20;
+        let log = Log::new(64 * MIB);
+        let held = |mib| log.budget.reserve(mib * MIB).unwrap();
+        let (first, second, third) = (held(30), held(15), held(7));
+        assert!(!log.has_shrunk(), "it has grown");
+        drop(second);
+        assert!(!log.has_shrunk(), "it holds more than half of what it did");
+        drop(first);
+        assert!(log.has_shrunk());
+        assert!(!log.has_shrunk(), "it was said");
+        drop(third);
+        assert!(
+            !log.has_shrunk(),
+            "that was less than {} bytes",
+            Log::SHRUNK_BYTES
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Torture: crowds, herds, churn, cut lines and killed clients, each beside a healthy company whose ledger
-//! has to be clean, and with descriptors and memory back where they were when it is over.
+//! Torture: crowds, herds, churn, cut lines, killed clients and backlogs, each beside healthy clients that
+//! miss nothing, and with descriptors and memory back where they were when it is over.
 //!
 //! The ordinary tests have a short lane. `URINGCAST_TORTURE=10min cargo test -p server --test torture`
 //! has herds come back, and guests come and go, for that long, shared among the drivers;
@@ -19,6 +19,7 @@
 #[path = "../conformance/support/mod.rs"]
 mod support;
 
+mod backlog;
 mod churn;
 mod crowd;
 mod ending;
