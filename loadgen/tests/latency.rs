@@ -104,9 +104,10 @@ fn a_stall_is_seen_by_every_message_that_was_due_in_it() {
                 found_ms >= ideal_ms * 0.999 - 1.0,
                 "{name} {found_ms} {ideal_ms}"
             );
-            // With what the server's own clock says of each message: it is no slower either.
+            // With what the server's own clock says of each message: it is no slower either, but for
+            // what a busy machine adds between the server's write and our read of the slowest few.
             let predicted_ms = at_percentile(&waited, percent);
-            let tolerated_ms = predicted_ms * 1.001 + 2.0;
+            let tolerated_ms = predicted_ms * 1.01 + 2.0;
             if found_ms > tolerated_ms {
                 return Err(format!("{name} {found_ms}, predicted {predicted_ms}"));
             }
