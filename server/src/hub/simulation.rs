@@ -264,7 +264,8 @@ impl World {
         // A peer that behaves takes what it is sent well before any deadline.
         let (patience, step_ms_max) = match self.limits.backlog_bytes_max {
             None => (self.limits.write_deadline / 4, 4000),
-            Some(_) => (Duration::ZERO, 900),
+            // Shorter together than what makes one stalled.
+            Some(_) => (Duration::from_millis(500), 450),
         };
         for index in 0..self.peers.len() {
             let peer = &self.peers[index];
