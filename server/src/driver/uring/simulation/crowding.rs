@@ -17,7 +17,7 @@ use crate::driver::uring::queue::Wait;
 use crate::hub::{Hub, Limits, Log};
 
 /// Turns of a world; the crowd of one that lets it wait in one line grows beyond every delay by then.
-const TURNS: u32 = 100;
+const TURNS: u32 = 150;
 
 /// Seeds that an ordinary test run tries.
 const SEEDS: u64 = 40;
@@ -27,7 +27,7 @@ const SHARE: u64 = 10;
 
 /// How many turns what somebody said may wait to be read: reads come in parts. The crowd, which grows in
 /// each turn by more than one turn can read, would take many more.
-const DELAY_MAX: u64 = 20;
+const DELAY_MAX: u64 = 30;
 
 #[test]
 fn newcomers_do_not_keep_others_from_being_heard() {
