@@ -19,7 +19,7 @@ fn every_case_is_measured_and_the_healthy_get_all_of_it_once() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("hostile.md");
     let output = hostile(&format!(
-        "--clients 20 --repeats 1 --duration 500ms --json - --markdown {}",
+        "--clients 20 --broken tls,port-scan --repeats 1 --duration 500ms --json - --markdown {}",
         page.display()
     ));
     // 3: how fast it was, and whether a busy machine makes a run invalid, is not asked here.
@@ -41,6 +41,9 @@ fn every_case_is_measured_and_the_healthy_get_all_of_it_once() {
         "nobody",
         "stalled",
         "nobody",
+        "tls",
+        "port-scan",
+        "nobody",
         "flooder",
     ];
     assert_eq!(hostile, kinds);
@@ -51,8 +54,11 @@ fn every_case_is_measured_and_the_healthy_get_all_of_it_once() {
             assert_eq!(report[fault], json!(0), "{run}");
         }
     }
-    assert!(runs[10]["flood_rate"].as_f64().unwrap() > 0.0);
-    assert_eq!(result["bounds"].as_array().unwrap().len(), 17);
+    for run in &runs[10..12] {
+        assert!(run["comings"].as_u64().unwrap() > 0, "{run}");
+    }
+    assert!(runs[13]["flood_rate"].as_f64().unwrap() > 0.0);
+    assert_eq!(result["bounds"].as_array().unwrap().len(), 21);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
         text.contains("kinds   beside herd: p99 with / without"),

@@ -105,7 +105,9 @@ fn one_command_writes_every_report_and_all_texts() {
     let made: Vec<_> = made.map(|one| one["folder"].as_str().unwrap()).collect();
     assert_eq!(
         made,
-        ["job", "drivers", "limits", "peers", "curves", "hostile"]
+        [
+            "job", "drivers", "limits", "peers", "curves", "hostile", "broken"
+        ]
     );
     let run: Value =
         serde_json::from_slice(&fs::read(folder.join("job/run.json")).unwrap()).unwrap();
@@ -125,6 +127,7 @@ fn one_command_writes_every_report_and_all_texts() {
         "](drivers/data.json#/bounds/",
         "](limits/data.json#/bounds/",
         "](hostile/data.json#/bounds/",
+        "](broken/data.json#/bounds/",
     ] {
         assert!(text.contains(cited), "{cited}\n---\n{text}");
     }

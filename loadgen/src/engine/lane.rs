@@ -40,6 +40,7 @@ use crate::turns::Turns;
 use crate::wire::Undecodable;
 
 mod joining;
+mod leaving;
 
 const ALARM: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -448,60 +449,6 @@ impl<'a> Lane<'a> {
             // A server that closes may have said why before.
             Err(error) => self.depart_after_reading(client, error),
         }
-    }
-
-    fn depart_after_reading(&mut self, client: u32, error: std::io::Error) -> Result<(), Error> {
-        let place = self.place(client);
-        if let Some(connection) = self.connections[place].as_mut()
-            && let Ok(Some(bytes)) = connection.read(&mut self.read_buffer)
-        {
-            // What cannot be decoded here changes nothing: the client is gone either way.
-            let _ = take(
-                client,
-                connection,
-                &self.read_buffer[..bytes],
-                (&self.identity, &mut self.recent),
-                &mut self.observation,
-                self.board,
-                self.clock.now_ns(),
-            );
-        }
-        self.depart(client, Cause::Broken(error))
-    }
-
-    fn ended(&mut self, client: u32) -> Result<(), Error> {
-        let is_torn = self.connections[self.place(client)]
-            .as_ref()
-            .is_some_and(Connection::is_mid_message);
-        let cause = if is_torn { Cause::Torn } else { Cause::Closed };
-        self.depart(client, cause)
-    }
-
-    /// Lets go of a client. Before the load, a run cannot go on without it.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a cause is made to be used up"
-    )]
-    fn depart(&mut self, client: u32, cause: Cause) -> Result<(), Error> {
-        self.follow();
-        if self.phase == Phase::Connect && self.may_replace {
-            self.replace(client);
-            return Ok(());
-        }
-        let place = self.place(client);
-        if let Some(connection) = self.connections[place].take() {
-            let unsent = connection.outbox.messages();
-            self.observation.departed(client, &cause, unsent);
-        }
-        if self.phase != Phase::Connect {
-            return Ok(());
-        }
-        Err(Error::LeftEarly {
-            target: self.connector.target(),
-            joined: self.board.joined(),
-            clients: self.plan.connections(),
-            how: self.observation.departures.in_words(),
-        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! Bounds: what the healthy may feel, each judged by the median over the repeats.
 
 use benches::Spread;
+use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::broken::Broken;
 use crate::case::{Case, Hostile, LOG_BYTES, Scenario};
 use crate::figures::Figure;
 use crate::run::Run;
@@ -55,14 +57,19 @@ fn all() -> Vec<Bound> {
         figure,
         at_most,
     };
-    let of_kind = |kind| {
+    let ratios = |scenario, hostile| {
         let figures = [Figure::P50Ratio, Figure::P99Ratio];
-        figures.map(|figure| bound(Scenario::Kinds, kind, figure, RATIO_MAX))
+        figures.map(|figure| bound(scenario, hostile, figure, RATIO_MAX))
     };
     let of_stalled = |figure, at_most| bound(Scenario::Stalled, Hostile::Stalled, figure, at_most);
     let of_flood = |figure, at_most| bound(Scenario::Flood, Hostile::Flooder, figure, at_most);
     let rss_max = LOG_BYTES as f64 / f64::from(1 << 20) + RSS_BESIDE_LOG_MIB;
-    let mut all: Vec<Bound> = Hostile::KINDS.into_iter().flat_map(of_kind).collect();
+    let kinds = Hostile::KINDS.into_iter();
+    let broken = Broken::value_variants().iter().copied();
+    let mut all: Vec<Bound> = kinds
+        .flat_map(|kind| ratios(Scenario::Kinds, kind))
+        .chain(broken.flat_map(|kind| ratios(Scenario::Broken, Hostile::Broken(kind))))
+        .collect();
     all.extend([
         of_stalled(Figure::P99Ratio, STALLED_RATIO_MAX),
         of_stalled(Figure::RssMib, rss_max),

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::broken::{self, Broken};
 use crate::command_line::CommandLine;
 
 /// What is compared.
@@ -13,6 +14,8 @@ pub(crate) enum Scenario {
     Kinds,
     /// 5000 clients, 100 messages/s, beside 500 that never read
     Stalled,
+    /// The load of `kinds`, beside 20 peers of each kind that is no client, or one gone wrong (--broken)
+    Broken,
     /// 1000 clients, of whom 10 say 20 messages/s, beside one who floods with messages of 1000 bytes
     Flood,
 }
@@ -36,6 +39,10 @@ pub(crate) enum Hostile {
     /// One sends as fast as the server takes it
     #[value(skip)]
     Flooder,
+    /// Peers of this kind come, stay for a little while, and come back
+    #[value(skip)]
+    #[serde(untagged)]
+    Broken(Broken),
 }
 
 /// What one run measures.
@@ -54,12 +61,13 @@ pub(crate) const FLOOD_MESSAGE_BYTES: usize = 1000;
 pub(crate) const LOG_BYTES: u64 = 64 << 20;
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 3] = [Self::Kinds, Self::Stalled, Self::Flood];
+    pub(crate) const ALL: [Self; 4] = [Self::Kinds, Self::Stalled, Self::Broken, Self::Flood];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Kinds => "kinds",
             Self::Stalled => "stalled",
+            Self::Broken => "broken",
             Self::Flood => "flood",
         }
     }
@@ -68,7 +76,7 @@ impl Scenario {
     fn clients(self, demand: &CommandLine) -> u32 {
         match self {
             Self::Stalled => 5 * demand.clients,
-            Self::Kinds | Self::Flood => demand.clients,
+            Self::Kinds | Self::Broken | Self::Flood => demand.clients,
         }
     }
 
@@ -76,7 +84,7 @@ impl Scenario {
     fn load(self) -> &'static str {
         match self {
             // So long that the kernels do not hold for those who do not read all that they are owed.
-            Self::Kinds => "--rate 50 --size 1000 --warmup 1s",
+            Self::Kinds | Self::Broken => "--rate 50 --size 1000 --warmup 1s",
             Self::Stalled => "--rate 100 --warmup 1s",
             // The flooder begins in the warm-up, a second after it has heard somebody.
             Self::Flood => "--rate 20 --senders 10 --warmup 3s",
@@ -95,8 +103,9 @@ impl Hostile {
         Self::Herd,
     ];
 
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
+    pub(crate) fn name(self) -> String {
+        let name = match self {
+            Self::Broken(kind) => return kind.name(),
             Self::Stalled => "stalled",
             Self::Slow => "slow",
             Self::Churn => "churn",
@@ -104,7 +113,8 @@ impl Hostile {
             Self::HalfOpen => "half-open",
             Self::Herd => "herd",
             Self::Flooder => "flooder",
-        }
+        };
+        name.to_owned()
     }
 
     /// How many there are, of churning ones in a second, beside so many of `demand`.
@@ -113,11 +123,12 @@ impl Hostile {
             Self::Stalled | Self::Slow | Self::Garbage => demand.clients / 10,
             Self::Churn => demand.clients / 5,
             Self::HalfOpen | Self::Herd => demand.clients / 2,
+            Self::Broken(_) => broken::COUNT,
             Self::Flooder => 1,
         }
     }
 
-    /// What the load generator is told of `count` such clients; nothing of a flooder, who is not its.
+    /// What the load generator is told of `count` such clients; nothing of those who are not its.
     fn flags(self, count: u32) -> String {
         match self {
             Self::Stalled => format!("--stalled-clients {count}"),
@@ -126,16 +137,12 @@ impl Hostile {
             Self::Garbage => format!("--garbage-clients {count}"),
             Self::HalfOpen => format!("--half-open {count}"),
             Self::Herd => format!("--reconnect-herd-at 0s:{count}"),
-            Self::Flooder => String::new(),
+            Self::Broken(_) | Self::Flooder => String::new(),
         }
     }
 }
 
 impl Case {
-    pub(crate) const fn has_flooder(self) -> bool {
-        matches!(self.hostile, Some(Hostile::Flooder))
-    }
-
     /// The case that this one is seen beside.
     pub(crate) const fn without(self) -> Self {
         Self {
@@ -145,8 +152,9 @@ impl Case {
     }
 
     /// For tables: who is there.
-    pub(crate) fn name(self) -> &'static str {
-        self.hostile.map_or("nobody", Hostile::name)
+    pub(crate) fn name(self) -> String {
+        self.hostile
+            .map_or_else(|| "nobody".to_owned(), Hostile::name)
     }
 
     /// Descriptors that the load generator needs at most.
@@ -182,6 +190,7 @@ pub(crate) fn all(demand: &CommandLine) -> Vec<Case> {
         let hostile = match scenario {
             Scenario::Kinds => demand.kinds.clone(),
             Scenario::Stalled => vec![Hostile::Stalled],
+            Scenario::Broken => demand.broken.iter().copied().map(Hostile::Broken).collect(),
             Scenario::Flood => vec![Hostile::Flooder],
         };
         let with = hostile.into_iter().map(Some);
@@ -200,12 +209,13 @@ mod tests {
 
     #[test]
     fn each_scenario_has_a_case_without_hostile_clients_and_its_others() {
-        let demand = CommandLine::parse_from(["hostile", "--kinds", "herd,slow"]);
+        let flags = ["hostile", "--kinds", "herd,slow", "--broken", "tls"];
+        let demand = CommandLine::parse_from(flags);
         let names: Vec<_> = all(&demand).into_iter().map(Case::name).collect();
         assert_eq!(
             names,
             [
-                "nobody", "herd", "slow", "nobody", "stalled", "nobody", "flooder"
+                "nobody", "herd", "slow", "nobody", "stalled", "nobody", "tls", "nobody", "flooder"
             ]
         );
     }

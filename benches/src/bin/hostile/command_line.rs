@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
+use crate::broken::Broken;
 use crate::case::{Hostile, Scenario};
 
 /// Compares what healthy clients feel of a server beside hostile ones with what they feel without them.
@@ -23,6 +24,11 @@ pub(crate) struct CommandLine {
     /// Hostile clients of the scenario `kinds`
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Hostile::KINDS)]
     pub(crate) kinds: Vec<Hostile>,
+
+    /// Broken peers of the scenario `broken` (default: each kind)
+    #[arg(long, value_enum, value_delimiter = ',', hide_default_value = true,
+          default_values_t = Broken::value_variants().to_vec())]
+    pub(crate) broken: Vec<Broken>,
 
     /// How often to measure each
     #[arg(long, value_name = "N", default_value_t = 5,

@@ -29,10 +29,12 @@ impl Figure {
     /// Those that are shown of a case.
     pub(crate) const fn shown(case: Case) -> &'static [Self] {
         match (case.scenario, case.hostile) {
-            (Scenario::Kinds, None) => &[Self::P50, Self::P99],
+            (Scenario::Kinds | Scenario::Broken, None) => &[Self::P50, Self::P99],
             (Scenario::Stalled, None) => &[Self::P50, Self::P99, Self::RssMib],
             (Scenario::Flood, None) => &[Self::P50, Self::P99, Self::RssMib],
-            (Scenario::Kinds, Some(_)) => &[Self::P50, Self::P99, Self::P50Ratio, Self::P99Ratio],
+            (Scenario::Kinds | Scenario::Broken, Some(_)) => {
+                &[Self::P50, Self::P99, Self::P50Ratio, Self::P99Ratio]
+            }
             (Scenario::Stalled, Some(_)) => &[
                 Self::P50,
                 Self::P99,

@@ -4,12 +4,13 @@
 //! Machines drift: a repeat measures each case right after the other, in an order that rotates from
 //! repeat to repeat, and each ratio is of figures of the same repeat. The healthy are the load
 //! generator's clients, whose ledger has to be clean; the hostile are its misbehaving ones, and a flooder
-//! of this program. All are processes of this one program, so that nothing that is measured can be an
-//! old build.
+//! and broken peers of this program. All are processes of this one program, so that nothing that is
+//! measured can be an old build.
 
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod broken;
 mod case;
 mod command_line;
 mod figures;
@@ -19,28 +20,18 @@ mod run;
 
 use std::process::ExitCode;
 
-use benches::{Error, Host, Output, process, raise_descriptors, rotated};
+use benches::{Error, Host, Output, outcome, process, raise_descriptors, rotated};
 use clap::Parser;
 
 use command_line::CommandLine;
 use result::Comparison;
 use run::Run;
 
-/// Measured, but a bound is missed, a ledger is not clean, or a run is invalid.
-const MISSED: u8 = 3;
-
 fn main() -> ExitCode {
     if let Some(status) = process::run_if_asked() {
         return status;
     }
-    match compare(&CommandLine::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(MISSED),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome(compare(&CommandLine::parse()))
 }
 
 /// Measures all that was asked for; says whether every bound is met.

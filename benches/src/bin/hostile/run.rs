@@ -1,6 +1,7 @@
 //! A run: a fresh server in one case, measured by the load generator.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use benches::process::{self, Server};
@@ -8,7 +9,8 @@ use benches::{Error, Report, digits};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::case::{Case, LOG_BYTES};
+use crate::broken::Crowd;
+use crate::case::{Case, Hostile, LOG_BYTES};
 use crate::command_line::CommandLine;
 use crate::flooder::Flooder;
 
@@ -24,6 +26,22 @@ pub(crate) struct Run {
     pub(crate) report: HealthyReport,
     /// Messages a second that the server took from the flooder, if there was one.
     pub(crate) flood_rate: Option<f64>,
+    /// How often a broken peer came, if there were any.
+    pub(crate) comings: Option<u64>,
+}
+
+/// Who is beside the load generator's clients, and none of them.
+#[derive(Debug)]
+enum Company {
+    Flooder(Flooder),
+    Crowd(Crowd),
+}
+
+/// What a company did.
+#[derive(Debug, Default)]
+struct Deeds {
+    flood_rate: Option<f64>,
+    comings: Option<u64>,
 }
 
 /// The load generator's report with the whole ledger; see `results/schema.md`.
@@ -55,16 +73,20 @@ impl Run {
     /// Measures once.
     pub(crate) fn measure(demand: &CommandLine, repeat: u32, case: Case) -> Result<Self, Error> {
         let mut arguments = case.arguments(demand);
-        let measured = if case.has_flooder() {
-            measure_beside_a_flooder(demand, &mut arguments)
-        } else {
-            arguments.push("--spawn-server".into());
-            let to_server = server_arguments(demand).into_iter();
-            arguments.extend(to_server.map(|argument| format!("--server-arg={argument}")));
-            process::measure(&arguments, demand.duration + OVERHEAD_MAX)
-                .map(|report| (report, None))
+        let measured = match case.hostile {
+            Some(Hostile::Flooder) => measure_beside(demand, &mut arguments, Company::flooder),
+            Some(Hostile::Broken(kind)) => measure_beside(demand, &mut arguments, |addr| {
+                Ok(Company::Crowd(Crowd::gather(kind, addr)))
+            }),
+            _ => {
+                arguments.push("--spawn-server".into());
+                let to_server = server_arguments(demand).into_iter();
+                arguments.extend(to_server.map(|argument| format!("--server-arg={argument}")));
+                process::measure(&arguments, demand.duration + OVERHEAD_MAX)
+                    .map(|report| (report, Deeds::default()))
+            }
         };
-        let (report, flood_rate) = measured.map_err(|fault| Error::LoadGenerator {
+        let (report, deeds) = measured.map_err(|fault| Error::LoadGenerator {
             command: format!("loadgen {}", arguments.join(" ")),
             fault,
         })?;
@@ -72,7 +94,8 @@ impl Run {
             repeat,
             case,
             report,
-            flood_rate,
+            flood_rate: deeds.flood_rate,
+            comings: deeds.comings,
         })
     }
 
@@ -116,6 +139,9 @@ impl fmt::Display for Run {
         if let Some(rate) = self.flood_rate {
             write!(f, ", {rate:.0} messages/s of the flooder")?;
         }
+        if let Some(comings) = self.comings {
+            write!(f, ", {comings} came")?;
+        }
         f.write_str(if self.is_clean() { "" } else { ", NOT CLEAN" })?;
         f.write_str(if self.is_valid() { "" } else { ", INVALID" })
     }
@@ -135,20 +161,47 @@ fn server_arguments(demand: &CommandLine) -> Vec<String> {
         .collect()
 }
 
-/// The flooder is none of the load generator's clients, so the server is not, either.
-fn measure_beside_a_flooder(
+/// The company is none of the load generator's clients, so the server is not its own, either.
+fn measure_beside(
     demand: &CommandLine,
     arguments: &mut Vec<String>,
-) -> Result<(HealthyReport, Option<f64>), String> {
+    company: impl FnOnce(SocketAddr) -> Result<Company, String>,
+) -> Result<(HealthyReport, Deeds), String> {
     let server = Server::start(&server_arguments(demand))?;
     arguments.extend(["--addr".into(), server.addr().to_string()]);
     arguments.extend(["--server-pid".into(), server.pid().to_string()]);
-    let flooder = Flooder::join(server.addr());
-    let flooder = flooder.map_err(|error| format!("the flooder cannot join: {error}"))?;
+    let company = company(server.addr())?;
     let report = process::measure(arguments, demand.duration + OVERHEAD_MAX);
-    let flood = flooder.end();
-    let rate = flood.rate();
-    Ok((report?, Some(rate.ok_or("the flood has not begun")?)))
+    let deeds = company.end();
+    Ok((report?, deeds?))
+}
+
+impl Company {
+    fn flooder(addr: SocketAddr) -> Result<Self, String> {
+        let flooder = Flooder::join(addr);
+        let flooder = flooder.map_err(|error| format!("the flooder cannot join: {error}"))?;
+        Ok(Self::Flooder(flooder))
+    }
+
+    /// Ends what it does; an error if it never did it.
+    fn end(self) -> Result<Deeds, String> {
+        match self {
+            Self::Flooder(flooder) => {
+                let rate = flooder.end().rate();
+                Ok(Deeds {
+                    flood_rate: Some(rate.ok_or("the flood has not begun")?),
+                    ..Deeds::default()
+                })
+            }
+            Self::Crowd(crowd) => match crowd.end() {
+                0 => Err("no broken peer could connect".into()),
+                comings => Ok(Deeds {
+                    comings: Some(comings),
+                    ..Deeds::default()
+                }),
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +251,7 @@ pub(crate) mod tests {
             case,
             report,
             flood_rate: None,
+            comings: None,
         }
     }
 

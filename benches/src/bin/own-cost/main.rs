@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benches::{Doubt, Error, Host, Output, Spread, Table, process};
+use benches::{Doubt, Error, Host, Output, Spread, Table, outcome, process};
 use clap::Parser;
 use serde::Serialize;
 
@@ -36,9 +36,6 @@ mod readers;
 
 use load::Full;
 use pair::{Pair, Side};
-
-/// Measured, but a bound is missed or a run is invalid.
-const MISSED: u8 = 3;
 
 /// What the load generator may cost per segment, by what the bare reader does.
 const RATIO_MAX: f64 = 1.15;
@@ -120,14 +117,7 @@ fn main() -> ExitCode {
     if let Some(status) = readers::run_if_asked().or_else(process::run_if_asked) {
         return status;
     }
-    match compare(&CommandLine::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(MISSED),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome(compare(&CommandLine::parse()))
 }
 
 /// Measures all repeats; says whether the bounds are met and every run is to be believed.

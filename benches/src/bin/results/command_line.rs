@@ -14,7 +14,7 @@ use crate::report::{self, Extent, Report};
 #[derive(Debug, Parser)]
 #[command(name = "results", version, max_term_width = 100)]
 pub(crate) struct CommandLine {
-    /// About 11 minutes instead of 40: fewer repeats and points, for a first look
+    /// About 13 minutes instead of 45: fewer repeats and points, for a first look
     #[arg(long, conflicts_with = "trial")]
     quick: bool,
 

@@ -84,6 +84,7 @@ fn renew_texts(root: &Path, made: &[Made]) -> Result<(), String> {
         ("peers", text::peers::comparison(&below)),
         ("wins", text::peers::wins(&below)),
         ("hostile", text::hostile(&below)),
+        ("broken", text::broken(&below)),
     ];
     renew(root, "results/README.md", &blocks)?;
     let blocks = [("coalescing", text::settings(&guide))];

@@ -54,7 +54,7 @@ const MADE: [i32; 2] = [0, 3];
 /// No report takes longer.
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
-pub(crate) const ALL: [Report; 7] = [
+pub(crate) const ALL: [Report; 8] = [
     Report {
         folder: "job",
         what: "the main job: one run of the load generator, in full",
@@ -131,10 +131,22 @@ pub(crate) const ALL: [Report; 7] = [
         program: "hostile",
         data: "data.json",
         page: "report.md",
-        whole: "--repeats 5 --duration 3s --json results/hostile/data.json",
-        quick: "--repeats 1 --duration 2s --json results/hostile/data.json",
+        whole: "--scenarios kinds,stalled,flood --repeats 5 --duration 3s --json results/hostile/data.json",
+        quick: "--scenarios kinds,stalled,flood --repeats 1 --duration 2s --json results/hostile/data.json",
         trial: Some(
             "--scenarios kinds,stalled --kinds churn --clients 20 --repeats 1 --duration 500ms --json results/hostile/data.json",
+        ),
+    },
+    Report {
+        folder: "broken",
+        what: "what healthy clients feel beside peers that are no clients, or clients gone wrong",
+        program: "hostile",
+        data: "data.json",
+        page: "report.md",
+        whole: "--scenarios broken --repeats 5 --duration 1500ms --json results/broken/data.json",
+        quick: "--scenarios broken --repeats 1 --duration 1s --json results/broken/data.json",
+        trial: Some(
+            "--scenarios broken --broken tls,port-scan --clients 20 --repeats 1 --duration 500ms --json results/broken/data.json",
         ),
     },
 ];

@@ -26,13 +26,22 @@ pub(crate) struct Sources {
     pub(crate) peers: Option<Source>,
     pub(crate) curves: Option<Source>,
     pub(crate) hostile: Option<Source>,
+    pub(crate) broken: Option<Source>,
 }
 
 impl Sources {
     /// Reads the reports under `results`, for a text from which that folder is `prefix`.
     pub(crate) fn read(results: &Path, prefix: &str) -> Self {
-        let [job, drivers, limits, coalescing, peers, curves, hostile] =
-            report::ALL.map(|report| Source::read(results, prefix, &report));
+        let [
+            job,
+            drivers,
+            limits,
+            coalescing,
+            peers,
+            curves,
+            hostile,
+            broken,
+        ] = report::ALL.map(|report| Source::read(results, prefix, &report));
         Self {
             job,
             drivers,
@@ -41,6 +50,7 @@ impl Sources {
             peers,
             curves,
             hostile,
+            broken,
         }
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn index(sources: &Sources, made: &[Made]) -> String {
         &sources.peers,
         &sources.curves,
         &sources.hostile,
+        &sources.broken,
     ];
     let rows: Vec<[String; 6]> = report::ALL
         .iter()
@@ -183,16 +184,54 @@ pub(crate) fn limits(sources: &Sources) -> String {
 
 /// What the healthy feel beside hostile clients, and whether each got each message once.
 pub(crate) fn hostile(sources: &Sources) -> String {
-    let Some(hostile) = &sources.hostile else {
+    let text = |hostile| clean_runs(hostile) + &ratios(hostile);
+    sources.hostile.as_ref().map_or_else(String::new, text)
+}
+
+/// The same beside peers that are no clients, by kind.
+pub(crate) fn broken(sources: &Sources) -> String {
+    let Some(broken) = &sources.broken else {
         return String::new();
     };
+    let of = |kind: &Value, figure: &str| {
+        let members = [("hostile", kind.clone()), ("figure", figure.into())];
+        let found = broken.find("/bounds", &members);
+        let cite = |member: &str| broken.cite_found(found.as_deref(), member, "");
+        [
+            cite("/measured/median"),
+            cite("/measured/max"),
+            format!("<= {}", cite("/at_most")),
+        ]
+    };
+    let rows: Vec<[String; 6]> = broken
+        .list("/bounds")
+        .filter(|(_, bound)| bound["figure"] == "p99_ratio")
+        .map(|(_, bound)| {
+            let kind = &bound["hostile"];
+            let name = format!("`{}`", kind.as_str().unwrap_or_default());
+            let [p50, p50_max, _] = of(kind, "p50_ratio");
+            let [p99, p99_max, wanted] = of(kind, "p99_ratio");
+            [name, p50, p50_max, p99, p99_max, wanted]
+        })
+        .collect();
+    let head = [
+        "with / without",
+        "p50",
+        "highest",
+        "p99",
+        "highest",
+        "wanted of both",
+    ];
+    clean_runs(broken) + &table(&head, &rows)
+}
+
+fn clean_runs(hostile: &Source) -> String {
     let count = |figure| hostile.cite(figure, "");
     format!(
-        "Of `{}` runs, {} had a healthy client that did not get each message of the others exactly once and in order, and {} were INVALID.\n\n{}",
+        "Of `{}` runs, {} had a healthy client that did not get each message of the others exactly once and in order, and {} were INVALID.\n\n",
         hostile.value("/runs_total"),
         count("/runs_not_clean"),
         count("/runs_invalid"),
-        ratios(hostile)
     )
 }
 
@@ -365,6 +404,7 @@ mod tests {
             peers: None,
             curves: None,
             hostile: None,
+            broken: None,
         }
     }
 
@@ -381,6 +421,7 @@ mod tests {
             peers::comparison,
             peers::wins,
             hostile,
+            broken,
         ];
         assert!(texts.iter().all(|text| text(&sources).is_empty()));
         assert_eq!(index(&sources, &[]), "");
