@@ -137,7 +137,7 @@ fn drain(hub: &mut Hub, control: &Control, now: Instant) {
 /// A turn of `thread` is over: the others are woken if there is something for them, and what the log no
 /// longer needs goes back to the system.
 fn end_turn(hub: &mut Hub, control: &Control, thread: usize) {
-    if hub.takes_back_wake_of_others() {
+    if hub.take_wake_of_others() {
         control.ring_others(thread);
     }
     if hub.log().has_shrunk() {

@@ -11,12 +11,13 @@
 //! `owed = delivered + pending + discarded`; an event for a connection that is gone does nothing.
 
 mod admission;
-mod conveyor;
+mod batch;
+mod close_reason;
+mod closing;
+mod connection_list;
 mod counters;
 mod deadlines;
-mod departure;
 mod ended;
-mod farewell;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -28,14 +29,13 @@ mod log;
 mod pace;
 mod presence;
 mod reload;
+mod send_queue;
 mod session;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used, reason = "a world that fails says where")]
 mod simulation;
 mod slow;
 mod snapshot;
-mod span;
-mod survey;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -51,26 +51,26 @@ use slab::Slab;
 use tracing::warn;
 
 use admission::Admission;
-use conveyor::Conveyor;
+use batch::Batches;
 use ended::LastEnded;
 use lists::Lists;
 use log::Reader;
 use pace::Pace;
 use presence::Presence;
+use send_queue::SendQueue;
 use session::{Phase, Session};
 use snapshot::Waited;
-use span::Spans;
 use throttle::Throttled;
 
+pub use close_reason::{CloseReason, Reason};
+pub use connection_list::{ConnectionInfo, ConnectionList, SortBy};
 pub use counters::{Counters, PerReason};
-pub use departure::{Departure, Reason};
 pub use ended::Ended;
 pub use histogram::Histogram;
 pub use limits::{Limits, SlowPolicy};
 pub use log::Log;
 pub use pace::Coalesce;
 pub use snapshot::{Measures, Snapshot};
-pub use survey::{Sight, SortBy, Survey};
 pub use transmit::Transmit;
 
 /// Names a connection of one hub. Slots are used again, generations only after 2^32 connections,
@@ -124,8 +124,8 @@ pub struct Hub {
     /// Sessions in [`Phase::Joined`].
     subscribers: u64,
     log: Reader,
-    spans: Spans,
-    conveyor: Conveyor,
+    batches: Batches,
+    send_queue: SendQueue,
     pace: Pace,
     /// Sessions whose reading is paused, in the order in which they will go on.
     paused: Lists<1>,
@@ -187,7 +187,7 @@ impl Hub {
             limits.log_bytes_min()
         );
         Self {
-            spans: Spans::new(limits.span_bytes_max),
+            batches: Batches::new(limits.batch_bytes_max),
             pace: Pace::new(limits.coalesce),
             admission,
             presence,
@@ -196,7 +196,7 @@ impl Hub {
             subscribers: 0,
             log: Reader::with(log, &limits),
             limits,
-            conveyor: Conveyor::new(),
+            send_queue: SendQueue::new(),
             paused: Lists::new(),
             throttled: Throttled::default(),
             resumed: VecDeque::new(),
@@ -229,14 +229,14 @@ impl Hub {
         self.counters.connections += 1;
         self.sweep_by(now + self.limits.handshake_timeout);
         if self.is_draining() {
-            self.depart(id.slot, &Departure::Shutdown, now);
+            self.close(id.slot, &CloseReason::Shutdown, now);
             return id;
         }
         match self.admission.admit(peer.ip(), &self.limits) {
             Ok(admitted) => self.sessions[id.slot as usize].admitted = Some(admitted),
             Err(refusal) => {
                 warn!(%peer, reason = %refusal, "refused");
-                self.depart(id.slot, &refusal, now);
+                self.close(id.slot, &refusal, now);
             }
         }
         id
@@ -247,8 +247,8 @@ impl Hub {
     #[must_use]
     pub fn refuse(&mut self) -> Bytes {
         self.counters.accepted += 1;
-        self.counters.departed[Reason::NoDescriptor] += 1;
-        Departure::NoDescriptor.notice()
+        self.counters.closed[Reason::NoDescriptor] += 1;
+        CloseReason::NoDescriptor.notice()
     }
 
     /// Whether the connection has given its name; one that is gone has, too.
@@ -280,7 +280,7 @@ impl Hub {
     }
 
     /// Whether the other threads' hubs are to be woken; asking takes the wish back.
-    pub fn takes_back_wake_of_others(&mut self) -> bool {
+    pub fn take_wake_of_others(&mut self) -> bool {
         std::mem::take(&mut self.others_to_wake)
     }
 
@@ -318,11 +318,11 @@ impl Hub {
                 self.counters.owed -= 1;
             }
         }
-        self.conveyor.wake_all();
+        self.send_queue.wake_all();
     }
 
-    fn is_parting(&self, slot: u32) -> bool {
-        matches!(self.sessions[slot as usize].phase, Phase::Parting)
+    fn is_draining_input(&self, slot: u32) -> bool {
+        matches!(self.sessions[slot as usize].phase, Phase::DrainingInput)
     }
 
     fn session_mut(&mut self, id: ConnectionId) -> Option<&mut Session> {

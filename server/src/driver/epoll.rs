@@ -128,7 +128,7 @@ impl Shell {
         }
     }
 
-    /// One turn of the conveyor.
+    /// One turn of the event loop.
     fn turn(&mut self) {
         let now = Instant::now();
         self.hub.handle_timeout(now);

@@ -1,6 +1,6 @@
 //! The driver on the tokio-uring runtime, without `unsafe`.
 //!
-//! One task turns the conveyor; each connection has a task that reads; each send is a task while it
+//! One task serves the send queue; each connection has a task that reads; each send is a task while it
 //! is on its way. Reading waits for readiness through the ring and then copies into one buffer that
 //! all connections share, so an idle connection costs no buffer. What always holds: a descriptor is
 //! closed only when no task and no operation uses it any more.
@@ -121,7 +121,7 @@ impl Shell {
         }
     }
 
-    /// One turn of the conveyor; says whether there is more to send at once.
+    /// One turn of the event loop; says whether there is more to send at once.
     fn turn(self: &Rc<Self>) -> bool {
         let mut hub = self.hub.borrow_mut();
         let now = Instant::now();

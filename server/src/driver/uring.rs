@@ -170,7 +170,7 @@ impl<K: Kernel> Shell<K> {
         }
     }
 
-    /// One turn of the conveyor: pushes what is due, and says how long to wait for what comes.
+    /// One turn of the event loop: pushes what is due, and says how long to wait for what comes.
     fn turn(&mut self) -> Wait {
         let now = self.kernel.now();
         self.hub.handle_timeout(now);

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Limits;
-use super::departure::Departure;
+use super::close_reason::CloseReason;
 
 #[derive(Debug, Default)]
 pub(super) struct Admission(Mutex<Register>);
@@ -41,19 +41,19 @@ impl Admission {
         self: &Arc<Self>,
         address: IpAddr,
         limits: &Limits,
-    ) -> Result<Admitted, Departure> {
+    ) -> Result<Admitted, CloseReason> {
         let address = counted_as(address);
         let mut register = self.lock();
         if let Some(clients_max) = limits.clients_max
             && register.clients >= clients_max
         {
-            return Err(Departure::Full { clients_max });
+            return Err(CloseReason::Full { clients_max });
         }
         let here = register.by_address.entry(address).or_default();
         if let Some(clients_max) = limits.clients_per_address_max
             && *here >= clients_max
         {
-            return Err(Departure::AddressFull { clients_max });
+            return Err(CloseReason::AddressFull { clients_max });
         }
         *here += 1;
         register.clients += 1;
@@ -76,10 +76,10 @@ impl Admitted {
     ///
     /// # Errors
     /// When somebody has it.
-    pub(super) fn take_name(&mut self, name: &str) -> Result<(), Departure> {
+    pub(super) fn take_name(&mut self, name: &str) -> Result<(), CloseReason> {
         let name: Arc<str> = name.into();
         if !self.admission.lock().names.insert(Arc::clone(&name)) {
-            return Err(Departure::NameTaken);
+            return Err(CloseReason::NameTaken);
         }
         self.name = Some(name);
         Ok(())
@@ -132,10 +132,10 @@ mod tests {
         let first = admit("10.0.0.1").unwrap();
         let _second = admit("::ffff:10.0.0.1").unwrap();
         let refused = admit("10.0.0.1").unwrap_err();
-        assert_eq!(refused, Departure::AddressFull { clients_max: 2 });
+        assert_eq!(refused, CloseReason::AddressFull { clients_max: 2 });
         let _third = admit("10.0.0.2").unwrap();
         let refused = admit("10.0.0.3").unwrap_err();
-        assert_eq!(refused, Departure::Full { clients_max: 3 });
+        assert_eq!(refused, CloseReason::Full { clients_max: 3 });
         drop(first);
         let _again = admit("10.0.0.1").unwrap();
     }
@@ -155,7 +155,7 @@ mod tests {
         let admit = || admission.admit([10, 0, 0, 1].into(), &limits()).unwrap();
         let (mut first, mut second) = (admit(), admit());
         first.take_name("ann").unwrap();
-        assert_eq!(second.take_name("ann"), Err(Departure::NameTaken));
+        assert_eq!(second.take_name("ann"), Err(CloseReason::NameTaken));
         drop(first);
         second.take_name("ann").unwrap();
         drop(second);

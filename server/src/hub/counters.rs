@@ -2,7 +2,7 @@
 
 use std::ops::{AddAssign, Index, IndexMut};
 
-use super::departure::Reason;
+use super::close_reason::Reason;
 
 /// Totals since the start, and the present number of connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Counters {
     /// Deliveries that were given up since the receiver went, by reason.
     pub discarded: PerReason,
     /// Connections that ended, by reason.
-    pub departed: PerReason,
+    pub closed: PerReason,
 }
 
 /// One count for each [`Reason`].
@@ -70,7 +70,7 @@ impl AddAssign for Counters {
         self.sends += other.sends;
         for reason in Reason::ALL {
             self.discarded[reason] += other.discarded[reason];
-            self.departed[reason] += other.departed[reason];
+            self.closed[reason] += other.closed[reason];
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::Hub;
-use super::departure::Departure;
+use super::close_reason::CloseReason;
 use super::session::{Phase, Session};
 
 impl Hub {
@@ -17,7 +17,7 @@ impl Hub {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let times = [
             self.next_sweep,
-            self.conveyor.next_line_up(),
+            self.send_queue.next_line_up(),
             self.throttled.next(),
             self.presence.due(),
         ];
@@ -77,29 +77,29 @@ impl Hub {
         let session = &self.sessions[slot as usize];
         match session.phase {
             Phase::Naming { .. } | Phase::Joined(_) => {
-                let departure = self.overdue(session, now);
-                self.depart(slot, &departure, now);
+                let why = self.overdue(session, now);
+                self.close(slot, &why, now);
             }
-            Phase::Farewell(_) | Phase::Lingering { .. } => self.release(slot),
-            Phase::Parting | Phase::Released => {}
+            Phase::Closing(_) | Phase::Lingering { .. } => self.release(slot),
+            Phase::DrainingInput | Phase::Released => {}
         }
     }
 
     /// What a session in use is overdue with.
-    fn overdue(&self, session: &Session, now: Instant) -> Departure {
+    fn overdue(&self, session: &Session, now: Instant) -> CloseReason {
         if self.drain_until.is_some_and(|at| at <= now) {
-            return Departure::Shutdown;
+            return CloseReason::Shutdown;
         }
         if let Phase::Naming { .. } = session.phase {
-            return Departure::NoName {
+            return CloseReason::NoName {
                 within: self.limits.handshake_timeout,
             };
         }
         match session.sending_since() {
-            Some(since) if since + self.limits.write_deadline <= now => Departure::Stalled {
+            Some(since) if since + self.limits.write_deadline <= now => CloseReason::Stalled {
                 within: self.limits.write_deadline,
             },
-            _ => Departure::UnfinishedFrame {
+            _ => CloseReason::UnfinishedFrame {
                 within: self.limits.frame_timeout,
             },
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Hub;
-use super::departure::{Departure, Reason};
+use super::close_reason::{CloseReason, Reason};
 use super::session::Session;
 
 /// A connection that has ended.
@@ -35,15 +35,15 @@ impl LastEnded {
     /// How many are remembered.
     const MAX: usize = 32;
 
-    pub(super) fn remember(&mut self, session: &Session, departure: &Departure, now: Instant) {
+    pub(super) fn remember(&mut self, session: &Session, why: &CloseReason, now: Instant) {
         if self.0.len() == Self::MAX {
             self.0.pop_front();
         }
         self.0.push_back(Ended {
             name: session.name.clone(),
             peer: session.peer,
-            reason: departure.reason(),
-            why: departure.to_string(),
+            reason: why.kind(),
+            why: why.to_string(),
             lasted: now.saturating_duration_since(session.accepted_at),
             sent_messages: session.sent_messages,
             at: now,

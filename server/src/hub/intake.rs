@@ -11,7 +11,7 @@ use bytes::Bytes;
 use protocol::{Decoder, NameError, frame, text};
 use tracing::{debug, info};
 
-use super::departure::Departure;
+use super::close_reason::CloseReason;
 use super::log::Reservation;
 use super::presence::Change;
 use super::session::{Phase, Subscriber};
@@ -74,7 +74,7 @@ impl Hub {
     ) -> Option<(usize, Wait)> {
         let mut room = room.map(|room| Ok(Some(room)));
         let mut took_frames = false;
-        let mut departure = None;
+        let mut why = None;
         let mut held_back = None;
         while !bytes.is_empty() {
             let room = match room.take().unwrap_or_else(|| self.room_for_next(slot, now)) {
@@ -90,15 +90,15 @@ impl Hub {
                 continue;
             }
             self.log.gave_room_back();
-            departure = took.err();
+            why = took.err();
             break;
         }
         self.read_log();
         self.note_unfinished(slot, took_frames, now);
-        match departure {
-            Some(_) if self.is_parting(slot) => None,
-            Some(departure) => {
-                self.depart(slot, &departure, now);
+        match why {
+            Some(_) if self.is_draining_input(slot) => None,
+            Some(why) => {
+                self.close(slot, &why, now);
                 None
             }
             None => held_back,
@@ -112,7 +112,7 @@ impl Hub {
         bytes: &mut &[u8],
         room: Option<Reservation>,
         now: Instant,
-    ) -> Result<bool, Departure> {
+    ) -> Result<bool, CloseReason> {
         let session = &mut self.sessions[slot as usize];
         let payload = match session.input.decoder.next(bytes) {
             Ok(Some(payload)) => payload,
@@ -188,11 +188,11 @@ impl Hub {
 
     fn use_what_room_there_is(&mut self, now: Instant) {
         loop {
-            if self.log.takes_back_made_room() {
+            if self.log.take_made_room() {
                 if self.log.is_at_rest() {
-                    self.spans.forget();
+                    self.batches.forget();
                 }
-                self.others_to_wake |= self.log.takes_back_wanted();
+                self.others_to_wake |= self.log.take_wanted();
             }
             let Some(slot) = self.paused.front(0) else {
                 return;
@@ -213,7 +213,7 @@ impl Hub {
         // The time that we did not read is not the peer's fault.
         input.unfinished_since = None;
         match self.ingest(slot, &bytes, Some(room), now) {
-            None if self.is_parting(slot) => {
+            None if self.is_draining_input(slot) => {
                 self.announce_leave(slot, now);
                 self.release(slot);
             }
@@ -239,7 +239,7 @@ impl Hub {
         if self.limits.announce_presence {
             let change = Change::Joined(self.sessions[slot as usize].name.clone());
             self.announce(change, now, |hub, roster| {
-                hub.sessions[slot as usize].torn = roster.list();
+                hub.sessions[slot as usize].partial = roster.list();
                 hub.enter(slot);
             });
         } else {
@@ -258,12 +258,12 @@ impl Hub {
         info!(name = %session.name, peer = %session.peer, "joined");
         if history > 0 {
             self.counters.owed += history;
-            self.conveyor.wait(slot);
-        } else if !session.torn.is_empty() {
+            self.send_queue.wait(slot);
+        } else if !session.partial.is_empty() {
             // It is told who is there.
-            self.conveyor.wait(slot);
+            self.send_queue.wait(slot);
         } else {
-            self.conveyor.rest(slot);
+            self.send_queue.rest(slot);
         }
         self.subscribers += 1;
         self.counters.joined += 1;
@@ -282,15 +282,15 @@ impl Hub {
 }
 
 /// A first frame over the limit is a name that is too long.
-fn name_fault(error: protocol::DecodeError) -> Departure {
+fn name_fault(error: protocol::DecodeError) -> CloseReason {
     match error {
         protocol::DecodeError::TooLong {
             payload_bytes,
             payload_bytes_max,
-        } => Departure::Name(NameError::TooLong {
+        } => CloseReason::Name(NameError::TooLong {
             name_bytes: usize::try_from(payload_bytes).unwrap_or(usize::MAX),
             name_bytes_max: payload_bytes_max,
         }),
-        protocol::DecodeError::Header(error) => Departure::Header(error),
+        protocol::DecodeError::Header(error) => CloseReason::Header(error),
     }
 }

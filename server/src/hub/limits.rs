@@ -38,7 +38,7 @@ pub struct Limits {
     /// Longest message.
     pub message_bytes_max: usize,
     /// Most that one send carries, unless a single message is longer.
-    pub span_bytes_max: usize,
+    pub batch_bytes_max: usize,
     /// Least time between two sends of messages to the same receiver. What gathers in it goes out as
     /// one.
     pub coalesce: Coalesce,
@@ -79,7 +79,7 @@ impl Default for Limits {
             announce_presence: false,
             name_bytes_max: 64,
             message_bytes_max: 64 * 1024,
-            span_bytes_max: 64 * 1024,
+            batch_bytes_max: 64 * 1024,
             coalesce: Coalesce::Auto,
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(30),

@@ -302,7 +302,7 @@ mod tests {
         told(&mut one, ann, now);
         let bob = join(&mut other, "bob", now);
         assert_eq!(told(&mut other, bob, now), ["* 2 here:\nann\nbob"]);
-        assert!(other.takes_back_wake_of_others());
+        assert!(other.take_wake_of_others());
         one.wake(now);
         assert_eq!(told(&mut one, ann, now), ["bob joined"]);
     }

@@ -18,7 +18,7 @@ impl Hub {
     pub fn set_limits(&mut self, limits: &Limits, now: Instant) {
         let limits = Limits {
             name_bytes_max: self.limits.name_bytes_max,
-            span_bytes_max: self.limits.span_bytes_max,
+            batch_bytes_max: self.limits.batch_bytes_max,
             lead_bytes_max: self.limits.lead_bytes_max,
             history_messages: self.limits.history_messages,
             announce_presence: self.limits.announce_presence,
@@ -94,7 +94,7 @@ mod tests {
         hub.transmitted(listener, transmit.bytes.len(), now);
         let _ = hub.receive(author, &frame::encode(b"eleven char"), now);
         deliver_all(&mut hub, now);
-        assert_eq!(hub.counters().departed[Reason::TooLong], 1);
+        assert_eq!(hub.counters().closed[Reason::TooLong], 1);
         assert_eq!(hub.counters().messages, 1);
     }
 
@@ -105,7 +105,7 @@ mod tests {
         let nameless = hub.accept(([127, 0, 0, 1], 1).into(), now);
         let later = now + Duration::from_secs(5);
         hub.handle_timeout(later);
-        assert_eq!(hub.counters().departed[Reason::Timeout], 0);
+        assert_eq!(hub.counters().closed[Reason::Timeout], 0);
         let impatient = Limits {
             handshake_timeout: Duration::from_secs(5),
             ..Limits::default()
@@ -113,7 +113,7 @@ mod tests {
         hub.set_limits(&impatient, later);
         assert!(hub.poll_timeout().is_some_and(|at| at <= later));
         hub.handle_timeout(later);
-        assert_eq!(hub.counters().departed[Reason::Timeout], 1);
+        assert_eq!(hub.counters().closed[Reason::Timeout], 1);
         assert!(hub.poll_transmit(later).is_some_and(|it| it.id == nameless));
     }
 

@@ -1,14 +1,14 @@
 //! A session: what the hub knows of one connection, and where in its life it stands.
 //!
 //! ```text
-//! Naming ──name──▶ Joined ──fault, eviction, shutdown──▶ Farewell ──notice sent──▶ Lingering
+//! Naming ──name──▶ Joined ──fault, eviction, shutdown──▶ Closing ──notice sent──▶ Lingering
 //!    │               │                                      │                         │
-//!    └──fault──▶ Farewell      the peer is gone or took too long, from any state      │
+//!    └──fault──▶ Closing      the peer is gone or took too long, from any state      │
 //!                    └──────────────────────────▶ Released ◀──────────────────────────┘
 //! ```
-//! One that leaves while what it said is held back passes through Parting on its way to Released.
+//! One that leaves while what it said is held back passes through DrainingInput on its way to Released.
 //! A session holds no queue: only a cursor into the log, what one send carries, and the rest of a
-//! frame that a send tore.
+//! frame that a send cut off.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use bytes::{Buf, Bytes};
 use protocol::Decoder;
 
 use super::admission::Admitted;
-use super::departure::Reason;
+use super::close_reason::Reason;
 use super::log::Reader;
 use super::throttle::Throttle;
 use super::{ConnectionId, Limits};
@@ -34,15 +34,15 @@ pub(super) struct Session {
     pub(super) input: Input,
     pub(super) in_flight: Option<InFlight>,
     /// The rest of a frame of which the peer has the beginning; goes out before anything else.
-    pub(super) torn: Bytes,
+    pub(super) partial: Bytes,
     /// Messages it was sent whole.
     pub(super) sent_messages: u64,
     /// Bytes the kernel took for it.
     pub(super) sent_bytes: u64,
     /// When the kernel last took one.
     pub(super) progress_at: Option<Instant>,
-    /// What was torn is a message, which was owed, and not a notice.
-    pub(super) torn_is_message: bool,
+    /// `partial` is the rest of a message, which was owed, and not a notice.
+    pub(super) partial_is_message: bool,
 }
 
 #[derive(Debug)]
@@ -52,8 +52,8 @@ pub(super) enum Phase {
         since: Instant,
     },
     Joined(Subscriber),
-    /// It is told why it has to go: first the rest of a torn frame, then the notice.
-    Farewell(Farewell),
+    /// It is told why it has to go: first the rest of a partial frame, then the notice.
+    Closing(Closing),
     /// Our side is closed; what the peer still says is thrown away until it hangs up.
     Lingering {
         since: Instant,
@@ -61,7 +61,7 @@ pub(super) enum Phase {
     },
     /// It has left, and what it said before is still held back: its messages are accepted as the
     /// log has room, then it is released. It is sent nothing.
-    Parting,
+    DrainingInput,
     /// The driver is to release the connection; nothing more happens to it here.
     Released,
 }
@@ -95,7 +95,7 @@ pub(super) struct Progress {
 }
 
 #[derive(Debug)]
-pub(super) struct Farewell {
+pub(super) struct Closing {
     pub(super) since: Instant,
     pub(super) reason: Reason,
     /// What is left to say.
@@ -126,7 +126,7 @@ pub(super) struct InFlight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     /// Whole messages; a subscriber that has them stands at `end`.
-    Span {
+    Batch {
         messages: u32,
         end: u64,
     },
@@ -134,8 +134,8 @@ pub(super) enum Content {
     Detached {
         messages: u32,
     },
-    /// The rest of a torn message, or of a torn notice that it skipped some.
-    Torn,
+    /// The rest of a partial message, or of a partial notice that it skipped some.
+    Partial,
     /// That it skipped some.
     SkipNotice,
     Notice,
@@ -157,24 +157,27 @@ impl Session {
                 throttle: Throttle::default(),
             },
             in_flight: None,
-            torn: Bytes::new(),
+            partial: Bytes::new(),
             sent_messages: 0,
             sent_bytes: 0,
             progress_at: None,
-            torn_is_message: false,
+            partial_is_message: false,
         }
     }
 
     /// Messages that were owed to this session and are neither delivered nor given up.
     pub(super) fn pending(&self, head: u64) -> u64 {
-        let torn = u64::from(self.torn_is_message && !self.torn.is_empty());
+        let partial = u64::from(self.partial_is_message && !self.partial.is_empty());
         match &self.phase {
             Phase::Joined(subscriber) => {
                 let detached = self.in_flight.as_ref().map_or(0, InFlight::detached);
-                torn + detached + subscriber.owed(head)
+                partial + detached + subscriber.owed(head)
             }
-            Phase::Farewell(_) => torn + self.in_flight.as_ref().map_or(0, InFlight::messages),
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => 0,
+            Phase::Closing(_) => partial + self.in_flight.as_ref().map_or(0, InFlight::messages),
+            Phase::Naming { .. }
+            | Phase::Lingering { .. }
+            | Phase::DrainingInput
+            | Phase::Released => 0,
         }
     }
 
@@ -195,10 +198,10 @@ impl Session {
                 let stalled = self.sending_since().map(|at| at + limits.write_deadline);
                 [unfinished, stalled].into_iter().flatten().min()
             }
-            Phase::Farewell(Farewell { since, .. }) | Phase::Lingering { since, .. } => {
+            Phase::Closing(Closing { since, .. }) | Phase::Lingering { since, .. } => {
                 Some(*since + limits.linger)
             }
-            Phase::Parting | Phase::Released => None,
+            Phase::DrainingInput | Phase::Released => None,
         }
     }
 
@@ -278,11 +281,11 @@ impl Subscriber {
 }
 
 impl InFlight {
-    /// How many messages it carries, whole or the rest of one that `Session::torn` does not count.
+    /// How many messages it carries, whole or the rest of one that `Session::partial` does not count.
     fn messages(&self) -> u64 {
         match self.content {
-            Content::Span { messages, .. } | Content::Detached { messages } => u64::from(messages),
-            Content::Torn | Content::SkipNotice | Content::Notice => 0,
+            Content::Batch { messages, .. } | Content::Detached { messages } => u64::from(messages),
+            Content::Partial | Content::SkipNotice | Content::Notice => 0,
         }
     }
 
@@ -294,11 +297,11 @@ impl InFlight {
         }
     }
 
-    /// What the peer has after it took only the first `sent` bytes of a span: so many whole
-    /// messages, and the rest of the one that was torn (empty when none was).
+    /// What the peer has after it took only the first `sent` bytes of a batch: so many whole
+    /// messages, and the rest of the one that was partial (empty when none was).
     ///
-    /// A rest holds on to one message only, never to the whole span.
-    pub(super) fn tear(&self, sent: usize) -> (u64, Bytes) {
+    /// A rest holds on to one message only, never to the whole batch.
+    pub(super) fn split_at(&self, sent: usize) -> (u64, Bytes) {
         let mut whole = 0;
         let mut begin = 0;
         while begin < sent {
@@ -331,7 +334,7 @@ fn frame_bytes_at(wire: &[u8]) -> usize {
         .and_then(|header| protocol::header::parse(header).ok())
         .and_then(|payload_bytes| usize::try_from(payload_bytes).ok())
         .map(|payload_bytes| protocol::HEADER_BYTES + payload_bytes)
-        .expect("a span holds the whole frames that we built")
+        .expect("a batch holds the whole frames that we built")
 }
 
 #[cfg(test)]
@@ -340,18 +343,18 @@ mod tests {
     use protocol::frame;
 
     #[test]
-    fn a_torn_span_is_cut_at_the_next_end_of_a_message() {
+    fn a_partial_batch_is_cut_at_the_next_end_of_a_message() {
         let messages = [&b"one"[..], b"", b"three"].map(|text| frame::broadcast(b"ann", text));
         let in_flight = InFlight {
             bytes: messages.concat().into(),
             since: Instant::now(),
-            content: Content::Span {
+            content: Content::Batch {
                 messages: 3,
                 end: 3,
             },
         };
         for sent in 0..=in_flight.bytes.len() {
-            let (whole, rest) = in_flight.tear(sent);
+            let (whole, rest) = in_flight.split_at(sent);
             let ends: Vec<usize> = (0..=3).map(|n| messages[..n].concat().len()).collect();
             assert_eq!(
                 whole,

@@ -63,7 +63,7 @@ fn invariants_hold_in_every_world() {
                 Reason::Skipped => total.discarded[reason],
                 // It takes more time than most worlds have: see `tests`.
                 Reason::TooSlow => continue,
-                _ => total.departed[reason],
+                _ => total.closed[reason],
             };
             assert!(happened > 0, "{reason:?} never happened");
         }
@@ -118,7 +118,7 @@ impl World {
             history_messages: *pick(&mut rng, &[0, 0, 1, 20]),
             name_bytes_max: 12,
             message_bytes_max: *pick(&mut rng, &[0, 1, 30, 300]),
-            span_bytes_max: *pick(&mut rng, &[1, 100, 1000, 65_536]),
+            batch_bytes_max: *pick(&mut rng, &[1, 100, 1000, 65_536]),
             coalesce: match rng.random_range(0..4) {
                 0 => Coalesce::Auto,
                 _ => Coalesce::Fixed(*pick(&mut rng, &[0, 10, 3000].map(Duration::from_millis))),
@@ -204,7 +204,7 @@ impl World {
         let hub = self.rng.random_range(0..self.hubs.len());
         if self.rng.random_bool(0.02) {
             let notice = self.hubs[hub].refuse();
-            assert_eq!(notice, Departure::NoDescriptor.notice());
+            assert_eq!(notice, CloseReason::NoDescriptor.notice());
             return;
         }
         let address = SocketAddr::from(([127, 0, 0, self.rng.random_range(1..=2)], 1));
@@ -315,18 +315,18 @@ impl World {
         peer.hung_up = true;
         let (hub, id) = (peer.hub, peer.id);
         let half_open = how == Disconnect::EndOfStream;
-        let was_told = self.is_in_farewell(hub, id);
+        let was_told = self.is_closing(hub, id);
         self.hubs[hub].disconnected(id, how, self.now);
         assert!(
-            !(half_open && was_told) || self.is_in_farewell(hub, id),
+            !(half_open && was_told) || self.is_closing(hub, id),
             "one that may still read is told why it has to go"
         );
         self.observe();
     }
 
-    fn is_in_farewell(&self, hub: usize, id: ConnectionId) -> bool {
+    fn is_closing(&self, hub: usize, id: ConnectionId) -> bool {
         let session = &self.hubs[hub].sessions[id.slot as usize];
-        matches!(session.phase, Phase::Farewell(_))
+        matches!(session.phase, Phase::Closing(_))
     }
 
     fn wake_the_sleeping(&mut self) {
@@ -391,7 +391,7 @@ impl World {
             .advance(from, from + new.len() as u64, self.now);
         self.observed_to += new.len() as u64;
         // Whoever makes room while others wait for it has them woken, as a hub does.
-        if self.observer.takes_back_made_room() && self.observer.takes_back_wanted() {
+        if self.observer.take_made_room() && self.observer.take_wanted() {
             self.sleeping.fill(true);
         }
         for message in new {
@@ -414,7 +414,7 @@ impl World {
             self.order.push(accepted);
         }
         for hub in 0..self.hubs.len() {
-            if self.hubs[hub].takes_back_wake_of_others() {
+            if self.hubs[hub].take_wake_of_others() {
                 for (other, sleeps) in self.sleeping.iter_mut().enumerate() {
                     *sleeps |= other != hub;
                 }
@@ -431,10 +431,10 @@ impl World {
             {
                 peer.joined_at = Some(subscriber.cursor);
             }
-            if let Phase::Farewell(farewell) = &session.phase {
+            if let Phase::Closing(closing) = &session.phase {
                 let refusals = [Reason::Full, Reason::AddressFull, Reason::NameTaken];
-                let came_too_late = peer.joined_at.is_none() && farewell.reason == Reason::Shutdown;
-                peer.refused |= refusals.contains(&farewell.reason) || came_too_late;
+                let came_too_late = peer.joined_at.is_none() && closing.reason == Reason::Shutdown;
+                peer.refused |= refusals.contains(&closing.reason) || came_too_late;
             }
         }
     }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use protocol::{SERVER_NAME, frame};
 use tracing::info;
 
-use super::departure::{Departure, Reason};
+use super::close_reason::{CloseReason, Reason};
 use super::limits::SlowPolicy;
 use super::session::{Content, Phase, Progress, Session};
 use super::{Hub, Limits, Reader};
@@ -43,13 +43,13 @@ impl Hub {
         }
         let mut slow = Vec::new();
         for (_, session) in &mut self.sessions {
-            if let Err(departure) = judge(session, &mut self.log, &self.limits, now) {
-                slow.push((session.id.slot, departure));
+            if let Err(why) = judge(session, &mut self.log, &self.limits, now) {
+                slow.push((session.id.slot, why));
             }
         }
-        for (slot, departure) in slow {
+        for (slot, why) in slow {
             match self.limits.slow_policy {
-                SlowPolicy::Disconnect => self.depart(slot, &departure, now),
+                SlowPolicy::Disconnect => self.close(slot, &why, now),
                 SlowPolicy::Skip => self.skip(slot, now),
             }
         }
@@ -77,7 +77,7 @@ impl Hub {
         let owed = subscriber.owed(head);
         let mut on_its_way = 0;
         if let Some(in_flight) = &mut session.in_flight
-            && let Content::Span { messages, .. } = in_flight.content
+            && let Content::Batch { messages, .. } = in_flight.content
         {
             in_flight.content = Content::Detached { messages };
             on_its_way = u64::from(messages);
@@ -98,7 +98,7 @@ fn judge(
     log: &mut Reader,
     limits: &Limits,
     now: Instant,
-) -> Result<(), Departure> {
+) -> Result<(), CloseReason> {
     let sending_since = session.sending_since();
     let Phase::Joined(subscriber) = &mut session.phase else {
         return Ok(());
@@ -109,7 +109,7 @@ fn judge(
         if let Some(backlog_bytes_max) = limits.backlog_bytes_max
             && backlog_bytes > backlog_bytes_max
         {
-            return Err(Departure::TooFarBehind {
+            return Err(CloseReason::TooFarBehind {
                 backlog_bytes,
                 backlog_bytes_max,
             });
@@ -139,7 +139,7 @@ fn judge(
     progress.looked = now;
     progress.was_sending = is_sending;
     if progress.waited >= limits.write_deadline {
-        return Err(Departure::TooSlow {
+        return Err(CloseReason::TooSlow {
             bytes,
             within: limits.write_deadline,
         });

@@ -74,7 +74,7 @@ fn what_was_held_back_is_not_accepted_once_the_hub_drains() {
     }
     let expected = [
         frame::broadcast(b"author", b"one"),
-        Departure::Shutdown.notice(),
+        CloseReason::Shutdown.notice(),
     ];
     assert_eq!(received, expected.concat());
 }
@@ -115,7 +115,7 @@ fn room_that_was_reserved_and_not_used_wakes_who_waits_for_it() {
     );
     drop(theirs);
     other.gave_room_back();
-    assert!(other.takes_back_made_room() && other.takes_back_wanted());
+    assert!(other.take_made_room() && other.take_wanted());
     hub.wake(now);
     assert_eq!(hub.poll_resume(), Some(author));
 }
@@ -162,7 +162,7 @@ fn a_hub_that_begins_to_drain_gives_others_the_room_it_holds() {
     serve(&mut hub, &[], now);
     assert_eq!(hub.poll_resume(), None, "the other hub has yet to pass it");
     asleep.drain(Duration::from_secs(1), now);
-    assert!(asleep.takes_back_wake_of_others());
+    assert!(asleep.take_wake_of_others());
     hub.wake(now);
     assert_eq!(hub.poll_resume(), Some(author));
 }
@@ -250,9 +250,9 @@ fn one_that_is_too_far_behind_and_takes_nothing_is_sent_away() {
     }
     serve(&mut hub, &[bob], now);
     hub.handle_timeout(now + Duration::from_millis(900));
-    assert_eq!(hub.counters().departed[Reason::TooFarBehind], 0, "not yet");
+    assert_eq!(hub.counters().closed[Reason::TooFarBehind], 0, "not yet");
     hub.handle_timeout(now + Duration::from_millis(1500));
-    assert_eq!(hub.counters().departed[Reason::TooFarBehind], 1);
+    assert_eq!(hub.counters().closed[Reason::TooFarBehind], 1);
     let _ = cleo;
 }
 
@@ -263,7 +263,7 @@ fn one_that_skips_gets_what_was_on_its_way_then_how_much_it_missed_then_what_is_
         limits.backlog_bytes_max = Some(700);
         limits.lead_bytes_max = u64::MAX;
         limits.slow_policy = SlowPolicy::Skip;
-        limits.span_bytes_max = 1;
+        limits.batch_bytes_max = 1;
     });
     let [ann, bob] = ["ann", "bob"].map(|name| join(&mut hub, name, now));
     let say = |hub: &mut Hub, text: &[u8]| {
@@ -308,7 +308,7 @@ fn one_that_trickles_while_everyone_waits_for_it_is_sent_away() {
     let mut hub = hub_with(|limits| limits.lead_bytes_max = u64::MAX);
     let [ann, bob, cleo] = ["ann", "bob", "cleo"].map(|name| join(&mut hub, name, now));
     let mut second = now;
-    while hub.counters().departed[Reason::TooSlow] == 0 {
+    while hub.counters().closed[Reason::TooSlow] == 0 {
         flood(&mut hub, ann, second);
         for (id, _) in serve(&mut hub, &[bob], second) {
             assert!(id == ann || id == cleo);

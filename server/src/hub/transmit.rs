@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 
-use super::departure::Reason;
+use super::close_reason::Reason;
 use super::session::{Content, InFlight, Phase};
 use super::slow::skip_notice;
 use super::{ConnectionId, Hub};
@@ -27,10 +27,10 @@ impl Hub {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         if self.log.is_lagging() {
             // There is enough to send: it gathers no better by waiting.
-            self.conveyor.line_up_all();
+            self.send_queue.line_up_all();
         }
-        self.conveyor.line_up(now);
-        while let Some(slot) = self.conveyor.next() {
+        self.send_queue.line_up(now);
+        while let Some(slot) = self.send_queue.next() {
             if self.is_put_off(slot, now) {
                 continue;
             }
@@ -61,7 +61,7 @@ impl Hub {
     /// Whether [`Self::poll_transmit`] may have something.
     #[must_use]
     pub fn has_transmits(&self) -> bool {
-        self.conveyor.has_waiting()
+        self.send_queue.has_waiting()
     }
 
     /// The kernel took the first `sent` bytes of the connection's transmit.
@@ -88,17 +88,17 @@ impl Hub {
             subscriber.take_bytes(&mut self.log);
         }
         match in_flight.content {
-            Content::Span { messages, end } => {
-                self.sent_span(id.slot, &in_flight, sent, (messages, end), now);
+            Content::Batch { messages, end } => {
+                self.sent_batch(id.slot, &in_flight, sent, (messages, end), now);
             }
             Content::Detached { messages } => {
                 self.sent_detached(id.slot, &in_flight, sent, messages);
             }
-            Content::Torn => self.sent_torn(id.slot, sent),
+            Content::Partial => self.sent_partial(id.slot, sent),
             Content::SkipNotice => {
                 let session = &mut self.sessions[id.slot as usize];
-                session.torn = in_flight.bytes.slice(sent..);
-                session.torn_is_message = false;
+                session.partial = in_flight.bytes.slice(sent..);
+                session.partial_is_message = false;
             }
             Content::Notice => self.sent_notice(id.slot, sent),
         }
@@ -107,18 +107,18 @@ impl Hub {
     }
 
     /// With coalescing: whether a subscriber that is next in line was sent to too short a while ago.
-    /// The rest of a torn message is not held up.
+    /// The rest of a partial message is not held up.
     #[inline]
     fn is_put_off(&mut self, slot: u32, now: Instant) -> bool {
         let session = &self.sessions[slot as usize];
         match session.put_off_until() {
             Some(until)
                 if until > now
-                    && session.torn.is_empty()
+                    && session.partial.is_empty()
                     && !self.is_draining()
                     && !self.log.is_lagging() =>
             {
-                self.conveyor.put_off(slot, until);
+                self.send_queue.put_off(slot, until);
                 true
             }
             _ => false,
@@ -130,8 +130,8 @@ impl Hub {
     fn next_content(&mut self, slot: u32, now: Instant) -> Option<(Bytes, Content)> {
         let session = &mut self.sessions[slot as usize];
         debug_assert!(session.in_flight.is_none(), "one send at a time");
-        if !session.torn.is_empty() {
-            return Some((session.torn.clone(), Content::Torn));
+        if !session.partial.is_empty() {
+            return Some((session.partial.clone(), Content::Partial));
         }
         match &mut session.phase {
             Phase::Joined(subscriber) => {
@@ -140,39 +140,39 @@ impl Hub {
                     return Some((skip_notice(missed), Content::SkipNotice));
                 }
                 let cursor = subscriber.cursor;
-                let span = if subscriber.own_ahead == 0 {
-                    self.spans.shared(&self.log, cursor)
+                let batch = if subscriber.own_ahead == 0 {
+                    self.batches.shared(&self.log, cursor)
                 } else {
-                    self.spans.without_own(&self.log, cursor, session.id)
+                    self.batches.without_own(&self.log, cursor, session.id)
                 };
-                let Some(oldest) = span.oldest else {
-                    subscriber.advance(&mut self.log, span.end, 0, now);
+                let Some(oldest) = batch.oldest else {
+                    subscriber.advance(&mut self.log, batch.end, 0, now);
                     return None;
                 };
                 let waited_us = self.waited.micros(oldest, now);
                 self.measures.queue_to_wire.record(waited_us);
-                let messages = u64::from(span.messages);
+                let messages = u64::from(batch.messages);
                 self.measures.messages_per_send.record(messages);
-                let content = Content::Span {
-                    messages: span.messages,
-                    end: span.end,
+                let content = Content::Batch {
+                    messages: batch.messages,
+                    end: batch.end,
                 };
-                Some((span.bytes, content))
+                Some((batch.bytes, content))
             }
-            Phase::Farewell(farewell) if !farewell.notice.is_empty() => {
-                Some((farewell.notice.clone(), Content::Notice))
+            Phase::Closing(closing) if !closing.notice.is_empty() => {
+                Some((closing.notice.clone(), Content::Notice))
             }
             Phase::Naming { .. }
-            | Phase::Farewell(_)
+            | Phase::Closing(_)
             | Phase::Lingering { .. }
-            | Phase::Parting
+            | Phase::DrainingInput
             | Phase::Released => None,
         }
     }
 
-    /// Accounts for a span of which `sent` bytes went out.
+    /// Accounts for a batch of which `sent` bytes went out.
     #[inline]
-    fn sent_span(
+    fn sent_batch(
         &mut self,
         slot: u32,
         in_flight: &InFlight,
@@ -192,15 +192,18 @@ impl Hub {
                 };
                 subscriber.advance(&mut self.log, end, begun, now);
             }
-            // It left the log while the span was on its way; what did not go out is given up.
-            Phase::Farewell(farewell) => {
-                self.counters.discarded[farewell.reason] += messages - begun;
+            // It left the log while the batch was on its way; what did not go out is given up.
+            Phase::Closing(closing) => {
+                self.counters.discarded[closing.reason] += messages - begun;
             }
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {}
+            Phase::Naming { .. }
+            | Phase::Lingering { .. }
+            | Phase::DrainingInput
+            | Phase::Released => {}
         }
     }
 
-    /// Accounts for a span that its receiver skipped while it was on its way.
+    /// Accounts for a batch that its receiver skipped while it was on its way.
     fn sent_detached(&mut self, slot: u32, in_flight: &InFlight, sent: usize, messages: u32) {
         let begun = self.sent_messages(slot, in_flight, sent, messages);
         let missed = u64::from(messages) - begun;
@@ -209,12 +212,15 @@ impl Hub {
                 subscriber.missed += missed;
                 self.counters.discarded[Reason::Skipped] += missed;
             }
-            Phase::Farewell(farewell) => self.counters.discarded[farewell.reason] += missed,
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {}
+            Phase::Closing(closing) => self.counters.discarded[closing.reason] += missed,
+            Phase::Naming { .. }
+            | Phase::Lingering { .. }
+            | Phase::DrainingInput
+            | Phase::Released => {}
         }
     }
 
-    /// Counts what went out of `messages`, and keeps the rest of one that was torn; returns how many
+    /// Counts what went out of `messages`, and keeps the rest of one that was partial; returns how many
     /// went out, whole or in part.
     #[inline]
     fn sent_messages(
@@ -228,30 +234,30 @@ impl Hub {
         let mut whole = u64::from(messages);
         let mut begun = whole;
         if sent < in_flight.bytes.len() {
-            (whole, session.torn) = in_flight.tear(sent);
-            session.torn_is_message = true;
-            begun = whole + u64::from(!session.torn.is_empty());
+            (whole, session.partial) = in_flight.split_at(sent);
+            session.partial_is_message = true;
+            begun = whole + u64::from(!session.partial.is_empty());
         }
         session.sent_messages += whole;
         self.counters.delivered += whole;
         begun
     }
 
-    /// Accounts for the rest of a torn frame.
-    fn sent_torn(&mut self, slot: u32, sent: usize) {
+    /// Accounts for the rest of a partial frame.
+    fn sent_partial(&mut self, slot: u32, sent: usize) {
         let session = &mut self.sessions[slot as usize];
-        session.torn.advance(sent);
-        if session.torn.is_empty() {
-            session.torn = Bytes::new();
-            let whole = u64::from(session.torn_is_message);
+        session.partial.advance(sent);
+        if session.partial.is_empty() {
+            session.partial = Bytes::new();
+            let whole = u64::from(session.partial_is_message);
             session.sent_messages += whole;
             self.counters.delivered += whole;
         }
     }
 
     fn sent_notice(&mut self, slot: u32, sent: usize) {
-        if let Phase::Farewell(farewell) = &mut self.sessions[slot as usize].phase {
-            farewell.notice.advance(sent);
+        if let Phase::Closing(closing) = &mut self.sessions[slot as usize].phase {
+            closing.notice.advance(sent);
         }
     }
 
@@ -262,22 +268,25 @@ impl Hub {
         match &session.phase {
             Phase::Joined(subscriber) => {
                 let owed = subscriber.cursor < self.log.head() || subscriber.missed > 0;
-                if owed || !session.torn.is_empty() {
-                    self.conveyor.wait(slot);
+                if owed || !session.partial.is_empty() {
+                    self.send_queue.wait(slot);
                 } else if self.says_goodbye {
-                    self.depart(slot, &super::Departure::Shutdown, now);
+                    self.close(slot, &super::CloseReason::Shutdown, now);
                 } else {
-                    self.conveyor.rest(slot);
+                    self.send_queue.rest(slot);
                 }
             }
-            Phase::Farewell(farewell) => {
-                if session.torn.is_empty() && farewell.notice.is_empty() {
+            Phase::Closing(closing) => {
+                if session.partial.is_empty() && closing.notice.is_empty() {
                     self.linger(slot, now);
                 } else {
-                    self.conveyor.wait(slot);
+                    self.send_queue.wait(slot);
                 }
             }
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {}
+            Phase::Naming { .. }
+            | Phase::Lingering { .. }
+            | Phase::DrainingInput
+            | Phase::Released => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::desk::Roll;
 use super::http::{Response, Status};
-use crate::hub::{Ended, Sight, SortBy};
+use crate::hub::{ConnectionInfo, Ended, SortBy};
 
 /// Connections that are listed when nobody says how many.
 const LIMIT: u16 = 20;
@@ -104,18 +104,18 @@ pub(super) fn answer(roll: &Roll, now: Instant) -> Response {
     }
 }
 
-fn connection(sight: &Sight) -> Connection<'_> {
+fn connection(info: &ConnectionInfo) -> Connection<'_> {
     Connection {
-        id: format!("{}.{}", sight.id.slot, sight.id.generation),
-        name: &sight.name,
-        address: sight.peer.to_string(),
-        state: sight.state,
-        age_seconds: sight.age.as_secs_f64(),
-        backlog_bytes: sight.backlog_bytes,
-        backlog_messages: sight.backlog_messages,
-        sent_messages: sight.sent_messages,
-        sent_bytes: sight.sent_bytes,
-        last_progress_seconds: sight.last_progress.map(|time| time.as_secs_f64()),
+        id: format!("{}.{}", info.id.slot, info.id.generation),
+        name: &info.name,
+        address: info.peer.to_string(),
+        state: info.state,
+        age_seconds: info.age.as_secs_f64(),
+        backlog_bytes: info.backlog_bytes,
+        backlog_messages: info.backlog_messages,
+        sent_messages: info.sent_messages,
+        sent_bytes: info.sent_bytes,
+        last_progress_seconds: info.last_progress.map(|time| time.as_secs_f64()),
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::control::Control;
 use crate::driver::RingCounters;
-use crate::hub::{Ended, Hub, Sight, Snapshot, SortBy, Survey};
+use crate::hub::{ConnectionInfo, ConnectionList, Ended, Hub, Snapshot, SortBy};
 
 /// How long a thread may take to answer.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -32,7 +32,7 @@ pub(super) struct Figures {
 /// The first connections of one serving thread by some order, and the last that ended.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
-    pub(super) first: Vec<Sight>,
+    pub(super) first: Vec<ConnectionInfo>,
     pub(super) ended: Vec<Ended>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct Reporter {
     control: Arc<Control>,
     questions: Questions,
     answers: Sender<(usize, Answer)>,
-    survey: Option<Survey>,
+    list: Option<ConnectionList>,
 }
 
 /// Tells the metrics thread what a serving thread saw last, however that has ended.
@@ -99,7 +99,7 @@ pub(super) fn desk(control: &Arc<Control>, threads: usize) -> (Inquirer, Vec<Rep
         control: Arc::clone(control),
         questions: Arc::clone(&questions),
         answers: tell.clone(),
-        survey: None,
+        list: None,
     });
     let reporters = reporters.collect();
     let inquirer = Inquirer {
@@ -121,14 +121,14 @@ impl Reporter {
                 snapshot: hub.snapshot(),
                 ring,
             }))),
-            ROLL => self.survey = Some(survey_of(question)),
+            ROLL => self.list = Some(list_of(question)),
             _ => {}
         }
-        let Some(survey) = &mut self.survey else {
+        let Some(list) = &mut self.list else {
             return;
         };
-        if hub.survey(survey, now) {
-            let first = self.survey.take().map(Survey::into_sights);
+        if hub.list_connections(list, now) {
+            let first = self.list.take().map(ConnectionList::into_infos);
             self.tell(Answer::Roll(Roll {
                 first: first.unwrap_or_default(),
                 ended: hub.last_ended().cloned().collect(),
@@ -185,7 +185,7 @@ impl Inquirer {
             all.ended.extend(roll.ended);
         }
         all.first
-            .sort_by_key(|sight| std::cmp::Reverse(sort.rank(sight)));
+            .sort_by_key(|info| std::cmp::Reverse(sort.rank(info)));
         all.first.truncate(usize::from(limit));
         all.ended.sort_by_key(|ended| std::cmp::Reverse(ended.at));
         all
@@ -241,11 +241,11 @@ impl Known {
     }
 }
 
-fn survey_of(question: u64) -> Survey {
+fn list_of(question: u64) -> ConnectionList {
     let byte = |shift: u32| (question >> shift) & 0xff;
     let sort = usize::try_from(byte(SORT_SHIFT)).unwrap_or_default();
     let limit = u16::try_from(question >> LIMIT_SHIFT).unwrap_or_default();
-    Survey::new(SORTS[sort], usize::from(limit))
+    ConnectionList::new(SORTS[sort], usize::from(limit))
 }
 
 #[cfg(test)]

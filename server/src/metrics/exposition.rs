@@ -66,13 +66,13 @@ fn write_connections(page: &mut Page, figures: &Figures) {
         "Connections that came, by whether there was room.",
     );
     let refused = [Reason::Full, Reason::AddressFull, Reason::NoDescriptor];
-    let refused: u64 = refused.iter().map(|&it| counters.departed[it]).sum();
+    let refused: u64 = refused.iter().map(|&it| counters.closed[it]).sum();
     page.sample(name, &[("result", "accepted")], counters.accepted - refused);
     page.sample(name, &[("result", "refused")], refused);
     let help = "Connections that gave a name.";
     page.counter("uringcast_joins_total", help, counters.joined);
     let help = "Connections that ended, by why.";
-    page.by_reason("uringcast_disconnects_total", help, &counters.departed);
+    page.by_reason("uringcast_disconnects_total", help, &counters.closed);
 }
 
 fn write_deliveries(page: &mut Page, figures: &Figures, whole: &Whole) {
@@ -251,8 +251,8 @@ mod tests {
         let mut figures = Figures::default();
         let snapshot = &mut figures.snapshot;
         snapshot.counters.accepted = 5;
-        snapshot.counters.departed[Reason::Full] = 2;
-        snapshot.counters.departed[Reason::Stalled] = 1;
+        snapshot.counters.closed[Reason::Full] = 2;
+        snapshot.counters.closed[Reason::Stalled] = 1;
         snapshot.measures.fan_out.record(1024);
         snapshot.measures.messages_per_send.record(100_000);
         figures.ring = Some(crate::driver::RingCounters::default());

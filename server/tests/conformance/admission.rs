@@ -21,7 +21,7 @@ fn a_full_server_refuses_until_somebody_leaves(setup: Setup) {
     let dan = comes_in(&server, "dan", &mut bob);
     drop((ann, bob, dan));
     let counters = server.end();
-    assert!(counters.departed[Reason::Full] >= 3, "{counters:?}");
+    assert!(counters.closed[Reason::Full] >= 3, "{counters:?}");
 }
 
 fn one_address_has_only_so_many_clients(setup: Setup) {
@@ -39,7 +39,7 @@ fn one_address_has_only_so_many_clients(setup: Setup) {
     let cleo = comes_in(&server, "cleo", &mut bob);
     drop((bob, elsewhere, cleo));
     let counters = server.end();
-    assert!(counters.departed[Reason::AddressFull] >= 1, "{counters:?}");
+    assert!(counters.closed[Reason::AddressFull] >= 1, "{counters:?}");
 }
 
 fn a_name_is_taken_until_its_owner_leaves(setup: Setup) {
@@ -55,7 +55,7 @@ fn a_name_is_taken_until_its_owner_leaves(setup: Setup) {
     let ann = comes_in(&server, "ann", &mut bob);
     drop((ann, bob));
     let counters = server.end();
-    assert!(counters.departed[Reason::NameTaken] >= 1, "{counters:?}");
+    assert!(counters.closed[Reason::NameTaken] >= 1, "{counters:?}");
 }
 
 /// Leaves and waits until the server has heard of it.

@@ -23,7 +23,7 @@ fn what_was_said_before_leaving_is_heard_by_all(setup: Setup) {
     }
     drop((ann, bob));
     let counters = server.end();
-    assert!(counters.departed[Reason::Left] >= 50, "{counters:?}");
+    assert!(counters.closed[Reason::Left] >= 50, "{counters:?}");
 }
 
 fn resets_hurt_nobody_else(setup: Setup) {
@@ -59,7 +59,7 @@ fn resets_hurt_nobody_else(setup: Setup) {
     let counters = server.end();
     assert_eq!(counters.accepted, 63);
     // Some are seen as an end of the stream: a send that failed takes the error with it.
-    assert!(counters.departed[Reason::Broken] > 0, "{counters:?}");
+    assert!(counters.closed[Reason::Broken] > 0, "{counters:?}");
 }
 
 fn a_crowd_that_came_while_the_server_was_busy_gets_in(setup: Setup) {

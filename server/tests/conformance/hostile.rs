@@ -129,7 +129,7 @@ fn a_reset_inside_a_frame_hurts_nobody_else(setup: Setup) {
     }
     drop((ann, bob));
     let counters = server.end();
-    assert_eq!(counters.departed[Reason::Broken], 2, "{counters:?}");
+    assert_eq!(counters.closed[Reason::Broken], 2, "{counters:?}");
 }
 
 fn a_receiver_that_never_reads_is_closed(setup: Setup) {
@@ -146,14 +146,14 @@ fn a_receiver_that_never_reads_is_closed(setup: Setup) {
     drop(stuck);
     still_well(&ann, &mut bob);
     drop((ann, bob));
-    assert_eq!(server.end().departed[Reason::Stalled], 1);
+    assert_eq!(server.end().closed[Reason::Stalled], 1);
 }
 
 fn a_receiver_that_reads_too_late_has_a_beginning(setup: Setup) {
     let (server, mut stuck, ann, mut bob) = evict_one_who_does_not_read(setup, LINGER_SHORT);
     still_well(&ann, &mut bob);
     drop((ann, bob));
-    assert_eq!(server.end().departed[Reason::Stalled], 1);
+    assert_eq!(server.end().closed[Reason::Stalled], 1);
     let (heard, end) = stuck.hear_to_the_end();
     assert!(heard.len() < MANY);
     for (number, heard) in heard.into_iter().enumerate() {
@@ -232,8 +232,8 @@ fn closes_only_the_offender_of(
     ann.expect("bob", "indeed");
     drop((ann, bob, offender));
     let counters = server.end();
-    let others = [Reason::Left, Reason::Shutdown].map(|reason| counters.departed[reason]);
-    assert_eq!(counters.departed[reason], 1, "{counters:?}");
+    let others = [Reason::Left, Reason::Shutdown].map(|reason| counters.closed[reason]);
+    assert_eq!(counters.closed[reason], 1, "{counters:?}");
     assert_eq!(others.iter().sum::<u64>(), 2, "{counters:?}");
 }
 

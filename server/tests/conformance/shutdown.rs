@@ -75,7 +75,7 @@ fn the_end_comes_when_the_last_has_hung_up(setup: Setup) {
     ann.expect_goodbye(GOODBYE);
     bob.expect_goodbye(GOODBYE);
     drop((ann, bob));
-    assert_eq!(server.end().departed[Reason::Shutdown], 2);
+    assert_eq!(server.end().closed[Reason::Shutdown], 2);
 }
 
 fn draining_gives_up_on_who_does_not_read(setup: Setup) {

@@ -23,7 +23,7 @@ fn one_that_takes_nothing_and_is_too_far_behind_is_sent_away(setup: Setup) {
     server.wait_for("uringcast_disconnects_total{reason=\"too_far_behind\"}");
     drop((ann, bob, stuck));
     let counters = server.end();
-    assert_eq!(counters.departed[Reason::TooFarBehind], 1, "{counters:?}");
+    assert_eq!(counters.closed[Reason::TooFarBehind], 1, "{counters:?}");
 }
 
 fn one_that_skips_is_told_how_much_and_goes_on_with_what_is_new(setup: Setup) {
@@ -119,8 +119,8 @@ fn a_flood_evicts_nobody_and_lets_others_speak(setup: Setup) {
     let listeners = listening.map(|listener| listener.join().unwrap());
     drop((flooder, polite, listeners));
     let counters = server.end();
-    assert_eq!(counters.departed[Reason::Stalled], 0, "{counters:?}");
-    assert_eq!(counters.departed[Reason::TooFarBehind], 0, "{counters:?}");
+    assert_eq!(counters.closed[Reason::Stalled], 0, "{counters:?}");
+    assert_eq!(counters.closed[Reason::TooFarBehind], 0, "{counters:?}");
 }
 
 fn who_says_too_much_waits_and_loses_nothing(setup: Setup) {

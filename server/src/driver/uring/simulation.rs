@@ -70,7 +70,7 @@ fn the_driver_keeps_its_promises_whatever_the_kernel_does() {
             Reason::Malformed,
             Reason::Timeout,
         ] {
-            assert!(counters.departed[reason] > 0, "{reason:?} never happened");
+            assert!(counters.closed[reason] > 0, "{reason:?} never happened");
         }
     }
 }
@@ -82,7 +82,7 @@ fn run(seed: u64) -> (Counters, Tally) {
     let control = Arc::new(Control::new(1, forever).unwrap());
     let limits = Limits {
         message_bytes_max: 300,
-        span_bytes_max: [100, 1000, 65_536][rng.random_range(0..3)],
+        batch_bytes_max: [100, 1000, 65_536][rng.random_range(0..3)],
         coalesce: Coalesce::Fixed(Duration::ZERO),
         handshake_timeout: Duration::from_secs(3),
         write_deadline: Duration::from_secs(5),
@@ -103,7 +103,7 @@ fn run(seed: u64) -> (Counters, Tally) {
     if last == Stage::Draining {
         assert_eq!(at_the_end.pending(), 0, "{at_the_end:?}");
         assert_eq!(at_the_end.connections, 0, "{at_the_end:?}");
-        assert_eq!(at_the_end.departed.total(), at_the_end.accepted);
+        assert_eq!(at_the_end.closed.total(), at_the_end.accepted);
     }
     shell.wind_down().expect("the kernel takes submissions");
     let counters = shell.hub.snapshot().counters;

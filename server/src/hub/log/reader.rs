@@ -45,7 +45,7 @@ pub(in crate::hub) struct Reader {
     /// What newcomers are sent first: the messages from here on.
     history: u64,
     history_messages_max: u64,
-    /// Whether room may have been made since [`Reader::takes_back_made_room`].
+    /// Whether room may have been made since [`Reader::take_made_room`].
     made_room: bool,
 }
 
@@ -196,7 +196,7 @@ impl Reader {
     }
 
     /// As [`Self::made_room`]; asking takes it back.
-    pub(in crate::hub) fn takes_back_made_room(&mut self) -> bool {
+    pub(in crate::hub) fn take_made_room(&mut self) -> bool {
         std::mem::take(&mut self.made_room)
     }
 
@@ -205,7 +205,7 @@ impl Reader {
         self.made_room = true;
     }
 
-    /// Room for a frame of up to `bytes`. When there is none, [`Self::takes_back_wanted`] tells
+    /// Room for a frame of up to `bytes`. When there is none, [`Self::take_wanted`] tells
     /// the next reader that makes room.
     pub(in crate::hub) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         let budget = &self.log.budget;
@@ -222,7 +222,7 @@ impl Reader {
     }
 
     /// Whether a refused reservation waits for room; asking takes the wish back.
-    pub(in crate::hub) fn takes_back_wanted(&self) -> bool {
+    pub(in crate::hub) fn take_wanted(&self) -> bool {
         self.log.budget.wanted.swap(false, Ordering::SeqCst)
     }
 

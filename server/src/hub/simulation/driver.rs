@@ -31,19 +31,19 @@ impl World {
                 Coalesce::Auto => Duration::ZERO,
             };
             let draining = self.hubs[hub].is_draining();
-            invariants::check_span(&self.hubs[hub], &transmit);
+            invariants::check_batch(&self.hubs[hub], &transmit);
             let session = &self.hubs[hub].sessions[transmit.id.slot as usize];
             let content = session
                 .in_flight
                 .as_ref()
                 .map(|in_flight| in_flight.content);
-            let is_span = matches!(content, Some(Content::Span { .. }));
+            let is_batch = matches!(content, Some(Content::Batch { .. }));
             let is_notice = match content {
-                Some(Content::Torn) => !session.torn_is_message,
+                Some(Content::Partial) => !session.partial_is_message,
                 _ => matches!(content, Some(Content::Notice | Content::SkipNotice)),
             };
             let peer = self.peer_mut(hub, transmit.id);
-            if is_span && !draining {
+            if is_batch && !draining {
                 let before = peer.sent_to_at.replace(now);
                 assert!(lagged || before.is_none_or(|before| before + coalesce <= now));
             }
@@ -111,7 +111,7 @@ impl World {
         let index = self.find_peer_at(hub, id).expect("it is there");
         let mut peer = self.peers.remove(index);
         let in_flight = peer.in_flight.take();
-        peer.check_departure(&self.order);
+        peer.check_close(&self.order);
         if let Some(Flight { bytes, .. }) = in_flight {
             // The kernel gives the buffer back before the descriptor may go.
             self.hubs[hub].transmitted(id, bytes.len(), self.now);

@@ -31,7 +31,7 @@ impl World {
                 let session = &self.hubs[peer.hub].sessions[peer.id.slot as usize];
                 peer.in_flight.is_some()
                     || session.input.held_back.is_some()
-                    || (!peer.to_hub.is_empty() && !peer.is_departing(self))
+                    || (!peer.to_hub.is_empty() && !peer.is_on_its_way_out(self))
             });
             if !busy
                 && self.sleeping.iter().all(|sleeps| !sleeps)
@@ -39,7 +39,7 @@ impl World {
                 && self
                     .hubs
                     .iter()
-                    .all(|hub| hub.conveyor.next_line_up().is_none())
+                    .all(|hub| hub.send_queue.next_line_up().is_none())
             {
                 break;
             }

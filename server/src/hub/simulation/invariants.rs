@@ -44,7 +44,7 @@ impl World {
             assert!(hub.is_empty(), "everyone is gone: {hub:?}");
             assert_eq!(hub.counters().connections, 0);
             assert_eq!(hub.counters().pending(), 0);
-            let ended: u64 = hub.counters().departed.total();
+            let ended: u64 = hub.counters().closed.total();
             assert_eq!(ended, hub.counters().accepted);
             assert!(hub.log.is_at_rest());
             assert_eq!(hub.subscribers, 0);
@@ -80,7 +80,7 @@ impl World {
             let in_use = matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_));
             assert_eq!(
                 session.admitted.is_some(),
-                in_use || matches!(session.phase, Phase::Parting)
+                in_use || matches!(session.phase, Phase::DrainingInput)
             );
         }
         if self.limits.unique_names {
@@ -93,14 +93,14 @@ impl World {
     }
 }
 
-/// A span is all that its receiver is owed, as far as one send may carry it.
-pub(super) fn check_span(hub: &Hub, transmit: &Transmit) {
+/// A batch is all that its receiver is owed, as far as one send may carry it.
+pub(super) fn check_batch(hub: &Hub, transmit: &Transmit) {
     let session = &hub.sessions[transmit.id.slot as usize];
     let in_flight = session.in_flight.as_ref().expect("it is on its way");
-    let Content::Span { messages, end } = in_flight.content else {
+    let Content::Batch { messages, end } = in_flight.content else {
         return;
     };
-    let bytes_max = hub.limits.span_bytes_max;
+    let bytes_max = hub.limits.batch_bytes_max;
     let bytes = transmit.bytes.len();
     assert!(
         messages == 1 || bytes <= bytes_max,
@@ -158,7 +158,7 @@ fn check_accounts(hub: &Hub) {
             let backlog_bytes = hub.log.backlog_bytes(subscriber.cursor);
             backlog_bytes_max = backlog_bytes.max(backlog_bytes_max);
             if let Some(in_flight) = &session.in_flight
-                && let Content::Span { messages, end } = in_flight.content
+                && let Content::Batch { messages, end } = in_flight.content
             {
                 assert!(u64::from(messages) <= end - subscriber.cursor && end <= head);
             }
@@ -203,9 +203,9 @@ fn marks(slots: Vec<u32>) -> u64 {
 
 /// Whoever can be sent something waits in line or has a send on its way.
 fn check_places(hub: &Hub) {
-    let waiting = marks(hub.conveyor.waiting());
-    let resting = marks(hub.conveyor.resting());
-    let put_off = marks(hub.conveyor.are_put_off());
+    let waiting = marks(hub.send_queue.waiting());
+    let resting = marks(hub.send_queue.resting());
+    let put_off = marks(hub.send_queue.are_put_off());
     for (slot, session) in &hub.sessions {
         let waits = waiting & 1 << slot != 0;
         let rests = resting & 1 << slot != 0;
@@ -218,8 +218,11 @@ fn check_places(hub: &Hub) {
                 assert_eq!(places, 1, "{session:?} is in one place");
                 assert!(!rests || subscriber.cursor == hub.log.head());
             }
-            Phase::Farewell(_) => assert!(places == 1 && !rests && !is_put_off),
-            Phase::Naming { .. } | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {
+            Phase::Closing(_) => assert!(places == 1 && !rests && !is_put_off),
+            Phase::Naming { .. }
+            | Phase::Lingering { .. }
+            | Phase::DrainingInput
+            | Phase::Released => {
                 assert_eq!(places, 0, "{session:?} is sent nothing");
             }
         }

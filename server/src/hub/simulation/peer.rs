@@ -182,7 +182,7 @@ impl Peer {
     /// what it alone is told.
     pub(super) fn take(&mut self, mut bytes: &[u8], is_notice: bool, order: Order<'_>) {
         if is_notice {
-            assert_eq!(self.arrived, 0, "a notice never follows a torn frame");
+            assert_eq!(self.arrived, 0, "a notice never follows a partial frame");
             self.notice.extend_from_slice(bytes);
             self.understand_notice(order);
             return;
@@ -254,13 +254,13 @@ impl Peer {
     }
 
     /// Whether the hub is done with it, or about to be.
-    pub(super) fn is_departing(&self, world: &World) -> bool {
+    pub(super) fn is_on_its_way_out(&self, world: &World) -> bool {
         let session = &world.hubs[self.hub].sessions[self.id.slot as usize];
         !matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_))
     }
 
     /// Called when the hub gives the peer up.
-    pub(super) fn check_departure(&self, order: &[Accepted]) {
+    pub(super) fn check_close(&self, order: &[Accepted]) {
         let gone_by_itself = self.hung_up || self.manner != Manner::Healthy || self.refused;
         let told = String::from_utf8_lossy(&self.notice);
         assert!(
@@ -298,7 +298,7 @@ impl Peer {
 
     /// Called after the faults stopped.
     pub(super) fn check_that_all_arrived(&self, world: &World) {
-        if self.is_departing(world) {
+        if self.is_on_its_way_out(world) {
             assert!(
                 self.refused || self.hung_up || self.manner != Manner::Healthy,
                 "nobody healthy is sent away: {:?}",

@@ -8,7 +8,7 @@ const KIB: u64 = 1024;
 /// What a log may hold here, instead of its 64 MiB.
 pub(crate) const SMALL_LOG_BYTES: u64 = 1 << 20;
 
-/// What every connection may cost: an unfinished frame in each direction, the span of its send in
+/// What every connection may cost: an unfinished frame in each direction, the batch of its send in
 /// flight, one read while its reading is paused, and the rest of what is kept for it.
 const CONNECTION_BYTES: u64 = (2 * 66 + 64 + 256 + 16) * KIB;
 

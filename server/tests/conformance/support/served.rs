@@ -89,7 +89,7 @@ impl Served {
         let counters = summary.counters;
         assert_eq!(summary.undelivered(), 0, "{counters:?}");
         assert_eq!(counters.connections, 0, "{counters:?}");
-        assert_eq!(counters.departed.total(), counters.accepted, "{counters:?}");
+        assert_eq!(counters.closed.total(), counters.accepted, "{counters:?}");
         assert_eq!(
             counters.owed,
             counters.delivered + counters.discarded.total(),

@@ -1,6 +1,6 @@
-//! Spans: everything a subscriber is owed, as one contiguous buffer for one send.
+//! Batches: everything a subscriber is owed, as one contiguous buffer for one send.
 //!
-//! A span of one message is the message's own frame. A longer one is merged once and shared by all
+//! A batch of one message is the message's own frame. A longer one is merged once and shared by all
 //! who stand at the same cursor; only an author, who skips its own messages, gets one of its own.
 
 use std::time::Instant;
@@ -12,7 +12,7 @@ use super::log::{Message, Reader};
 
 /// What one send carries.
 #[derive(Debug, Clone)]
-pub(super) struct Span {
+pub(super) struct Batch {
     /// Whole frames, back to back; empty when all that was left is the subscriber's own.
     pub(super) bytes: Bytes,
     /// How many messages that is.
@@ -23,10 +23,10 @@ pub(super) struct Span {
     pub(super) end: u64,
 }
 
-/// Builds spans and keeps the last shared one.
+/// Builds batches and keeps the last shared one.
 #[derive(Debug)]
-pub(super) struct Spans {
-    span_bytes_max: usize,
+pub(super) struct Batches {
+    batch_bytes_max: usize,
     last: Option<Shared>,
 }
 
@@ -34,54 +34,54 @@ pub(super) struct Spans {
 struct Shared {
     cursor: u64,
     head: u64,
-    span: Span,
+    batch: Batch,
 }
 
-impl Spans {
-    /// Spans end before the message that would make them longer than `span_bytes_max`, but hold at
+impl Batches {
+    /// Batches end before the message that would make them longer than `batch_bytes_max`, but hold at
     /// least one message.
-    pub(super) fn new(span_bytes_max: usize) -> Self {
+    pub(super) fn new(batch_bytes_max: usize) -> Self {
         Self {
-            span_bytes_max,
+            batch_bytes_max,
             last: None,
         }
     }
 
     /// What a subscriber at `cursor` is sent who wrote none of it.
-    pub(super) fn shared(&mut self, log: &Reader, cursor: u64) -> Span {
+    pub(super) fn shared(&mut self, log: &Reader, cursor: u64) -> Batch {
         if let Some(shared) = &self.last
             && shared.cursor == cursor
             && shared.head == log.head()
         {
-            return shared.span.clone();
+            return shared.batch.clone();
         }
-        let span = self.merge(log, cursor, |_| false);
+        let batch = self.merge(log, cursor, |_| false);
         self.last = Some(Shared {
             cursor,
             head: log.head(),
-            span: span.clone(),
+            batch: batch.clone(),
         });
-        span
+        batch
     }
 
     /// What the subscriber `connection` at `cursor` is sent, without its own messages.
-    pub(super) fn without_own(&self, log: &Reader, cursor: u64, connection: ConnectionId) -> Span {
+    pub(super) fn without_own(&self, log: &Reader, cursor: u64, connection: ConnectionId) -> Batch {
         self.merge(log, cursor, |message| log.is_own(message, connection))
     }
 
-    /// Gives the memory of the last span back.
+    /// Gives the memory of the last batch back.
     pub(super) fn forget(&mut self) {
         self.last = None;
     }
 
-    fn merge(&self, log: &Reader, cursor: u64, skipped: impl Fn(&Message) -> bool) -> Span {
+    fn merge(&self, log: &Reader, cursor: u64, skipped: impl Fn(&Message) -> bool) -> Batch {
         let mut bytes = 0;
         let mut messages = 0;
         let mut oldest = None;
         let mut end = cursor;
         for message in log.from(cursor) {
             if !skipped(message) {
-                if messages > 0 && bytes + message.frame.len() > self.span_bytes_max {
+                if messages > 0 && bytes + message.frame.len() > self.batch_bytes_max {
                     break;
                 }
                 bytes += message.frame.len();
@@ -104,7 +104,7 @@ impl Spans {
                 merged.freeze()
             }
         };
-        Span {
+        Batch {
             bytes,
             messages,
             oldest,

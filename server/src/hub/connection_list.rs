@@ -1,7 +1,7 @@
 //! A look at a hub's connections: the first few by some order, and where each stands.
 //!
 //! Nothing is kept for it but what a session knows anyway, and nothing runs unless somebody asks. A
-//! survey looks at a bounded number of connections at a time, so that it never holds up a round.
+//! list looks at a bounded number of connections at a time, so that it never holds up a round.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::session::{Phase, Session};
 use super::{ConnectionId, Hub};
 
-/// What comes first in a [`Survey`].
+/// What comes first in a [`ConnectionList`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortBy {
     /// Who has the most bytes to catch up with.
@@ -24,16 +24,16 @@ pub enum SortBy {
     Stalled,
 }
 
-/// One connection, as a survey saw it.
+/// One connection, as a list saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sight {
+pub struct ConnectionInfo {
     /// Which connection of its hub.
     pub id: ConnectionId,
     /// Empty before it has given one.
     pub name: Box<str>,
     /// Where it comes from.
     pub peer: SocketAddr,
-    /// `naming`, `joined`, `farewell`, `lingering`, `parting` or `released`.
+    /// `naming`, `joined`, `closing`, `lingering`, `draining_input` or `released`.
     pub state: &'static str,
     /// Since it was accepted.
     pub age: Duration,
@@ -51,23 +51,23 @@ pub struct Sight {
 
 /// A look at all connections of a hub that keeps the first few, a part of them at a time.
 #[derive(Debug)]
-pub struct Survey {
+pub struct ConnectionList {
     sort: SortBy,
     limit: usize,
     next_slot: usize,
     first: BinaryHeap<Reverse<Ranked>>,
 }
 
-/// A sight by its rank; of two of the same rank the later slot is the lesser.
+/// A connection by its rank; of two of the same rank the later slot is the lesser.
 #[derive(Debug, PartialEq, Eq)]
 struct Ranked {
     rank: u64,
-    sight: Sight,
+    info: ConnectionInfo,
 }
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
-        let key = |it: &Self| (it.rank, Reverse(it.sight.id.slot));
+        let key = |it: &Self| (it.rank, Reverse(it.info.id.slot));
         key(self).cmp(&key(other))
     }
 }
@@ -81,18 +81,18 @@ impl PartialOrd for Ranked {
 impl SortBy {
     /// The greater, the further in front.
     #[must_use]
-    pub fn rank(self, sight: &Sight) -> u64 {
+    pub fn rank(self, info: &ConnectionInfo) -> u64 {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         match self {
-            Self::Backlog => sight.backlog_bytes,
-            Self::Age => nanos(sight.age),
-            Self::Sent => sight.sent_messages,
-            Self::Stalled => nanos(sight.last_progress.unwrap_or(sight.age)),
+            Self::Backlog => info.backlog_bytes,
+            Self::Age => nanos(info.age),
+            Self::Sent => info.sent_messages,
+            Self::Stalled => nanos(info.last_progress.unwrap_or(info.age)),
         }
     }
 }
 
-impl Survey {
+impl ConnectionList {
     /// Will find the first `limit`.
     #[must_use]
     pub fn new(sort: SortBy, limit: usize) -> Self {
@@ -106,14 +106,14 @@ impl Survey {
 
     /// What was found, the first in front.
     #[must_use]
-    pub fn into_sights(self) -> Vec<Sight> {
+    pub fn into_infos(self) -> Vec<ConnectionInfo> {
         let sorted = self.first.into_sorted_vec();
-        sorted.into_iter().map(|Reverse(it)| it.sight).collect()
+        sorted.into_iter().map(|Reverse(it)| it.info).collect()
     }
 
     fn see(&mut self, session: &Session, hub: &Hub, now: Instant) {
-        let mut sight = session.sight(hub, now);
-        let rank = self.sort.rank(&sight);
+        let mut info = session.info(hub, now);
+        let rank = self.sort.rank(&info);
         let full = self.first.len() == self.limit;
         if full && self.first.peek().is_none_or(|last| rank <= last.0.rank) {
             return;
@@ -121,42 +121,42 @@ impl Survey {
         if full {
             self.first.pop();
         }
-        sight.name.clone_from(&session.name);
-        self.first.push(Reverse(Ranked { rank, sight }));
+        info.name.clone_from(&session.name);
+        self.first.push(Reverse(Ranked { rank, info }));
     }
 }
 
-/// Connections that one step of a survey looks at: well below a tenth of a millisecond's work.
-const SURVEY_STEP: usize = 1024;
+/// Connections that one step of a list looks at: well below a tenth of a millisecond's work.
+const LIST_STEP: usize = 1024;
 
 impl Hub {
-    /// Goes on with a survey; says whether it is complete. Connections that come or go meanwhile may
+    /// Goes on with a list; says whether it is complete. Connections that come or go meanwhile may
     /// be seen or not.
-    pub fn survey(&self, survey: &mut Survey, now: Instant) -> bool {
+    pub fn list_connections(&self, list: &mut ConnectionList, now: Instant) -> bool {
         let slots = self.sessions.capacity();
-        let end = slots.min(survey.next_slot + SURVEY_STEP);
-        for slot in survey.next_slot..end {
+        let end = slots.min(list.next_slot + LIST_STEP);
+        for slot in list.next_slot..end {
             if let Some(session) = self.sessions.get(slot) {
-                survey.see(session, self, now);
+                list.see(session, self, now);
             }
         }
-        survey.next_slot = end;
+        list.next_slot = end;
         end == slots
     }
 }
 
 impl Session {
-    /// What a survey sees, but for the name.
-    fn sight(&self, hub: &Hub, now: Instant) -> Sight {
+    /// What a list sees, but for the name.
+    fn info(&self, hub: &Hub, now: Instant) -> ConnectionInfo {
         let (state, backlog_bytes) = match &self.phase {
             Phase::Naming { .. } => ("naming", 0),
             Phase::Joined(subscriber) => ("joined", hub.log.backlog_bytes(subscriber.cursor)),
-            Phase::Farewell(_) => ("farewell", 0),
+            Phase::Closing(_) => ("closing", 0),
             Phase::Lingering { .. } => ("lingering", 0),
-            Phase::Parting => ("parting", 0),
+            Phase::DrainingInput => ("draining_input", 0),
             Phase::Released => ("released", 0),
         };
-        Sight {
+        ConnectionInfo {
             id: self.id,
             name: Box::default(),
             peer: self.peer,
@@ -179,14 +179,14 @@ mod tests {
     use super::super::{Limits, Log};
     use super::*;
 
-    fn first(hub: &Hub, sort: SortBy, limit: usize, now: Instant) -> Vec<Sight> {
-        let mut survey = Survey::new(sort, limit);
-        while !hub.survey(&mut survey, now) {}
-        survey.into_sights()
+    fn first(hub: &Hub, sort: SortBy, limit: usize, now: Instant) -> Vec<ConnectionInfo> {
+        let mut list = ConnectionList::new(sort, limit);
+        while !hub.list_connections(&mut list, now) {}
+        list.into_infos()
     }
 
-    fn names(sights: &[Sight]) -> Vec<&str> {
-        sights.iter().map(|sight| &*sight.name).collect()
+    fn names(infos: &[ConnectionInfo]) -> Vec<&str> {
+        infos.iter().map(|info| &*info.name).collect()
     }
 
     #[test]
@@ -201,44 +201,44 @@ mod tests {
         join(&mut hub, "late", now);
         let _ = hub.receive(author, &frame::encode(b"two"), now);
 
-        let sights = first(&hub, SortBy::Backlog, 2, now);
-        assert_eq!(names(&sights), ["stuck", "author"]);
+        let infos = first(&hub, SortBy::Backlog, 2, now);
+        assert_eq!(names(&infos), ["stuck", "author"]);
         let both = 2 * frame::broadcast(b"author", b"one").len() as u64;
-        assert_eq!(sights[0].backlog_bytes, both);
-        assert_eq!(sights[1].backlog_bytes, both / 2, "its own counts");
+        assert_eq!(infos[0].backlog_bytes, both);
+        assert_eq!(infos[1].backlog_bytes, both / 2, "its own counts");
         assert_eq!(
-            (sights[0].backlog_messages, sights[1].backlog_messages),
+            (infos[0].backlog_messages, infos[1].backlog_messages),
             (2, 0)
         );
-        assert_eq!(sights[0].last_progress, None);
+        assert_eq!(infos[0].last_progress, None);
 
         hub.transmitted(stuck, held.bytes.len(), now);
         deliver_all(&mut hub, now);
         let later = now + Duration::from_secs(3);
-        let sights = first(&hub, SortBy::Sent, 2, later);
-        assert_eq!(names(&sights), ["stuck", "late"]);
-        assert_eq!((sights[0].sent_messages, sights[1].sent_messages), (2, 1));
-        assert_eq!(sights[0].sent_bytes, both);
-        assert_eq!(sights[0].last_progress, Some(Duration::from_secs(3)));
-        assert_eq!(sights[0].backlog_bytes, 0);
+        let infos = first(&hub, SortBy::Sent, 2, later);
+        assert_eq!(names(&infos), ["stuck", "late"]);
+        assert_eq!((infos[0].sent_messages, infos[1].sent_messages), (2, 1));
+        assert_eq!(infos[0].sent_bytes, both);
+        assert_eq!(infos[0].last_progress, Some(Duration::from_secs(3)));
+        assert_eq!(infos[0].backlog_bytes, 0);
     }
 
     #[test]
     fn many_connections_are_looked_at_a_part_at_a_time() {
         let now = Instant::now();
         let mut hub = Hub::new(Limits::default(), Log::new(1 << 20));
-        for number in 0..3 * SURVEY_STEP as u64 {
+        for number in 0..3 * LIST_STEP as u64 {
             join(
                 &mut hub,
                 &number.to_string(),
                 now + Duration::from_millis(number),
             );
         }
-        let mut survey = Survey::new(SortBy::Age, 3);
+        let mut list = ConnectionList::new(SortBy::Age, 3);
         let later = now + Duration::from_secs(60);
-        assert!(!hub.survey(&mut survey, later) && !hub.survey(&mut survey, later));
-        while !hub.survey(&mut survey, later) {}
-        assert_eq!(names(&survey.into_sights()), ["0", "1", "2"]);
+        assert!(!hub.list_connections(&mut list, later) && !hub.list_connections(&mut list, later));
+        while !hub.list_connections(&mut list, later) {}
+        assert_eq!(names(&list.into_infos()), ["0", "1", "2"]);
         assert!(first(&hub, SortBy::Stalled, 0, later).is_empty());
     }
 }

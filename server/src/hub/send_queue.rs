@@ -1,4 +1,4 @@
-//! The conveyor: who is served next.
+//! The send_queue: who is served next.
 //!
 //! A subscriber that is owed something and has nothing on its way waits in line; one that is owed
 //! nothing rests. A new message sends all who rest to the end of the line in one step; a subscriber
@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::lists::Lists;
 
 #[derive(Debug)]
-pub(super) struct Conveyor {
+pub(super) struct SendQueue {
     lists: Lists<2>,
     /// Who is put off, by the time at which it joins the line.
     put_off: BTreeSet<(Instant, u32)>,
@@ -24,7 +24,7 @@ pub(super) struct Conveyor {
 const WAITING: usize = 0;
 const RESTING: usize = 1;
 
-impl Conveyor {
+impl SendQueue {
     pub(super) fn new() -> Self {
         Self {
             lists: Lists::new(),
@@ -119,12 +119,12 @@ mod tests {
 
     #[test]
     fn those_who_rest_are_served_after_those_who_wait() {
-        let mut conveyor = Conveyor::new();
-        conveyor.rest(1);
-        conveyor.wait(2);
-        conveyor.wait(3);
-        conveyor.wake_all();
-        let served: Vec<u32> = std::iter::from_fn(|| conveyor.next()).collect();
+        let mut send_queue = SendQueue::new();
+        send_queue.rest(1);
+        send_queue.wait(2);
+        send_queue.wait(3);
+        send_queue.wake_all();
+        let served: Vec<u32> = std::iter::from_fn(|| send_queue.next()).collect();
         assert_eq!(served, [2, 3, 1]);
     }
 }

@@ -1,16 +1,16 @@
 //! Goodbye, in three named steps: depart (leave the log, say why), linger (our side is closed, the
 //! peer reads the notice and hangs up), release (the driver gives the connection up).
 //!
-//! What has begun to go out is finished first, so a notice never follows a torn frame. Closing a
+//! What has begun to go out is finished first, so a notice never follows a partial frame. Closing a
 //! socket with unread input would reset the connection and destroy the notice; hence the lingering.
 
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
 
-use super::departure::{Departure, Reason};
+use super::close_reason::{CloseReason, Reason};
 use super::presence::Change;
-use super::session::{Farewell, Phase};
+use super::session::{Closing, Phase};
 use super::{Close, ConnectionId, Disconnect, Hub};
 
 impl Hub {
@@ -20,21 +20,21 @@ impl Hub {
             return;
         };
         match (&mut session.phase, how) {
-            (Phase::Released | Phase::Parting, _) => {}
+            (Phase::Released | Phase::DrainingInput, _) => {}
             (Phase::Joined(_), Disconnect::EndOfStream) if session.input.held_back.is_some() => {
-                self.part(id.slot, now);
+                self.drain_input(id.slot, now);
             }
-            (Phase::Farewell(farewell), Disconnect::EndOfStream) => farewell.peer_has_left = true,
-            (Phase::Farewell(_) | Phase::Lingering { .. }, _) => self.release(id.slot),
+            (Phase::Closing(closing), Disconnect::EndOfStream) => closing.peer_has_left = true,
+            (Phase::Closing(_) | Phase::Lingering { .. }, _) => self.release(id.slot),
             (Phase::Naming { .. } | Phase::Joined(_), how) => {
-                let departure = match how {
+                let why = match how {
                     Disconnect::EndOfStream if session.input.decoder.is_mid_frame() => {
-                        Departure::LeftMidFrame
+                        CloseReason::LeftMidFrame
                     }
-                    Disconnect::EndOfStream => Departure::Left,
-                    Disconnect::Error(error) => Departure::Broken(error),
+                    Disconnect::EndOfStream => CloseReason::Left,
+                    Disconnect::Error(error) => CloseReason::Broken(error),
                 };
-                self.depart(id.slot, &departure, now);
+                self.close(id.slot, &why, now);
                 self.release(id.slot);
             }
         }
@@ -55,9 +55,9 @@ impl Hub {
         self.read_log();
         self.drain_until = Some(now + timeout);
         self.sweep_by(now + timeout);
-        self.conveyor.line_up_all();
+        self.send_queue.line_up_all();
         let mut nameless = Vec::new();
-        let mut parting = Vec::new();
+        let mut draining_input = Vec::new();
         for (_, session) in &mut self.sessions {
             // Nobody is listened to any more: what was not accepted by now is not, and nobody has
             // to finish what they began to say. Reading goes on, to throw away.
@@ -71,14 +71,14 @@ impl Hub {
             }
             match session.phase {
                 Phase::Naming { .. } => nameless.push(session.id.slot),
-                Phase::Parting => parting.push(session.id.slot),
+                Phase::DrainingInput => draining_input.push(session.id.slot),
                 _ => {}
             }
         }
         for slot in nameless {
-            self.depart(slot, &Departure::Shutdown, now);
+            self.close(slot, &CloseReason::Shutdown, now);
         }
-        for slot in parting {
+        for slot in draining_input {
             self.release(slot);
         }
         self.use_room(now);
@@ -94,8 +94,8 @@ impl Hub {
         }
         // What the others accepted before they stopped is still owed.
         self.read_log();
-        while let Some(slot) = self.conveyor.next_resting() {
-            self.depart(slot, &Departure::Shutdown, now);
+        while let Some(slot) = self.send_queue.next_resting() {
+            self.close(slot, &CloseReason::Shutdown, now);
         }
         self.use_room(now);
     }
@@ -108,10 +108,12 @@ impl Hub {
         for slot in slots {
             match self.sessions[slot as usize].phase {
                 Phase::Naming { .. } | Phase::Joined(_) => {
-                    self.depart(slot, &Departure::Shutdown, now);
+                    self.close(slot, &CloseReason::Shutdown, now);
                     self.release(slot);
                 }
-                Phase::Farewell(_) | Phase::Lingering { .. } | Phase::Parting => self.release(slot),
+                Phase::Closing(_) | Phase::Lingering { .. } | Phase::DrainingInput => {
+                    self.release(slot);
+                }
                 Phase::Released => {}
             }
         }
@@ -130,21 +132,21 @@ impl Hub {
     }
 
     /// First step: leaves the log and is told why.
-    pub(super) fn depart(&mut self, slot: u32, departure: &Departure, now: Instant) {
+    pub(super) fn close(&mut self, slot: u32, why: &CloseReason, now: Instant) {
         let session = &mut self.sessions[slot as usize];
         let had_joined = matches!(session.phase, Phase::Joined(_));
-        let reason = departure.reason();
-        let farewell = Farewell {
+        let reason = why.kind();
+        let closing = Closing {
             since: now,
             reason,
-            notice: departure.notice(),
+            notice: why.notice(),
             peer_has_left: false,
         };
         let pending = session.pending(self.log.head());
-        self.conveyor.remove(slot, session.put_off_until());
-        match std::mem::replace(&mut session.phase, Phase::Farewell(farewell)) {
+        self.send_queue.remove(slot, session.put_off_until());
+        match std::mem::replace(&mut session.phase, Phase::Closing(closing)) {
             Phase::Joined(subscriber) => {
-                info!(name = %session.name, peer = %session.peer, reason = %departure, "left");
+                info!(name = %session.name, peer = %session.peer, reason = %why, "left");
                 self.subscribers -= 1;
                 subscriber.leave(&mut self.log, now);
                 // What is on its way may still arrive; the rest never will.
@@ -152,15 +154,18 @@ impl Hub {
                 self.counters.discarded[reason] += given_up;
             }
             Phase::Naming { .. } => {
-                debug!(peer = %session.peer, reason = %departure, "left before it gave a name");
+                debug!(peer = %session.peer, reason = %why, "left before it gave a name");
             }
-            Phase::Farewell(_) | Phase::Lingering { .. } | Phase::Parting | Phase::Released => {
-                unreachable!("a session departs once")
+            Phase::Closing(_)
+            | Phase::Lingering { .. }
+            | Phase::DrainingInput
+            | Phase::Released => {
+                unreachable!("a session is closed once")
             }
         }
-        self.counters.departed[reason] += 1;
+        self.counters.closed[reason] += 1;
         session.admitted = None;
-        self.last_ended.remember(session, departure, now);
+        self.last_ended.remember(session, why, now);
         if session.input.held_back.take().is_some() {
             // It is read from again, to throw away what comes.
             self.resumed.push_back(session.id);
@@ -171,7 +176,7 @@ impl Hub {
             self.throttled.remove(until, slot);
         }
         if waits {
-            self.conveyor.wait(slot);
+            self.send_queue.wait(slot);
         }
         self.sweep_by(now + self.limits.linger);
         if had_joined {
@@ -189,37 +194,37 @@ impl Hub {
 
     /// Instead of the first step, for a peer that left by itself while what it said is held back:
     /// it leaves the log as a receiver, and stays an author until all of it is accepted.
-    fn part(&mut self, slot: u32, now: Instant) {
+    fn drain_input(&mut self, slot: u32, now: Instant) {
         let session = &mut self.sessions[slot as usize];
         let pending = session.pending(self.log.head());
-        self.conveyor.remove(slot, session.put_off_until());
-        let Phase::Joined(subscriber) = std::mem::replace(&mut session.phase, Phase::Parting)
+        self.send_queue.remove(slot, session.put_off_until());
+        let Phase::Joined(subscriber) = std::mem::replace(&mut session.phase, Phase::DrainingInput)
         else {
-            unreachable!("only a subscriber parts");
+            unreachable!("only a subscriber drains its input");
         };
-        info!(name = %session.name, peer = %session.peer, reason = %Departure::Left, "left");
+        info!(name = %session.name, peer = %session.peer, reason = %CloseReason::Left, "left");
         session.in_flight = None;
-        session.torn = bytes::Bytes::new();
+        session.partial = bytes::Bytes::new();
         self.subscribers -= 1;
         subscriber.leave(&mut self.log, now);
         self.counters.discarded[Reason::Left] += pending;
-        self.counters.departed[Reason::Left] += 1;
-        self.last_ended.remember(session, &Departure::Left, now);
+        self.counters.closed[Reason::Left] += 1;
+        self.last_ended.remember(session, &CloseReason::Left, now);
     }
 
     /// Second step: all is said.
     pub(super) fn linger(&mut self, slot: u32, now: Instant) {
         let session = &mut self.sessions[slot as usize];
-        let Phase::Farewell(farewell) = &session.phase else {
-            unreachable!("only a farewell ends in lingering");
+        let Phase::Closing(closing) = &session.phase else {
+            unreachable!("only one that is closing lingers");
         };
-        if farewell.peer_has_left {
+        if closing.peer_has_left {
             self.release(slot);
             return;
         }
         session.phase = Phase::Lingering {
             since: now,
-            reason: farewell.reason,
+            reason: closing.reason,
         };
         self.closes.push_back(Close::ShutdownWrite(session.id));
         self.sweep_by(now + self.limits.linger);
@@ -230,20 +235,20 @@ impl Hub {
         let session = &mut self.sessions[slot as usize];
         let pending = session.pending(self.log.head());
         match std::mem::replace(&mut session.phase, Phase::Released) {
-            Phase::Farewell(Farewell { reason, .. }) | Phase::Lingering { reason, .. } => {
+            Phase::Closing(Closing { reason, .. }) | Phase::Lingering { reason, .. } => {
                 self.counters.discarded[reason] += pending;
             }
             // It was accounted for when it left.
-            Phase::Parting => {}
+            Phase::DrainingInput => {}
             Phase::Naming { .. } | Phase::Joined(_) | Phase::Released => {
-                unreachable!("a session departs before it is released")
+                unreachable!("a session is closed before it is released")
             }
         }
         session.admitted = None;
         session.in_flight = None;
-        session.torn = bytes::Bytes::new();
+        session.partial = bytes::Bytes::new();
         session.input.decoder = protocol::Decoder::new(0);
-        self.conveyor.remove(slot, None);
+        self.send_queue.remove(slot, None);
         self.closes.push_back(Close::Release(session.id));
     }
 }

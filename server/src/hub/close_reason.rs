@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// Why a connection ends, with the numbers that explain it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Departure {
+pub enum CloseReason {
     /// The peer closed its side between two frames.
     #[error("the peer left")]
     Left,
@@ -92,7 +92,7 @@ pub enum Departure {
     Shutdown,
 }
 
-/// The kinds of [`Departure`], as counted.
+/// The kinds of [`CloseReason`], as counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The peer left of its own accord.
@@ -111,7 +111,7 @@ pub enum Reason {
     TooSlow,
     /// The peer was too far behind.
     TooFarBehind,
-    /// Not a departure: deliveries that a subscriber missed which was too slow and stayed.
+    /// Not a why: deliveries that a subscriber missed which was too slow and stayed.
     Skipped,
     /// The server has as many clients as it takes.
     Full,
@@ -166,10 +166,10 @@ impl Reason {
     }
 }
 
-impl Departure {
+impl CloseReason {
     /// The kind, for counters.
     #[must_use]
-    pub const fn reason(&self) -> Reason {
+    pub const fn kind(&self) -> Reason {
         match self {
             Self::Left => Reason::Left,
             Self::LeftMidFrame | Self::Broken(_) => Reason::Broken,
@@ -196,7 +196,7 @@ impl Departure {
     }
 }
 
-impl From<protocol::DecodeError> for Departure {
+impl From<protocol::DecodeError> for CloseReason {
     fn from(error: protocol::DecodeError) -> Self {
         match error {
             protocol::DecodeError::Header(error) => Self::Header(error),
@@ -226,18 +226,18 @@ mod tests {
 
     #[test]
     fn the_notice_is_a_message_of_the_server() {
-        let departure = Departure::MessageTooLong {
+        let why = CloseReason::MessageTooLong {
             payload_bytes: 70_000,
             payload_bytes_max: 65_536,
         };
         assert_eq!(
-            &departure.notice()[..],
+            &why.notice()[..],
             b"8         *server*58        closing: message of 70000 bytes is over the limit of 65536"
         );
-        let departure = Departure::NoName {
+        let why = CloseReason::NoName {
             within: Duration::from_millis(250),
         };
-        assert_eq!(departure.to_string(), "no name came within 0.25 s");
+        assert_eq!(why.to_string(), "no name came within 0.25 s");
     }
 
     #[test]
