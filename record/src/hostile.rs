@@ -1,0 +1,85 @@
+//! What became of the hostile clients, which are counted apart from those that measure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::disconnects::Disconnects;
+
+/// What a hostile client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostileKind {
+    /// Reads at a steady, low rate.
+    Slow,
+    /// Joins and never reads.
+    Stalled,
+    /// Joins, stays for a moment, and leaves.
+    Churn,
+    /// Leaves with many others, and comes back with them.
+    Herd,
+    /// Never sends more than a part of its first header.
+    HalfOpen,
+    /// Sends malformed frames.
+    Garbage,
+}
+
+/// What became of the hostile clients, by kind.
+pub type HostileOutcomes = BTreeMap<HostileKind, HostileOutcome>;
+
+/// What became of those of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostileOutcome {
+    /// Connections that were tried, those of clients that came back included.
+    pub attempts: u64,
+    /// Of these, those that came about.
+    pub connected: u64,
+    /// Connections that were open when the run ended.
+    pub still_there: u64,
+    /// Connections that the clients closed themselves.
+    pub left: u64,
+    /// Bytes that they read.
+    pub received_bytes: u64,
+    /// Those that the server disconnected, and what it said.
+    #[serde(rename = "departures")]
+    pub disconnects: Disconnects,
+    /// Of a herd: from its leaving until the last of it heard a message again. `None` if some never
+    /// did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub herd_back_seconds: Option<f64>,
+}
+
+impl fmt::Display for HostileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Slow => "slow",
+            Self::Stalled => "stalled",
+            Self::Churn => "churning",
+            Self::Herd => "herd",
+            Self::HalfOpen => "half open",
+            Self::Garbage => "garbage",
+        })
+    }
+}
+
+impl fmt::Display for HostileOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} connected of {} attempts, {} still connected, {} left, {} disconnected",
+            self.connected,
+            self.attempts,
+            self.still_there,
+            self.left,
+            self.disconnects.count()
+        )?;
+        if self.disconnects.count() > 0 {
+            write!(f, " ({})", self.disconnects.in_words())?;
+        }
+        match self.herd_back_seconds {
+            None => Ok(()),
+            Some(seconds) => write!(f, ", all back after {seconds:.3} s"),
+        }
+    }
+}
