@@ -4,20 +4,22 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
+use cli::{DURATION_MAX, Describe, Section};
 use protocol::text;
 
 use crate::colours::{Colours, When};
 use crate::history;
-use crate::subcommands::Task;
 
 /// The longest message, in bytes, that is sent or shown unless `--max-message-bytes` says
 /// otherwise: the server's own default.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The shortest `--idle-exit`.
+const IDLE_MIN: Duration = Duration::from_millis(1);
 /// No name is longer than this, in bytes; a server may be stricter.
 const NAME_BYTES_MAX: usize = 1024;
 
@@ -32,12 +34,12 @@ const NAME_BYTES_MAX: usize = 1024;
     version,
     max_term_width = 100,
     allow_negative_numbers = true,
-    after_help = AFTER_HELP,
+    after_help = cli::help_sections(SECTIONS),
     args_conflicts_with_subcommands = true
 )]
 struct Arguments {
     #[command(subcommand)]
-    task: Option<Task>,
+    task: Option<Describe>,
 
     /// Server to connect to, HOST:PORT
     #[arg(
@@ -69,7 +71,7 @@ struct Arguments {
     count: Option<u64>,
 
     /// Leave when nothing was sent or received for this long: 500ms, 2s, 1.5m, 1h
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = cli::duration_within(IDLE_MIN..=DURATION_MAX))]
     idle_exit: Option<Duration>,
 
     /// Only receive: standard input is not read
@@ -102,18 +104,37 @@ struct Arguments {
     verbose: bool,
 }
 
-const AFTER_HELP: &str = "\
-In a pipe the client leaves when standard input ends: all lines were handed over, the server was \
-told that no more will come, and has taken leave. With --count or --idle-exit it stays for answers \
-until these say so; with --no-send it stays until it is stopped.
-
-Exit status: 0 done (also on SIGTERM), 1 the server was lost, something was not sent or the client \
-could not start, 2 usage, 130 interrupted.
-
-Examples:
-  printf 'a\\nb\\n' | client --name bot --idle-exit 1s
-  client --no-send --json | jq -r .text
-  timeout 60 client --no-send | tee log";
+const SECTIONS: &[Section] = &[
+    Section {
+        title: "When it leaves",
+        entries: &[(
+            "",
+            "In a pipe the client leaves when standard input ends: all lines were handed over, the server was \
+             told that no more will come, and has taken leave. With --count or --idle-exit it stays for answers \
+             until these say so; with --no-send it stays until it is stopped.",
+        )],
+    },
+    Section {
+        title: "Exit status",
+        entries: &[
+            ("0", "Done, also on SIGTERM"),
+            (
+                "1",
+                "The server was lost, something was not sent or the client could not start",
+            ),
+            ("2", "Wrong usage"),
+            ("130", "Interrupted"),
+        ],
+    },
+    Section {
+        title: "Examples",
+        entries: &[
+            ("printf 'a\\nb\\n' | client --name bot --idle-exit 1s", ""),
+            ("client --no-send --json | jq -r .text", ""),
+            ("timeout 60 client --no-send | tee log", ""),
+        ],
+    },
+];
 
 /// What the client was asked to do.
 #[derive(Debug, Clone)]
@@ -179,9 +200,11 @@ impl Settings {
         let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_edit();
         let arguments = Arguments::try_parse_from(&words).map_err(|error| stop(&error))?;
         match arguments.task {
-            Some(task) => Err(Stop::Answer(
-                task.text(Arguments::command(), &program(&words)),
-            )),
+            Some(task) => {
+                let program = cli::program(&words, "client");
+                let text = task.text(Arguments::command(), &program, SECTIONS);
+                Err(Stop::Answer(text))
+            }
             None => Self::new(arguments, terminal),
         }
     }
@@ -213,12 +236,6 @@ impl Settings {
             verbose: arguments.verbose,
         })
     }
-}
-
-/// What this program was called as.
-fn program(words: &[OsString]) -> String {
-    let name = words.first().map(Path::new).and_then(Path::file_name);
-    name.map_or("client".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// `name`, if it is fit to be sent.
@@ -266,28 +283,6 @@ fn check_address(address: &str) -> Result<(), Stop> {
     )))
 }
 
-/// A number and a unit; without a unit, seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let unit_at = text
-        .find(|character: char| !character.is_ascii_digit() && character != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let scale = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return Err("use a number and ms, s, m, h or d, for example 500ms or 2s".to_owned()),
-    };
-    number
-        .parse::<f64>()
-        .ok()
-        .and_then(|number| Duration::try_from_secs_f64(number * scale).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "use a number above 0 with its unit, for example 500ms or 2s".to_owned())
-}
-
 /// The editor needs a terminal that can move its cursor.
 fn can_edit() -> bool {
     std::env::var("TERM")
@@ -297,24 +292,8 @@ fn can_edit() -> bool {
 fn stop(error: &clap::Error) -> Stop {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Answer(error.to_string()),
-        _ => Stop::Usage(one_line(&error.to_string())),
+        _ => Stop::Usage(cli::usage_error(error, "client")),
     }
-}
-
-/// The error of several paragraphs without its label and its usage, as one line.
-fn one_line(error: &str) -> String {
-    let is_kept = |paragraph: &&str| {
-        !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information")
-    };
-    let said = error.trim_start_matches("error: ").trim_end();
-    let kept = said.split("\n\n").filter(is_kept);
-    let kept: Vec<String> = kept.map(joined).collect();
-    format!("{}; see 'client --help'", kept.join("; "))
-}
-
-fn joined(paragraph: &str) -> String {
-    let words: Vec<&str> = paragraph.split_whitespace().collect();
-    words.join(" ")
 }
 
 #[cfg(test)]
@@ -354,12 +333,9 @@ mod tests {
             ),
             (&["--name", " "], "--name: name is empty"),
             (&["--count", "0"], "'--count <N>'"),
-            (&["--idle-exit", "1 day"], "for example 500ms or 2s"),
-            (&["--idle-exit", "0s"], "use a number above 0"),
-            (
-                &["--idle-exit", "9999999999999999999999d"],
-                "use a number above 0",
-            ),
+            (&["--idle-exit", "1 dya"], "such as 250ms, 10s or 2min"),
+            (&["--idle-exit", "0s"], "shorter than 1ms"),
+            (&["--idle-exit", "9999999999d"], "longer than 365 days"),
             (
                 &["--max-message-bytes", "0"],
                 "'--max-message-bytes <BYTES>'",
@@ -374,19 +350,6 @@ mod tests {
             let said = refusal(arguments);
             assert!(said.contains(expected), "{arguments:?} said: {said}");
             assert!(!said.contains('\n'), "{said}");
-        }
-    }
-
-    #[test]
-    fn durations_have_units() {
-        for (text, milliseconds) in [("500ms", 500), ("2s", 2000), ("2", 2000), ("1.5m", 90_000)] {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(milliseconds))
-            );
-        }
-        for text in ["", "s", "-1s", "1..5s", "1e3s", "5 s", "NaN", "inf"] {
-            assert!(parse_duration(text).is_err(), "{text:?} was taken");
         }
     }
 

@@ -28,7 +28,6 @@ pub mod screen;
 pub mod session;
 pub mod signals;
 pub mod stats;
-mod subcommands;
 pub mod terminal;
 
 use std::io;

@@ -14,22 +14,9 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),
         Ok(Outcome::Interrupted) => ExitCode::from(130),
-        Err(Stop::Answer(text)) => print(&text),
+        Err(Stop::Answer(text)) => cli::print_or_fail(&text, "client"),
         Err(Stop::Unable(text)) => fail(&text, 1),
         Err(Stop::Usage(text)) => fail(&text, 2),
-    }
-}
-
-/// A reader that has gone away has read enough; a disk that is full has not taken it.
-fn print(text: &str) -> ExitCode {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes());
-    match written.and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(
-            &format!("cannot write standard output: {error}; choose a place that can be written"),
-            1,
-        ),
-        _ => ExitCode::SUCCESS,
     }
 }
 
