@@ -105,7 +105,7 @@ impl Broker {
             .find(|spawned| !matches!(spawned, Err(error) if error.kind() == ErrorKind::NotFound));
             drop(to_log);
             let Some(spawned) = spawned else {
-                println!("skipped: {} is not installed", kind.program);
+                testing::skip(format!("{} is not installed", kind.program));
                 return None;
             };
             let broker = Self {

@@ -5,82 +5,34 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use support::{Faults, RelayServer, measure};
+use testing::{Browser, Rendered};
 
-const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-
-/// A browser that hangs is ended.
-const TIMEOUT_SECONDS: &str = "120";
-
-const FLAGS: [&str; 12] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--window-size=400,900",
-    "--dump-dom",
-];
-
-fn browser() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path)
-        .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
-        .find(|file| file.is_file());
-    if found.is_none() {
-        eprintln!("skipped: no browser is installed ({})", BROWSERS.join(", "));
-    }
-    found
-}
-
-/// Renders a page; its document as the browser sees it, and what the browser said.
-fn render(browser: &Path, page: &Path) -> (String, String) {
-    let profile = tempfile::tempdir().unwrap();
-    let Output {
-        stdout,
-        stderr,
-        status,
-    } = Command::new("timeout")
-        .arg(TIMEOUT_SECONDS)
-        .arg(browser)
-        .args(FLAGS)
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&stderr).into_owned();
-    assert!(status.success(), "{status}: {said}");
-    (String::from_utf8_lossy(&stdout).into_owned(), said)
-}
-
-/// What the page itself had the browser complain about.
-fn complaints(said: &str) -> Vec<&str> {
-    let of_the_page = |line: &&str| line.contains("CONSOLE");
-    said.lines().filter(of_the_page).collect()
+fn render(browser: &Browser, page: &Path) -> Rendered {
+    browser.render(&format!("file://{}", page.display()), &[])
 }
 
 #[test]
 fn complaints_of_a_page_are_heard() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::find() else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     std::fs::write(&page, "<script>console.error('so it is')</script>").unwrap();
-    let (_, said) = render(&browser, &page);
-    assert_eq!(complaints(&said).len(), 1, "{said}");
+    let page = render(&browser, &page);
+    assert_eq!(page.complaints().len(), 1, "{}", page.said);
 }
 
 #[test]
 fn the_page_shows_the_figures_of_the_json_and_all_plots() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::find() else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let server = RelayServer::start(Faults::default());
@@ -90,8 +42,9 @@ fn the_page_shows_the_figures_of_the_json_and_all_plots() {
         out.display()
     );
     let (_, report) = measure(&server, &flags);
-    let (document, said) = render(&browser, &out.join("report.html"));
-    assert!(complaints(&said).is_empty(), "{said}");
+    let page = render(&browser, &out.join("report.html"));
+    assert_eq!(page.complaints(), [""; 0]);
+    let document = page.document;
 
     let figures = figures(&document);
     assert!(figures.len() > 50, "{figures:?}");
@@ -130,7 +83,9 @@ fn the_page_shows_the_figures_of_the_json_and_all_plots() {
 /// Of one run on each side, so that the medians are the runs' own figures.
 #[test]
 fn the_comparison_shows_the_figures_of_both_runs_and_all_plots() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::find() else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let server = RelayServer::start(Faults::default());
     let reports = ["a", "b"].map(|side| {
@@ -147,8 +102,9 @@ fn the_comparison_shows_the_figures_of_both_runs_and_all_plots() {
         .output()
         .unwrap();
     assert!(compared.status.success(), "{compared:?}");
-    let (document, said) = render(&browser, &page);
-    assert!(complaints(&said).is_empty(), "{said}");
+    let page = render(&browser, &page);
+    assert_eq!(page.complaints(), [""; 0]);
+    let document = page.document;
     assert_eq!(document.matches("<svg").count(), 3);
     for (name, field) in [
         ("delivery p50, ms", "latency_ms.delivery.p50"),

@@ -5,6 +5,7 @@ mod connections;
 mod epoll;
 mod reserve;
 mod retry;
+#[cfg(feature = "tokio-uring")]
 mod tokio_uring;
 mod uring;
 
@@ -87,7 +88,10 @@ impl Driver {
     pub(crate) fn run(self, worker: Worker) -> io::Result<Snapshot> {
         match self {
             Self::Uring => uring::run(worker),
+            #[cfg(feature = "tokio-uring")]
             Self::TokioUring => tokio_uring::run(worker),
+            #[cfg(not(feature = "tokio-uring"))]
+            Self::TokioUring => Err(io::Error::other("this program was built without it")),
             Self::Epoll => epoll::run(worker),
         }
     }

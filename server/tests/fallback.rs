@@ -45,9 +45,30 @@ fn auto_falls_back_to_epoll_under_a_filter_and_says_why() {
     }
 }
 
+const DRIVERS_WITH_A_RING: &[&str] = &[
+    "uring",
+    #[cfg(feature = "tokio-uring")]
+    "tokio-uring",
+];
+
+#[test]
+#[cfg(not(feature = "tokio-uring"))]
+fn a_driver_that_was_left_out_of_the_build_is_named() {
+    let mut server = server("tokio-uring").spawn().unwrap();
+    let mut said = String::new();
+    let stderr = server.stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(1));
+    assert_eq!(
+        said,
+        "error: the tokio-uring driver cannot run: this program was built without it; build it with the \
+         cargo feature tokio-uring, or choose --driver uring\n"
+    );
+}
+
 #[test]
 fn a_driver_that_was_asked_for_is_not_replaced() {
-    for driver in ["uring", "tokio-uring"] {
+    for driver in DRIVERS_WITH_A_RING {
         let mut server = spawn_without_io_uring(server(driver), 1);
         let mut said = String::new();
         server
@@ -70,7 +91,7 @@ fn a_driver_that_was_asked_for_is_not_replaced() {
 #[test]
 fn too_little_memory_to_lock_is_an_error_with_a_remedy() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: needs root, to become an ordinary user with a limit of its own");
+        testing::skip("needs root, to become an ordinary user with a limit of its own");
         return;
     }
     // An ordinary user may not reach the build folder.

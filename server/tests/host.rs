@@ -330,7 +330,9 @@ fn a_passed_socket_is_served_and_whoever_comes_between_two_servers_is_served_by_
         ("epoll", "3"),
         ("uring", "1"),
         ("uring", "3"),
+        #[cfg(feature = "tokio-uring")]
         ("tokio-uring", "1"),
+        #[cfg(feature = "tokio-uring")]
         ("tokio-uring", "3"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -72,6 +72,9 @@ impl Driver {
     pub(crate) fn remedy(self, error: &io::Error) -> String {
         let remedy = remedy(error);
         match self {
+            Self::TokioUring if cfg!(not(feature = "tokio-uring")) => {
+                "build it with the cargo feature tokio-uring, or choose --driver uring".into()
+            }
             Self::Epoll => remedy.unwrap_or("see the kernel's log").into(),
             Self::Uring | Self::TokioUring => match remedy {
                 Some(remedy) => format!("{remedy}, or choose --driver epoll"),

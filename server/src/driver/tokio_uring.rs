@@ -341,7 +341,7 @@ mod tests {
     fn a_crowd_is_accepted_in_parts_and_others_have_their_turn_in_between() {
         let runtime = match tokio_uring::Runtime::new(&tokio_uring::builder()) {
             Ok(runtime) => runtime,
-            Err(error) => return println!("skipped: no io_uring here: {error}"),
+            Err(error) => return testing::skip(format!("no io_uring here: {error}")),
         };
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -1,43 +1,9 @@
 //! The live page in a real browser: nothing to complain about, and the figures of the server.
 //! Skipped, with a message, where no browser is installed.
 
-use std::path::PathBuf;
-use std::process::Command;
+use testing::Browser;
 
 use crate::support::{Driver, Peer, Served, Setup, counted_text, gather, introduce, samples};
-
-const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-
-/// A browser that hangs is ended.
-const TIMEOUT_SECONDS: &str = "120";
-
-const FLAGS: [&str; 13] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--window-size=400,900",
-    // The page's own clock runs on until its first few turns are over.
-    "--virtual-time-budget=4000",
-    "--dump-dom",
-];
-
-fn browser() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path)
-        .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
-        .find(|file| file.is_file());
-    if found.is_none() {
-        eprintln!("skipped: no browser is installed ({})", BROWSERS.join(", "));
-    }
-    found
-}
 
 /// What stands in the element of this id.
 fn text_of<'a>(document: &'a str, id: &str) -> &'a str {
@@ -50,7 +16,9 @@ fn text_of<'a>(document: &'a str, id: &str) -> &'a str {
 
 #[test]
 fn the_page_shows_the_figures_of_the_server() {
-    let Some(browser) = browser() else { return };
+    let Some(browser) = Browser::find() else {
+        return;
+    };
     let mut config = Setup::of(Driver::Epoll, 1).config();
     config.metrics_listen = Some(([127, 0, 0, 1], 0).into());
     let server = Served::configured(config);
@@ -70,19 +38,13 @@ fn the_page_shows_the_figures_of_the_server() {
         .find(|samples| samples["uringcast_connections"] == 3.0)
         .expect("the refused peer is soon gone");
 
-    let profile = tempfile::tempdir().unwrap();
-    let rendered = Command::new("timeout")
-        .arg(TIMEOUT_SECONDS)
-        .arg(browser)
-        .args(FLAGS)
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("http://{metrics}/"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&rendered.stderr);
-    let document = String::from_utf8_lossy(&rendered.stdout);
-    assert!(rendered.status.success(), "{said}");
-    assert!(!said.contains("CONSOLE"), "{said}");
+    // The page's own clock runs on until its first few turns are over.
+    let page = browser.render(
+        &format!("http://{metrics}/"),
+        &["--virtual-time-budget=4000"],
+    );
+    assert_eq!(page.complaints(), [""; 0]);
+    let document = page.document;
 
     assert_eq!(text_of(&document, "state"), "serving");
     let after = samples(metrics);

@@ -11,7 +11,9 @@ use crate::support::{DEADLINE, Driver, Served, Setup, counted_text, gather, get}
 fn is_installed(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
-        eprintln!("skipped: {program} is not installed (Debian's package prometheus has it)");
+        testing::skip(format!(
+            "{program} is not installed (Debian's package prometheus has it)"
+        ));
     }
     found
 }

@@ -19,7 +19,7 @@ struct Line {
 fn peers_whose_line_was_cut_are_found_out() {
     for (place, driver) in drivers().into_iter().enumerate() {
         let Some(line) = Line::lay(place) else {
-            println!("skipped: no network namespace can be made here (it takes root and `ip`)");
+            testing::skip("no network namespace can be made here (it takes root and `ip`)");
             return;
         };
         // Silent peers are found by keepalive, those that are sent to by the user timeout.

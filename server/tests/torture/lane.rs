@@ -12,7 +12,12 @@ const SHORT: Duration = Duration::from_secs(3);
 /// What allocator and kernel may keep of a crowd that has gone.
 const KEPT_BYTES: u64 = 16 << 20;
 
-const DRIVERS: [Driver; 3] = [Driver::Uring, Driver::TokioUring, Driver::Epoll];
+const DRIVERS: &[Driver] = &[
+    Driver::Uring,
+    #[cfg(feature = "tokio-uring")]
+    Driver::TokioUring,
+    Driver::Epoll,
+];
 
 /// The drivers to torture: all, or that which `URINGCAST_TORTURE_DRIVER` names.
 pub(crate) fn drivers() -> Vec<Driver> {
@@ -43,10 +48,10 @@ fn share_of_a_driver(time: Duration) -> Duration {
 pub(crate) fn has_descriptors(wanted: u64) -> bool {
     let limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|most| most < wanted) {
-        println!(
-            "skipped: the limit on open files is {:?}, {wanted} are needed",
+        testing::skip(format!(
+            "the limit on open files is {:?}, {wanted} are needed",
             limit.maximum
-        );
+        ));
         return false;
     }
     let raised = Rlimit {

@@ -130,7 +130,7 @@ mod tests {
                 continue; // A part of the program, which a test is not.
             }
             if candidate.version().is_none() {
-                println!("skipped: {} is not installed", candidate.name());
+                testing::skip(format!("{} is not installed", candidate.name()));
                 continue;
             }
             let serving = Serving::start(candidate, &candidate.settings(100));
@@ -143,7 +143,7 @@ mod tests {
     fn an_option_that_a_server_does_not_know_is_told_in_its_words() {
         let candidate = Candidate::Mosquitto;
         if candidate.version().is_none() {
-            println!("skipped: {} is not installed", candidate.name());
+            testing::skip(format!("{} is not installed", candidate.name()));
             return;
         }
         let why = Serving::start(candidate, &[("no_such_option", "1".into())]).unwrap_err();

@@ -68,7 +68,9 @@ macro_rules! on_every_driver {
     ($($test:ident),* $(,)?) => {
         on_every_driver!(@ epoll_on_1_thread, Setup::of(Driver::Epoll, 1), $($test)*);
         on_every_driver!(@ epoll_on_3_threads, Setup::of(Driver::Epoll, 3), $($test)*);
+        #[cfg(feature = "tokio-uring")]
         on_every_driver!(@ tokio_uring_on_1_thread, Setup::of(Driver::TokioUring, 1), $($test)*);
+        #[cfg(feature = "tokio-uring")]
         on_every_driver!(@ tokio_uring_on_3_threads, Setup::of(Driver::TokioUring, 3), $($test)*);
         on_every_driver!(@ uring_on_1_thread, Setup::of(Driver::Uring, 1), $($test)*);
         on_every_driver!(@ uring_on_3_threads, Setup::of(Driver::Uring, 3), $($test)*);
