@@ -12,12 +12,8 @@
 
 mod admission;
 mod batch;
-mod close_reason;
 mod closing;
-mod connection_list;
-mod counters;
 mod deadlines;
-mod ended;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -52,25 +48,23 @@ use tracing::warn;
 
 use admission::Admission;
 use batch::Batches;
-use ended::LastEnded;
 use lists::Lists;
 use log::Reader;
 use pace::Pace;
 use presence::Presence;
 use send_queue::SendQueue;
 use session::{Phase, Session};
-use snapshot::Waited;
+use snapshot::{LastEnded, Waited};
 use throttle::Throttled;
 
-pub use close_reason::{CloseReason, Reason};
-pub use connection_list::{ConnectionInfo, ConnectionList, SortBy};
-pub use counters::{Counters, PerReason};
-pub use ended::Ended;
+pub use closing::{CloseReason, Reason};
 pub use histogram::Histogram;
 pub use limits::{Limits, SlowPolicy};
 pub use log::Log;
 pub use pace::Coalesce;
-pub use snapshot::{Measures, Snapshot};
+pub use snapshot::{
+    ConnectionInfo, ConnectionList, Counters, Ended, Measures, PerReason, Snapshot, SortBy,
+};
 pub use transmit::Transmit;
 
 /// Names a connection of one hub. Slots are used again, generations only after 2^32 connections,
@@ -113,6 +107,12 @@ pub enum Reading {
 }
 
 /// The decisions of one server thread. See the module's text.
+///
+/// Time never goes back: `now` of each call is not before that of the call before. In each turn a driver
+/// first reports what the kernel says (bytes that came before anything else, so that nobody is judged
+/// for what it has already done), then calls [`Self::handle_timeout`], and then polls: transmits
+/// until it has enough, closes and resumes until there are none, and last [`Self::poll_timeout`] for
+/// how long it may sleep. An event may make any of them due, so none is asked before the events.
 #[derive(Debug)]
 pub struct Hub {
     limits: Limits,
@@ -141,6 +141,8 @@ pub struct Hub {
     drain_until: Option<Instant>,
     /// Set while draining, once no hub accepts anything: whoever has all it is owed is told goodbye.
     says_goodbye: bool,
+    /// Messages came since the slow were last watched.
+    log_grew: bool,
     /// The hubs of other threads have something to look at.
     others_to_wake: bool,
     counters: Counters,
@@ -205,6 +207,7 @@ impl Hub {
             swept_for: None,
             drain_until: None,
             says_goodbye: false,
+            log_grew: false,
             others_to_wake: false,
             counters: Counters::default(),
             measures: Measures::default(),
@@ -235,7 +238,7 @@ impl Hub {
         match self.admission.admit(peer.ip(), &self.limits) {
             Ok(admitted) => self.sessions[id.slot as usize].admitted = Some(admitted),
             Err(refusal) => {
-                warn!(%peer, reason = %refusal, "refused");
+                warn!(target: "server::session", %peer, reason = %refusal, "refused");
                 self.close(id.slot, &refusal, now);
             }
         }
@@ -275,8 +278,7 @@ impl Hub {
     /// The hub of another thread appended to the log or made room in it.
     pub fn wake(&mut self, now: Instant) {
         self.read_log();
-        self.use_room(now);
-        self.watch_the_slow(now);
+        self.settle(now);
     }
 
     /// Whether the other threads' hubs are to be woken; asking takes the wish back.
@@ -318,7 +320,20 @@ impl Hub {
                 self.counters.owed -= 1;
             }
         }
+        self.log_grew = true;
         self.send_queue.wake_all();
+    }
+
+    /// What every event ends with: the room that it made goes to the authors who wait for it, and who has
+    /// become slow is noticed.
+    #[inline]
+    fn settle(&mut self, now: Instant) {
+        if self.log.made_room() || self.paused.front(0).is_some() {
+            self.use_room(now);
+        }
+        if std::mem::take(&mut self.log_grew) {
+            self.watch_the_slow(now);
+        }
     }
 
     fn is_draining_input(&self, slot: u32) -> bool {

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Limits;
-use super::close_reason::CloseReason;
+use super::closing::CloseReason;
 
 #[derive(Debug, Default)]
 pub(super) struct Admission(Mutex<Register>);

@@ -1,14 +1,16 @@
-//! Goodbye, in three named steps: depart (leave the log, say why), linger (our side is closed, the
+//! Closing a connection, and why: close (leave the log, say the reason), linger (our side is closed, the
 //! peer reads the notice and hangs up), release (the driver gives the connection up).
 //!
 //! What has begun to go out is finished first, so a notice never follows a partial frame. Closing a
 //! socket with unread input would reset the connection and destroy the notice; hence the lingering.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
+use protocol::{HeaderError, MessageError, NameError};
+use thiserror::Error;
 use tracing::{debug, info};
 
-use super::close_reason::{CloseReason, Reason};
 use super::presence::Change;
 use super::session::{Closing, Phase};
 use super::{Close, ConnectionId, Disconnect, Hub};
@@ -38,7 +40,7 @@ impl Hub {
                 self.release(id.slot);
             }
         }
-        self.use_room(now);
+        self.settle(now);
     }
 
     /// What the driver is to close next.
@@ -81,7 +83,7 @@ impl Hub {
         for slot in draining_input {
             self.release(slot);
         }
-        self.use_room(now);
+        self.settle(now);
     }
 
     /// Goes on with the end once no hub over the same log accepts anything more: everyone is sent what
@@ -97,7 +99,7 @@ impl Hub {
         while let Some(slot) = self.send_queue.next_resting() {
             self.close(slot, &CloseReason::Shutdown, now);
         }
-        self.use_room(now);
+        self.settle(now);
     }
 
     /// Ends the hub at once: all connections are released, and what they are owed is given up.
@@ -133,8 +135,6 @@ impl Hub {
 
     /// First step: leaves the log and is told why.
     pub(super) fn close(&mut self, slot: u32, why: &CloseReason, now: Instant) {
-        let session = &mut self.sessions[slot as usize];
-        let had_joined = matches!(session.phase, Phase::Joined(_));
         let reason = why.kind();
         let closing = Closing {
             since: now,
@@ -142,40 +142,19 @@ impl Hub {
             notice: why.notice(),
             peer_has_left: false,
         };
-        let pending = session.pending(self.log.head());
-        self.send_queue.remove(slot, session.put_off_until());
-        match std::mem::replace(&mut session.phase, Phase::Closing(closing)) {
-            Phase::Joined(subscriber) => {
-                info!(name = %session.name, peer = %session.peer, reason = %why, "left");
-                self.subscribers -= 1;
-                subscriber.leave(&mut self.log, now);
-                // What is on its way may still arrive; the rest never will.
-                let given_up = pending - session.pending(self.log.head());
-                self.counters.discarded[reason] += given_up;
-            }
-            Phase::Naming { .. } => {
-                debug!(peer = %session.peer, reason = %why, "left before it gave a name");
-            }
-            Phase::Closing(_)
-            | Phase::Lingering { .. }
-            | Phase::DrainingInput
-            | Phase::Released => {
-                unreachable!("a session is closed once")
-            }
-        }
-        self.counters.closed[reason] += 1;
+        let had_joined = self.leave_log(slot, Phase::Closing(closing), why, now);
+        let session = &mut self.sessions[slot as usize];
         session.admitted = None;
-        self.last_ended.remember(session, why, now);
         if session.input.held_back.take().is_some() {
             // It is read from again, to throw away what comes.
             self.resumed.push_back(session.id);
         }
-        let waits = session.in_flight.is_none();
+        let may_be_sent_to = session.in_flight.is_none();
         self.paused.remove(slot);
         if let Some(until) = session.input.throttle.until.take() {
             self.throttled.remove(until, slot);
         }
-        if waits {
+        if may_be_sent_to {
             self.send_queue.wait(slot);
         }
         self.sweep_by(now + self.limits.linger);
@@ -184,32 +163,53 @@ impl Hub {
         }
     }
 
+    /// Instead of the first step, for a peer that left by itself while what it said is held back:
+    /// it leaves the log as a receiver, and stays an author until all of it is accepted.
+    fn drain_input(&mut self, slot: u32, now: Instant) {
+        self.leave_log(slot, Phase::DrainingInput, &CloseReason::Left, now);
+        let session = &mut self.sessions[slot as usize];
+        session.in_flight = None;
+        session.partial = bytes::Bytes::new();
+    }
+
+    /// The one way out of the log: the session is in `next` from now on. What is on its way to the peer
+    /// may still arrive, all else that it was owed is given up. Says whether it had joined.
+    fn leave_log(&mut self, slot: u32, next: Phase, why: &CloseReason, now: Instant) -> bool {
+        let reason = why.kind();
+        let session = &mut self.sessions[slot as usize];
+        let pending = session.pending(self.log.head());
+        self.send_queue.remove(slot, session.put_off_until());
+        let before = std::mem::replace(&mut session.phase, next);
+        let had_joined = matches!(before, Phase::Joined(_));
+        match before {
+            Phase::Joined(subscriber) => {
+                info!(target: "server::session", name = %session.name, peer = %session.peer, reason = %why, "left");
+                self.subscribers -= 1;
+                subscriber.leave(&mut self.log, now);
+                let given_up = pending - session.pending(self.log.head());
+                self.counters.discarded[reason] += given_up;
+            }
+            Phase::Naming { .. } => {
+                debug!(target: "server::session", peer = %session.peer, reason = %why, "left before it gave a name");
+            }
+            Phase::Closing(_)
+            | Phase::Lingering { .. }
+            | Phase::DrainingInput
+            | Phase::Released => {
+                unreachable!("a session leaves the log once")
+            }
+        }
+        self.counters.closed[reason] += 1;
+        self.last_ended.remember(session, why, now);
+        had_joined
+    }
+
     /// Tells that somebody who had joined has said its last.
     pub(super) fn announce_leave(&mut self, slot: u32, now: Instant) {
         if self.limits.announce_presence && !self.is_draining() {
             let name = self.sessions[slot as usize].name.clone();
             self.announce(Change::Left(name), now, |_, _| ());
         }
-    }
-
-    /// Instead of the first step, for a peer that left by itself while what it said is held back:
-    /// it leaves the log as a receiver, and stays an author until all of it is accepted.
-    fn drain_input(&mut self, slot: u32, now: Instant) {
-        let session = &mut self.sessions[slot as usize];
-        let pending = session.pending(self.log.head());
-        self.send_queue.remove(slot, session.put_off_until());
-        let Phase::Joined(subscriber) = std::mem::replace(&mut session.phase, Phase::DrainingInput)
-        else {
-            unreachable!("only a subscriber drains its input");
-        };
-        info!(name = %session.name, peer = %session.peer, reason = %CloseReason::Left, "left");
-        session.in_flight = None;
-        session.partial = bytes::Bytes::new();
-        self.subscribers -= 1;
-        subscriber.leave(&mut self.log, now);
-        self.counters.discarded[Reason::Left] += pending;
-        self.counters.closed[Reason::Left] += 1;
-        self.last_ended.remember(session, &CloseReason::Left, now);
     }
 
     /// Second step: all is said.
@@ -250,5 +250,247 @@ impl Hub {
         session.input.decoder = protocol::Decoder::new(0);
         self.send_queue.remove(slot, None);
         self.closes.push_back(Close::Release(session.id));
+    }
+}
+
+/// Why a connection ends, with the numbers that explain it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CloseReason {
+    /// The peer closed its side between two frames.
+    #[error("the peer left")]
+    Left,
+    /// The peer closed its side inside a frame.
+    #[error("the peer left in the middle of a frame")]
+    LeftMidFrame,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// Ten bytes that are not a header.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// A message over the limit.
+    #[error("message of {payload_bytes} bytes is over the limit of {payload_bytes_max}")]
+    MessageTooLong {
+        /// What the header announced.
+        payload_bytes: u64,
+        /// The limit.
+        payload_bytes_max: usize,
+    },
+    /// A name that may not be taken.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A message that may not be relayed.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// The peer takes next to nothing and holds up a full log.
+    #[error("only {bytes} bytes were taken within {} while everyone waited", Seconds(*within))]
+    TooSlow {
+        /// How far it came, in bytes of messages.
+        bytes: u64,
+        /// The time it had.
+        within: Duration,
+    },
+    /// The peer does not take what it is sent, and is owed too much.
+    #[error("{backlog_bytes} bytes behind, over the limit of {backlog_bytes_max}")]
+    TooFarBehind {
+        /// What it is owed, in bytes of messages.
+        backlog_bytes: u64,
+        /// The limit.
+        backlog_bytes_max: u64,
+    },
+    /// As many clients as the server takes are there.
+    #[error("server is full ({clients_max} clients); try again later")]
+    Full {
+        /// The limit.
+        clients_max: u32,
+    },
+    /// As many clients as the server takes from one address are there.
+    #[error("too many clients from your address (limit {clients_max}); close one first")]
+    AddressFull {
+        /// The limit.
+        clients_max: u32,
+    },
+    /// The process can open no descriptor for it.
+    #[error("server has no descriptor left; try again later")]
+    NoDescriptor,
+    /// Names are unique, and somebody has this one.
+    #[error("name is taken; choose another")]
+    NameTaken,
+    /// No name came.
+    #[error("no name came within {}", Seconds(*within))]
+    NoName {
+        /// The time a peer has to name itself.
+        within: Duration,
+    },
+    /// A frame was begun and not ended.
+    #[error("a frame was not finished within {}", Seconds(*within))]
+    UnfinishedFrame {
+        /// The time a frame may take.
+        within: Duration,
+    },
+    /// The peer does not take what it is sent.
+    #[error("no byte was taken within {}", Seconds(*within))]
+    Stalled {
+        /// The time a send may make no progress.
+        within: Duration,
+    },
+    /// The server ends.
+    #[error("server is shutting down")]
+    Shutdown,
+}
+
+/// The kinds of [`CloseReason`], as counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The peer left of its own accord.
+    Left,
+    /// The connection broke.
+    Broken,
+    /// The peer sent what the protocol does not allow.
+    Malformed,
+    /// A limit on size.
+    TooLong,
+    /// The peer took too long to say something.
+    Timeout,
+    /// The peer did not take what it was sent.
+    Stalled,
+    /// The peer took next to nothing while others waited for it.
+    TooSlow,
+    /// The peer was too far behind.
+    TooFarBehind,
+    /// Not a why: deliveries that a subscriber missed which was too slow and stayed.
+    Skipped,
+    /// The server has as many clients as it takes.
+    Full,
+    /// The server has as many clients from one address as it takes.
+    AddressFull,
+    /// The process can open no more descriptors.
+    NoDescriptor,
+    /// The name was not free.
+    NameTaken,
+    /// The server ends.
+    Shutdown,
+}
+
+impl Reason {
+    /// All reasons, in the order of their index in counters.
+    pub const ALL: [Self; 14] = [
+        Self::Left,
+        Self::Broken,
+        Self::Malformed,
+        Self::TooLong,
+        Self::Timeout,
+        Self::Stalled,
+        Self::TooSlow,
+        Self::TooFarBehind,
+        Self::Skipped,
+        Self::Full,
+        Self::AddressFull,
+        Self::NoDescriptor,
+        Self::NameTaken,
+        Self::Shutdown,
+    ];
+
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Broken => "broken",
+            Self::Malformed => "malformed",
+            Self::TooLong => "too_long",
+            Self::Timeout => "timeout",
+            Self::Stalled => "stalled",
+            Self::TooSlow => "too_slow",
+            Self::TooFarBehind => "too_far_behind",
+            Self::Skipped => "skipped",
+            Self::Full => "full",
+            Self::AddressFull => "address_full",
+            Self::NoDescriptor => "no_descriptor",
+            Self::NameTaken => "name_taken",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl CloseReason {
+    /// The kind, for counters.
+    #[must_use]
+    pub const fn kind(&self) -> Reason {
+        match self {
+            Self::Left => Reason::Left,
+            Self::LeftMidFrame | Self::Broken(_) => Reason::Broken,
+            Self::Header(_) | Self::Message(_) => Reason::Malformed,
+            Self::Name(NameError::TooLong { .. }) | Self::MessageTooLong { .. } => Reason::TooLong,
+            Self::Name(_) => Reason::Malformed,
+            Self::NoName { .. } | Self::UnfinishedFrame { .. } => Reason::Timeout,
+            Self::Stalled { .. } => Reason::Stalled,
+            Self::TooSlow { .. } => Reason::TooSlow,
+            Self::TooFarBehind { .. } => Reason::TooFarBehind,
+            Self::Full { .. } => Reason::Full,
+            Self::AddressFull { .. } => Reason::AddressFull,
+            Self::NoDescriptor => Reason::NoDescriptor,
+            Self::NameTaken => Reason::NameTaken,
+            Self::Shutdown => Reason::Shutdown,
+        }
+    }
+
+    /// What the peer is told, in the protocol itself.
+    #[must_use]
+    pub fn notice(&self) -> bytes::Bytes {
+        let text = format!("closing: {self}");
+        protocol::frame::broadcast(protocol::SERVER_NAME.as_bytes(), text.as_bytes())
+    }
+}
+
+impl From<protocol::DecodeError> for CloseReason {
+    fn from(error: protocol::DecodeError) -> Self {
+        match error {
+            protocol::DecodeError::Header(error) => Self::Header(error),
+            protocol::DecodeError::TooLong {
+                payload_bytes,
+                payload_bytes_max,
+            } => Self::MessageTooLong {
+                payload_bytes,
+                payload_bytes_max,
+            },
+        }
+    }
+}
+
+/// A duration as people say it: `10 s`, `0.25 s`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notice_is_a_message_of_the_server() {
+        let why = CloseReason::MessageTooLong {
+            payload_bytes: 70_000,
+            payload_bytes_max: 65_536,
+        };
+        assert_eq!(
+            &why.notice()[..],
+            b"8         *server*58        closing: message of 70000 bytes is over the limit of 65536"
+        );
+        let why = CloseReason::NoName {
+            within: Duration::from_millis(250),
+        };
+        assert_eq!(why.to_string(), "no name came within 0.25 s");
+    }
+
+    #[test]
+    fn reasons_are_indexed_in_their_order() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+        }
     }
 }

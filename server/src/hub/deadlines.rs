@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::Hub;
-use super::close_reason::CloseReason;
+use super::closing::CloseReason;
 use super::session::{Phase, Session};
 
 impl Hub {
@@ -28,9 +28,14 @@ impl Hub {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.lift_throttles(now);
         self.announce_crowd(now);
-        if self.next_sweep.is_none_or(|at| at > now) {
-            return;
+        if self.next_sweep.is_some_and(|at| at <= now) {
+            self.sweep(now);
         }
+        self.settle(now);
+    }
+
+    /// Looks at all sessions, acts on those that are due, and notes when the next may be.
+    fn sweep(&mut self, now: Instant) {
         let given_up = self.drain_until.is_some_and(|at| at <= now);
         let due: Vec<u32> = self
             .sessions
@@ -46,7 +51,6 @@ impl Hub {
             self.expire(slot, now);
         }
         self.judge_the_slow(now);
-        self.use_room(now);
         let sessions = self.sessions.iter();
         self.swept_for = None;
         self.next_sweep = sessions

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use protocol::{Decoder, NameError, frame, text};
 use tracing::{debug, info};
 
-use super::close_reason::CloseReason;
+use super::closing::CloseReason;
 use super::log::Reservation;
 use super::presence::Change;
 use super::session::{Phase, Subscriber};
@@ -53,8 +53,7 @@ impl Hub {
                 Reading::Pause
             }
         };
-        self.use_room(now);
-        self.watch_the_slow(now);
+        self.settle(now);
         reading
     }
 
@@ -137,7 +136,7 @@ impl Hub {
         let frame = frame::broadcast(session.name.as_bytes(), payload);
         let came_as = protocol::HEADER_BYTES + payload.len();
         session.input.throttle.charge(&self.limits, came_as, now);
-        debug!(name = %session.name, bytes = payload.len(), "message");
+        debug!(target: "server::message", name = %session.name, bytes = payload.len(), "message");
         self.log.append(room, frame, session.id, now);
         self.counters.messages += 1;
         self.others_to_wake = true;
@@ -179,14 +178,7 @@ impl Hub {
 
     /// Goes on with the sessions whose reading was paused, in turn and a message each, as far as the
     /// log has room.
-    #[inline]
     pub(super) fn use_room(&mut self, now: Instant) {
-        if self.log.made_room() || self.paused.front(0).is_some() {
-            self.use_what_room_there_is(now);
-        }
-    }
-
-    fn use_what_room_there_is(&mut self, now: Instant) {
         loop {
             if self.log.take_made_room() {
                 if self.log.is_at_rest() {
@@ -230,7 +222,6 @@ impl Hub {
             self.sessions[slot as usize].input.throttle.until = None;
             self.paused.push_back(0, slot);
         }
-        self.use_room(now);
     }
 
     /// A session that has its name becomes a subscriber: it is owed the history, if any is kept, and
@@ -255,7 +246,7 @@ impl Hub {
         let cursor = self.log.enter();
         let history = self.log.head() - cursor;
         session.phase = Phase::Joined(Subscriber::new(cursor));
-        info!(name = %session.name, peer = %session.peer, "joined");
+        info!(target: "server::session", name = %session.name, peer = %session.peer, "joined");
         if history > 0 {
             self.counters.owed += history;
             self.send_queue.wait(slot);

@@ -17,7 +17,7 @@ use bytes::{Buf, Bytes};
 use protocol::Decoder;
 
 use super::admission::Admitted;
-use super::close_reason::Reason;
+use super::closing::Reason;
 use super::log::Reader;
 use super::throttle::Throttle;
 use super::{ConnectionId, Limits};

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use protocol::{SERVER_NAME, frame};
 use tracing::info;
 
-use super::close_reason::{CloseReason, Reason};
+use super::closing::{CloseReason, Reason};
 use super::limits::SlowPolicy;
 use super::session::{Content, Phase, Progress, Session};
 use super::{Hub, Limits, Reader};
@@ -88,7 +88,7 @@ impl Hub {
         let missed = owed - on_its_way;
         subscriber.missed += missed;
         self.counters.discarded[Reason::Skipped] += missed;
-        info!(name = %session.name, peer = %session.peer, missed, "skipped");
+        info!(target: "server::session", name = %session.name, peer = %session.peer, missed, "skipped");
     }
 }
 

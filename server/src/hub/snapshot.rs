@@ -1,13 +1,19 @@
-//! A hub's figures at one instant: what it counted and measured, copied when somebody asks.
+//! What a hub shows of itself: what it counted and measured, who is connected, who ended of late.
 //!
-//! Taking a snapshot is O(1) and changes nothing. What is measured is recorded into plain fields of the
-//! hub's own thread: a few instructions a send, no lock and nothing shared.
+//! At every step: owed = delivered + pending + the sum of discarded. Counting is a few instructions in
+//! fields of the hub's own thread: no lock, nothing shared. A list of connections looks at a bounded
+//! number of them at a time, so that it never holds up a round.
 
-use std::ops::AddAssign;
-use std::time::Instant;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
+use std::net::SocketAddr;
+use std::ops::{AddAssign, Index, IndexMut};
+use std::time::{Duration, Instant};
 
+use super::closing::{CloseReason, Reason};
 use super::histogram::{Histogram, micros};
-use super::{Counters, Hub};
+use super::session::{Phase, Session};
+use super::{ConnectionId, Hub};
 
 /// What a hub measures as it goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -88,14 +94,301 @@ impl Hub {
     }
 }
 
+/// Totals since the start, and the present number of connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections that gave a name.
+    pub joined: u64,
+    /// Connections that are there now, whatever their state.
+    pub connections: u64,
+    /// Messages accepted from this hub's connections.
+    pub messages: u64,
+    /// How often a client was not read from for a while since it said too much.
+    pub throttled: u64,
+    /// Deliveries that accepted messages made due to this hub's connections.
+    pub owed: u64,
+    /// Deliveries that were handed to the kernel whole.
+    pub delivered: u64,
+    /// Sends that the kernel took only in part.
+    pub short_sends: u64,
+    /// Sends that completed.
+    pub sends: u64,
+    /// Deliveries that were given up since the receiver went, by reason.
+    pub discarded: PerReason,
+    /// Connections that ended, by reason.
+    pub closed: PerReason,
+}
+
+/// One count for each [`Reason`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PerReason([u64; Reason::ALL.len()]);
+
+impl PerReason {
+    /// The sum over all reasons.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+impl Index<Reason> for PerReason {
+    type Output = u64;
+
+    fn index(&self, reason: Reason) -> &u64 {
+        &self.0[reason as usize]
+    }
+}
+
+impl IndexMut<Reason> for PerReason {
+    fn index_mut(&mut self, reason: Reason) -> &mut u64 {
+        &mut self.0[reason as usize]
+    }
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.joined += other.joined;
+        self.connections += other.connections;
+        self.messages += other.messages;
+        self.throttled += other.throttled;
+        self.owed += other.owed;
+        self.delivered += other.delivered;
+        self.short_sends += other.short_sends;
+        self.sends += other.sends;
+        for reason in Reason::ALL {
+            self.discarded[reason] += other.discarded[reason];
+            self.closed[reason] += other.closed[reason];
+        }
+    }
+}
+
+impl Counters {
+    /// Deliveries that are owed and neither made nor given up.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.owed - self.delivered - self.discarded.total()
+    }
+}
+
+/// What comes first in a [`ConnectionList`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// Who has the most bytes to catch up with.
+    Backlog,
+    /// Who has been there longest.
+    Age,
+    /// Who was sent the most messages.
+    Sent,
+    /// Who has taken nothing for the longest time.
+    Stalled,
+}
+
+/// One connection, as a list saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// Which connection of its hub.
+    pub id: ConnectionId,
+    /// Empty before it has given one.
+    pub name: Box<str>,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// `naming`, `joined`, `closing`, `lingering`, `draining_input` or `released`.
+    pub state: &'static str,
+    /// Since it was accepted.
+    pub age: Duration,
+    /// Messages it is owed.
+    pub backlog_messages: u64,
+    /// Bytes of the log from its cursor to the head; its own messages among them count.
+    pub backlog_bytes: u64,
+    /// Messages it was sent whole.
+    pub sent_messages: u64,
+    /// Bytes the kernel took for it.
+    pub sent_bytes: u64,
+    /// Since the kernel last took a byte for it; `None` when it never did.
+    pub last_progress: Option<Duration>,
+}
+
+/// A look at all connections of a hub that keeps the first few, a part of them at a time.
+#[derive(Debug)]
+pub struct ConnectionList {
+    sort: SortBy,
+    limit: usize,
+    next_slot: usize,
+    first: BinaryHeap<Reverse<Ranked>>,
+}
+
+/// A connection by its rank; of two of the same rank the later slot is the lesser.
+#[derive(Debug, PartialEq, Eq)]
+struct Ranked {
+    rank: u64,
+    info: ConnectionInfo,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |it: &Self| (it.rank, Reverse(it.info.id.slot));
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl SortBy {
+    /// The greater, the further in front.
+    #[must_use]
+    pub fn rank(self, info: &ConnectionInfo) -> u64 {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        match self {
+            Self::Backlog => info.backlog_bytes,
+            Self::Age => nanos(info.age),
+            Self::Sent => info.sent_messages,
+            Self::Stalled => nanos(info.last_progress.unwrap_or(info.age)),
+        }
+    }
+}
+
+impl ConnectionList {
+    /// Will find the first `limit`.
+    #[must_use]
+    pub fn new(sort: SortBy, limit: usize) -> Self {
+        Self {
+            sort,
+            limit,
+            next_slot: 0,
+            first: BinaryHeap::new(),
+        }
+    }
+
+    /// What was found, the first in front.
+    #[must_use]
+    pub fn into_infos(self) -> Vec<ConnectionInfo> {
+        let sorted = self.first.into_sorted_vec();
+        sorted.into_iter().map(|Reverse(it)| it.info).collect()
+    }
+
+    fn see(&mut self, session: &Session, hub: &Hub, now: Instant) {
+        let mut info = session.info(hub, now);
+        let rank = self.sort.rank(&info);
+        let full = self.first.len() == self.limit;
+        if full && self.first.peek().is_none_or(|last| rank <= last.0.rank) {
+            return;
+        }
+        if full {
+            self.first.pop();
+        }
+        info.name.clone_from(&session.name);
+        self.first.push(Reverse(Ranked { rank, info }));
+    }
+}
+
+/// Connections that one step of a list looks at: well below a tenth of a millisecond's work.
+const LIST_STEP: usize = 1024;
+
+impl Hub {
+    /// Goes on with a list; says whether it is complete. Connections that come or go meanwhile may
+    /// be seen or not.
+    pub fn list_connections(&self, list: &mut ConnectionList, now: Instant) -> bool {
+        let slots = self.sessions.capacity();
+        let end = slots.min(list.next_slot + LIST_STEP);
+        for slot in list.next_slot..end {
+            if let Some(session) = self.sessions.get(slot) {
+                list.see(session, self, now);
+            }
+        }
+        list.next_slot = end;
+        end == slots
+    }
+}
+
+impl Session {
+    /// What a list sees, but for the name.
+    fn info(&self, hub: &Hub, now: Instant) -> ConnectionInfo {
+        let (state, backlog_bytes) = match &self.phase {
+            Phase::Naming { .. } => ("naming", 0),
+            Phase::Joined(subscriber) => ("joined", hub.log.backlog_bytes(subscriber.cursor)),
+            Phase::Closing(_) => ("closing", 0),
+            Phase::Lingering { .. } => ("lingering", 0),
+            Phase::DrainingInput => ("draining_input", 0),
+            Phase::Released => ("released", 0),
+        };
+        ConnectionInfo {
+            id: self.id,
+            name: Box::default(),
+            peer: self.peer,
+            state,
+            age: now.saturating_duration_since(self.accepted_at),
+            backlog_messages: self.pending(hub.log.head()),
+            backlog_bytes,
+            sent_messages: self.sent_messages,
+            sent_bytes: self.sent_bytes,
+            last_progress: self.progress_at.map(|at| now.saturating_duration_since(at)),
+        }
+    }
+}
+
+/// A connection that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Empty when it gave none.
+    pub name: Box<str>,
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// The kind of its end.
+    pub reason: Reason,
+    /// Why, with the numbers that explain it.
+    pub why: String,
+    /// How long it was there.
+    pub lasted: Duration,
+    /// Messages it was sent whole, until then.
+    pub sent_messages: u64,
+    /// When.
+    pub at: Instant,
+}
+
+/// The last connections that ended, the latest at the end.
+#[derive(Debug, Default)]
+pub(super) struct LastEnded(VecDeque<Ended>);
+
+impl LastEnded {
+    /// How many are remembered.
+    const MAX: usize = 32;
+
+    pub(super) fn remember(&mut self, session: &Session, why: &CloseReason, now: Instant) {
+        if self.0.len() == Self::MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(Ended {
+            name: session.name.clone(),
+            peer: session.peer,
+            reason: why.kind(),
+            why: why.to_string(),
+            lasted: now.saturating_duration_since(session.accepted_at),
+            sent_messages: session.sent_messages,
+            at: now,
+        });
+    }
+}
+
+impl Hub {
+    /// The last connections that ended, the latest first.
+    pub fn last_ended(&self) -> impl Iterator<Item = &Ended> {
+        self.last_ended.0.iter().rev()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use protocol::frame;
 
     use super::super::tests::{deliver_all, join};
-    use super::super::{Limits, Log};
+    use super::super::{Disconnect, Limits, Log};
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -179,5 +472,86 @@ mod tests {
         assert_eq!(hub.snapshot().backlog_bytes_max, bytes);
         deliver_all(&mut hub, now);
         assert_eq!(hub.snapshot().backlog_bytes_max, 0);
+    }
+
+    fn first(hub: &Hub, sort: SortBy, limit: usize, now: Instant) -> Vec<ConnectionInfo> {
+        let mut list = ConnectionList::new(sort, limit);
+        while !hub.list_connections(&mut list, now) {}
+        list.into_infos()
+    }
+
+    fn names(infos: &[ConnectionInfo]) -> Vec<&str> {
+        infos.iter().map(|info| &*info.name).collect()
+    }
+
+    #[test]
+    fn who_has_most_to_catch_up_with_comes_first() {
+        let now = Instant::now();
+        let mut hub = Hub::new(Limits::default(), Log::new(1 << 20));
+        let author = join(&mut hub, "author", now);
+        let stuck = join(&mut hub, "stuck", now);
+        let _ = hub.receive(author, &frame::encode(b"one"), now);
+        let held = hub.poll_transmit(now).unwrap();
+        assert_eq!(held.id, stuck);
+        join(&mut hub, "late", now);
+        let _ = hub.receive(author, &frame::encode(b"two"), now);
+
+        let infos = first(&hub, SortBy::Backlog, 2, now);
+        assert_eq!(names(&infos), ["stuck", "author"]);
+        let both = 2 * frame::broadcast(b"author", b"one").len() as u64;
+        assert_eq!(infos[0].backlog_bytes, both);
+        assert_eq!(infos[1].backlog_bytes, both / 2, "its own counts");
+        assert_eq!(
+            (infos[0].backlog_messages, infos[1].backlog_messages),
+            (2, 0)
+        );
+        assert_eq!(infos[0].last_progress, None);
+
+        hub.transmitted(stuck, held.bytes.len(), now);
+        deliver_all(&mut hub, now);
+        let later = now + Duration::from_secs(3);
+        let infos = first(&hub, SortBy::Sent, 2, later);
+        assert_eq!(names(&infos), ["stuck", "late"]);
+        assert_eq!((infos[0].sent_messages, infos[1].sent_messages), (2, 1));
+        assert_eq!(infos[0].sent_bytes, both);
+        assert_eq!(infos[0].last_progress, Some(Duration::from_secs(3)));
+        assert_eq!(infos[0].backlog_bytes, 0);
+    }
+
+    #[test]
+    fn many_connections_are_looked_at_a_part_at_a_time() {
+        let now = Instant::now();
+        let mut hub = Hub::new(Limits::default(), Log::new(1 << 20));
+        for number in 0..3 * LIST_STEP as u64 {
+            join(
+                &mut hub,
+                &number.to_string(),
+                now + Duration::from_millis(number),
+            );
+        }
+        let mut list = ConnectionList::new(SortBy::Age, 3);
+        let later = now + Duration::from_secs(60);
+        assert!(!hub.list_connections(&mut list, later) && !hub.list_connections(&mut list, later));
+        while !hub.list_connections(&mut list, later) {}
+        assert_eq!(names(&list.into_infos()), ["0", "1", "2"]);
+        assert!(first(&hub, SortBy::Stalled, 0, later).is_empty());
+    }
+
+    #[test]
+    fn the_latest_are_remembered_with_their_reasons() {
+        let now = Instant::now();
+        let mut hub = Hub::new(Limits::default(), Log::new(1 << 20));
+        for number in 0..LastEnded::MAX + 5 {
+            let id = join(&mut hub, &format!("peer{number}"), now);
+            hub.disconnected(id, Disconnect::EndOfStream, now + Duration::from_secs(2));
+        }
+        let ended: Vec<&Ended> = hub.last_ended().collect();
+        assert_eq!(ended.len(), LastEnded::MAX);
+        assert_eq!(&*ended[0].name, format!("peer{}", LastEnded::MAX + 4));
+        assert_eq!(
+            (ended[0].reason, ended[0].why.as_str()),
+            (Reason::Left, "the peer left")
+        );
+        assert_eq!(ended[0].lasted, Duration::from_secs(2));
     }
 }

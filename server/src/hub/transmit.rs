@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 
-use super::close_reason::Reason;
+use super::closing::Reason;
 use super::session::{Content, InFlight, Phase};
 use super::slow::skip_notice;
 use super::{ConnectionId, Hub};
@@ -37,7 +37,7 @@ impl Hub {
             let Some((bytes, content)) = self.next_content(slot, now) else {
                 self.go_on(slot, now);
                 // It passed its own messages, and may have been the last to.
-                self.use_room(now);
+                self.settle(now);
                 continue;
             };
             let session = &mut self.sessions[slot as usize];
@@ -103,7 +103,7 @@ impl Hub {
             Content::Notice => self.sent_notice(id.slot, sent),
         }
         self.go_on(id.slot, now);
-        self.use_room(now);
+        self.settle(now);
     }
 
     /// With coalescing: whether a subscriber that is next in line was sent to too short a while ago.
