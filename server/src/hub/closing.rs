@@ -178,7 +178,7 @@ impl Hub {
         let reason = why.kind();
         let session = &mut self.sessions[slot as usize];
         let pending = session.pending(self.log.head());
-        self.send_queue.remove(slot, session.put_off_until());
+        self.send_queue.remove(slot);
         let before = std::mem::replace(&mut session.phase, next);
         let had_joined = matches!(before, Phase::Joined(_));
         match before {
@@ -248,7 +248,7 @@ impl Hub {
         session.in_flight = None;
         session.partial = bytes::Bytes::new();
         session.input.decoder = protocol::Decoder::new(0);
-        self.send_queue.remove(slot, None);
+        self.send_queue.remove(slot);
         self.closes.push_back(Close::Release(session.id));
     }
 }

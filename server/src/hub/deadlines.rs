@@ -17,7 +17,9 @@ impl Hub {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let times = [
             self.next_sweep,
-            self.send_queue.next_line_up(),
+            self.send_queue
+                .next_line_up()
+                .and_then(|step| self.pace.time_of(step)),
             self.throttled.next(),
             self.presence.due(),
         ];

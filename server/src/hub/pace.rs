@@ -28,8 +28,17 @@ pub(super) struct Pace {
     /// What a send costs when nothing disturbs it; 0 until it was measured.
     send_ns: u64,
     messages: Messages,
-    /// From here times are counted in steps of [`STEP`].
+    steps: Steps,
+}
+
+/// Times in whole steps, so that many subscribers are due at once and a turn of the driver is worth its
+/// while. Step 0 has always come.
+#[derive(Debug)]
+struct Steps {
+    length: Duration,
     began: Option<Instant>,
+    /// The step of the last time that was asked for.
+    last: Option<(Instant, u64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +47,8 @@ struct Turn {
     sends: u32,
     /// Nothing more was due in it: the driver may sleep before the next.
     exhausted: bool,
-    /// Before this time those who are sent to in it are not sent to again.
-    until: Option<Instant>,
+    /// Before this step those who are sent to in it are not sent to again.
+    until: u64,
 }
 
 /// How far messages are apart.
@@ -54,9 +63,11 @@ struct Messages {
 /// How long messages are counted, at least.
 const COUNT: Duration = Duration::from_secs(1);
 
-/// Times are rounded up to whole steps, so that many subscribers are due at once and a turn of the
-/// driver is worth its while.
+/// The shortest step; steps are longer for a pause of which [`STEPS_MAX`] would be exceeded.
 const STEP: Duration = Duration::from_millis(1);
+
+/// No subscriber is put off for more steps.
+pub(super) const STEPS_MAX: u64 = 255;
 
 /// Rounds shorter than this need no pause.
 const ROUND_MIN: Duration = Duration::from_millis(2);
@@ -76,21 +87,33 @@ impl Pace {
             turn: None,
             send_ns: 0,
             messages: Messages::default(),
-            began: None,
+            steps: Steps::new(coalesce),
         }
     }
 
-    /// Another pace from the next send to each on; who is left alone for now stays so until then.
+    /// Another pace from the next send to each on. Steps of before mean nothing any more.
     pub(super) fn set_coalesce(&mut self, coalesce: Coalesce) {
         self.coalesce = coalesce;
+        self.steps = Steps::new(coalesce);
         self.turn = None;
     }
 
+    /// The last step that has come at `now`.
+    #[inline]
+    pub(super) fn step(&mut self, now: Instant) -> u64 {
+        self.steps.at(now)
+    }
+
+    /// When `step` comes.
+    pub(super) fn time_of(&self, step: u64) -> Option<Instant> {
+        self.steps.time_of(step)
+    }
+
     /// A send to one of `subscribers` is given to the driver in its turn at `now`, when the log's next
-    /// message has the number `head`: returns before which time that subscriber is not sent to again. It
+    /// message has the number `head`: returns before which step that subscriber is not sent to again. It
     /// is worked out once a turn.
     #[inline]
-    pub(super) fn sends(&mut self, subscribers: u64, head: u64, now: Instant) -> Option<Instant> {
+    pub(super) fn sends(&mut self, subscribers: u64, head: u64, now: Instant) -> u64 {
         match &mut self.turn {
             Some(turn) if turn.at == now => {
                 turn.sends += 1;
@@ -100,7 +123,7 @@ impl Pace {
         }
     }
 
-    fn begin_turn(&mut self, subscribers: u64, head: u64, now: Instant) -> Option<Instant> {
+    fn begin_turn(&mut self, subscribers: u64, head: u64, now: Instant) -> u64 {
         if let Some(before) = self.turn.take_if(|before| !before.exhausted) {
             self.learn(before, now);
         }
@@ -122,26 +145,23 @@ impl Pace {
         }
     }
 
-    /// Before which time one of `subscribers`, sent to at `now`, is not sent to again.
-    fn next(&mut self, subscribers: u64, now: Instant) -> Option<Instant> {
+    /// Before which step one of `subscribers`, sent to at `now`, is not sent to again.
+    fn next(&mut self, subscribers: u64, now: Instant) -> u64 {
         let pause = match self.coalesce {
             Coalesce::Fixed(pause) => pause,
             Coalesce::Auto => {
                 let round = Duration::from_nanos(self.send_ns.saturating_mul(subscribers));
                 let pause = round + round / 4;
                 if round < ROUND_MIN || pause < self.messages.apart {
-                    return None;
+                    return 0;
                 }
                 pause.min(PAUSE_MAX)
             }
         };
         if pause.is_zero() {
-            return None;
+            return 0;
         }
-        let began = *self.began.get_or_insert(now);
-        let steps = (now + pause - began).as_nanos().div_ceil(STEP.as_nanos());
-        let until = began + STEP * u32::try_from(steps).ok()?;
-        Some(until)
+        self.steps.not_before(pause, now)
     }
 
     fn learn(&mut self, turn: Turn, now: Instant) {
@@ -156,6 +176,56 @@ impl Pace {
             self.send_ns + rise.div_ceil(RISE)
         };
     }
+}
+
+impl Steps {
+    fn new(coalesce: Coalesce) -> Self {
+        let pause_max = match coalesce {
+            Coalesce::Auto => PAUSE_MAX,
+            Coalesce::Fixed(pause) => pause,
+        };
+        // One more step is lost by rounding up at either end.
+        let least = pause_max / u32::try_from(STEPS_MAX - 2).expect("a small number");
+        Self {
+            length: least.max(STEP),
+            began: None,
+            last: None,
+        }
+    }
+
+    #[inline]
+    fn at(&mut self, now: Instant) -> u64 {
+        match self.last {
+            Some((at, step)) if at == now => step,
+            _ => self.count_to(now),
+        }
+    }
+
+    fn count_to(&mut self, now: Instant) -> u64 {
+        let Some(began) = self.began else {
+            return 0;
+        };
+        let step = whole((now - began).as_nanos() / self.length.as_nanos());
+        self.last = Some((now, step));
+        step
+    }
+
+    /// The first step that comes no sooner than `pause` after `now`.
+    fn not_before(&mut self, pause: Duration, now: Instant) -> u64 {
+        let began = *self.began.get_or_insert(now);
+        let since = (now + pause - began).as_nanos();
+        whole(since.div_ceil(self.length.as_nanos()))
+    }
+
+    fn time_of(&self, step: u64) -> Option<Instant> {
+        let nanos = self.length.as_nanos().checked_mul(step.into())?;
+        Some(self.began? + Duration::from_nanos(whole(nanos)))
+    }
+}
+
+/// As good as for ever where it is too much.
+fn whole(count: u128) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 impl Messages {
@@ -186,18 +256,30 @@ mod tests {
         now
     }
 
+    /// How long one of `subscribers`, sent to at `now`, is left alone.
+    fn pause(pace: &mut Pace, subscribers: u64, now: Instant) -> Option<Duration> {
+        match pace.next(subscribers, now) {
+            0 => None,
+            step => Some(pace.time_of(step).unwrap() - now),
+        }
+    }
+
     const OFTEN: Duration = Duration::from_millis(10);
 
     #[test]
     fn the_automatic_pace_is_a_quarter_more_than_a_round() {
         let mut pace = Pace::new(Coalesce::Auto);
         let began = Instant::now();
-        assert_eq!(pace.next(5_000, began), None, "nothing is known yet");
+        assert_eq!(pause(&mut pace, 5_000, began), None, "nothing is known yet");
         let now = after_some_turns(&mut pace, began, OFTEN);
-        let pause = pace.next(5_000, now).unwrap() - now;
+        let alone = pause(&mut pace, 5_000, now).unwrap();
         let quarter_more = Duration::from_micros(5_000 * 5 * 5 / 4);
-        assert!(pause >= quarter_more && pause <= quarter_more + STEP);
-        assert_eq!(pace.next(100, now), None, "a short round needs no pause");
+        assert!(alone >= quarter_more && alone <= quarter_more + STEP);
+        assert_eq!(
+            pause(&mut pace, 100, now),
+            None,
+            "a short round needs no pause"
+        );
     }
 
     #[test]
@@ -205,9 +287,9 @@ mod tests {
         let mut pace = Pace::new(Coalesce::Auto);
         let round = Duration::from_micros(5_000 * 5);
         let now = after_some_turns(&mut pace, Instant::now(), round * 3 / 2);
-        assert_eq!(pace.next(5_000, now), None);
+        assert_eq!(pause(&mut pace, 5_000, now), None);
         assert!(
-            pace.next(10_000, now).is_some(),
+            pause(&mut pace, 10_000, now).is_some(),
             "a round takes twice as long"
         );
     }
@@ -224,18 +306,25 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_pace_is_never_shorter_than_it_says() {
-        let mut pace = Pace::new(Coalesce::Fixed(Duration::from_micros(2_500)));
-        let began = Instant::now();
-        for offset_us in [0, 1, 400, 999, 1_000, 123_456] {
-            let now = began + Duration::from_micros(offset_us);
-            let pause = pace.next(1, now).unwrap() - now;
-            assert!(pause >= Duration::from_micros(2_500));
-            assert!(pause < Duration::from_micros(3_500));
+    fn a_fixed_pace_is_never_shorter_than_it_says_nor_longer_than_the_wheel() {
+        let ms = Duration::from_millis;
+        for fixed in [
+            Duration::from_micros(2_500),
+            ms(250),
+            ms(3_000),
+            ms(600_000),
+        ] {
+            let mut pace = Pace::new(Coalesce::Fixed(fixed));
+            let began = Instant::now();
+            let step = pace.steps.length;
+            for offset_us in [0, 1, 400, 999, 1_000, 123_456] {
+                let now = began + Duration::from_micros(offset_us);
+                let alone = pause(&mut pace, 1, now).unwrap();
+                assert!(alone >= fixed && alone < fixed + step);
+                assert!(pace.next(1, now) - pace.step(now) <= STEPS_MAX);
+            }
         }
-        assert_eq!(
-            Pace::new(Coalesce::Fixed(Duration::ZERO)).next(9, began),
-            None
-        );
+        let mut none = Pace::new(Coalesce::Fixed(Duration::ZERO));
+        assert_eq!(pause(&mut none, 9, Instant::now()), None);
     }
 }

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::session::Phase;
-use super::{Hub, Limits};
+use super::{Coalesce, Hub, Limits};
 
 impl Hub {
     /// Takes other limits. Some stay what they were, as much else was sized by them: the longest name,
@@ -37,10 +37,23 @@ impl Hub {
                 }
             }
         }
-        self.pace.set_coalesce(limits.coalesce);
+        if self.limits.coalesce != limits.coalesce {
+            self.change_pace(limits.coalesce);
+        }
         self.limits = limits;
         self.swept_for = None;
         self.sweep_by(now);
+    }
+
+    /// Whoever is put off is not any more: it was in steps of the old pace.
+    fn change_pace(&mut self, coalesce: Coalesce) {
+        self.pace.set_coalesce(coalesce);
+        self.send_queue.line_up_all();
+        for (_, session) in &mut self.sessions {
+            if let Phase::Joined(subscriber) = &mut session.phase {
+                subscriber.put_off_until = 0;
+            }
+        }
     }
 
     /// The room in the log that the next message of a session may take.

@@ -73,8 +73,8 @@ pub(super) struct Subscriber {
     pub(super) cursor: u64,
     /// How many of its own messages stand between its cursor and the head.
     pub(super) own_ahead: u64,
-    /// Before this time it is not sent to again: see [`super::pace`].
-    pub(super) put_off_until: Option<Instant>,
+    /// Before this step it is not sent to again: see [`super::pace`].
+    pub(super) put_off_until: u64,
     /// It is waited for by nobody: see [`super::slow`].
     pub(super) stalled: bool,
     /// While it holds others up: what it does about it.
@@ -181,11 +181,12 @@ impl Session {
         }
     }
 
-    /// Before which time it is not sent to again.
-    pub(super) fn put_off_until(&self) -> Option<Instant> {
+    /// Before which step it is not sent to again; 0 has always come.
+    #[inline]
+    pub(super) fn put_off_until(&self) -> u64 {
         match &self.phase {
             Phase::Joined(subscriber) => subscriber.put_off_until,
-            _ => None,
+            _ => 0,
         }
     }
 
@@ -224,7 +225,7 @@ impl Subscriber {
         Self {
             cursor,
             own_ahead: 0,
-            put_off_until: None,
+            put_off_until: 0,
             stalled: false,
             progress: None,
             missed: 0,

@@ -63,7 +63,8 @@ pub struct Snapshot {
     pub counters: Counters,
     /// Connections that have given a name and are not on their way out.
     pub subscribers: u64,
-    /// Bytes of messages between the hindmost cursor and the head of the log.
+    /// Bytes of messages between the hindmost cursor and the head of the log; a newcomer counts when it
+    /// has read its history.
     pub backlog_bytes_max: u64,
     /// Times and sizes since the start.
     pub measures: Measures,
@@ -79,7 +80,7 @@ impl AddAssign for Snapshot {
 }
 
 impl Hub {
-    /// The figures at this instant; O(1).
+    /// The figures at this instant: a copy of fixed size, whatever is connected or kept.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {

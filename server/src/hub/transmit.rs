@@ -1,7 +1,7 @@
 //! Sending: what a subscriber is given next, and what becomes of it.
 //!
 //! This is the hot path: it runs once for each send, and does no more than a few steps that do not
-//! depend on the number of connections. `benches/benches/hub.rs` guards it.
+//! depend on the number of connections, with coalescing and without. `benches/benches/hub.rs` guards it.
 
 use std::time::Instant;
 
@@ -29,7 +29,11 @@ impl Hub {
             // There is enough to send: it gathers no better by waiting.
             self.send_queue.line_up_all();
         }
-        self.send_queue.line_up(now);
+        if let Some(step) = self.send_queue.next_line_up()
+            && step <= self.pace.step(now)
+        {
+            self.send_queue.line_up(self.pace.step(now));
+        }
         while let Some(slot) = self.send_queue.next() {
             if self.is_put_off(slot, now) {
                 continue;
@@ -111,18 +115,16 @@ impl Hub {
     #[inline]
     fn is_put_off(&mut self, slot: u32, now: Instant) -> bool {
         let session = &self.sessions[slot as usize];
-        match session.put_off_until() {
-            Some(until)
-                if until > now
-                    && session.partial.is_empty()
-                    && !self.is_draining()
-                    && !self.log.is_lagging() =>
-            {
-                self.send_queue.put_off(slot, until);
-                true
-            }
-            _ => false,
+        let until = session.put_off_until();
+        let is_put_off = until > 0
+            && until > self.pace.step(now)
+            && session.partial.is_empty()
+            && !self.is_draining()
+            && !self.log.is_lagging();
+        if is_put_off {
+            self.send_queue.put_off(slot, until);
         }
+        is_put_off
     }
 
     /// What to send to a connection that waits; `None` when it turns out to be owed nothing.

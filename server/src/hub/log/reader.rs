@@ -157,10 +157,14 @@ impl Reader {
         self.head_bytes - self.position_bytes(cursor)
     }
 
-    /// Bytes of frames from the hindmost cursor to the head.
+    /// Bytes of frames from the hindmost cursor to the head. A newcomer counts when it has read its history.
     pub(in crate::hub) fn backlog_bytes_max(&self) -> u64 {
-        let hindmost = self.held.iter().find(|held| held.cursors > 0);
-        hindmost.map_or(0, |held| self.head_bytes - held.position_bytes)
+        self.backlog_bytes(self.passed)
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(in crate::hub) fn passed(&self) -> u64 {
+        self.passed
     }
 
     /// What the messages between `cursor` and the head are charged.

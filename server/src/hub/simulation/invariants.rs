@@ -155,8 +155,10 @@ fn check_accounts(hub: &Hub) {
         if let Phase::Joined(subscriber) = &session.phase {
             subscribers += 1;
             assert_eq!(subscriber.own_ahead, own_ahead[slot]);
-            let backlog_bytes = hub.log.backlog_bytes(subscriber.cursor);
-            backlog_bytes_max = backlog_bytes.max(backlog_bytes_max);
+            if subscriber.cursor >= hub.log.passed() {
+                let backlog_bytes = hub.log.backlog_bytes(subscriber.cursor);
+                backlog_bytes_max = backlog_bytes.max(backlog_bytes_max);
+            }
             if let Some(in_flight) = &session.in_flight
                 && let Content::Batch { messages, end } = in_flight.content
             {
