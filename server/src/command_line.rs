@@ -163,8 +163,14 @@ pub(crate) struct CommandLine {
 
     /// Where to serve metrics and a page about the server over HTTP, such as 127.0.0.1:9990; port 0
     /// picks a free one. Whoever reaches it sees names and addresses
-    #[arg(long, value_name = "ADDR", value_parser = address)]
-    metrics_listen: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDR", value_parser = named_address)]
+    metrics_listen: Option<NamedAddress>,
+
+    /// Answer requests for metrics that ask for this host name, beside IP addresses, localhost and the
+    /// name in --metrics-listen; may be repeated. Refuse all other names, as a web page may have its own
+    /// name lead here (DNS rebinding)
+    #[arg(long, value_name = "NAME")]
+    metrics_allow_host: Vec<String>,
 
     /// How lines of the log are written; where journald reads them, with the level in front
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -196,7 +202,8 @@ impl CommandLine {
             log_bytes_max: self.log_bytes_max(),
             drain_timeout: self.drain_timeout,
             ring,
-            metrics_listen: self.metrics_listen,
+            metrics_listen: self.metrics_listen.as_ref().map(|it| it.address),
+            metrics_hosts: self.metrics_hosts(),
         })
     }
 
@@ -231,6 +238,11 @@ impl CommandLine {
         }
     }
 
+    fn metrics_hosts(&self) -> Vec<String> {
+        let listen = self.metrics_listen.iter().map(|it| it.host.clone());
+        listen.chain(self.metrics_allow_host.clone()).collect()
+    }
+
     fn log_bytes_max(&self) -> usize {
         match usize::try_from(self.log_bytes) {
             // More than any memory, and no sum of it overflows.
@@ -256,6 +268,19 @@ impl CommandLine {
             bytes => bytes as usize,
         }
     }
+}
+
+/// An address with the host as it was written.
+#[derive(Debug, Clone)]
+struct NamedAddress {
+    host: String,
+    address: SocketAddr,
+}
+
+fn named_address(text: &str) -> Result<NamedAddress, String> {
+    let address = address(text)?;
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host).into();
+    Ok(NamedAddress { host, address })
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -355,6 +380,18 @@ mod tests {
         let config = config.unwrap();
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.dead_peers, DeadPeers::default());
+    }
+
+    #[test]
+    fn metrics_are_served_under_the_name_that_they_listen_on() {
+        let command_line = CommandLine::parse_from([
+            "server",
+            "--metrics-listen=localhost:0",
+            "--metrics-allow-host=a.example",
+            "--metrics-allow-host=b.example",
+        ]);
+        let hosts = command_line.metrics_hosts();
+        assert_eq!(hosts, ["localhost", "a.example", "b.example"]);
     }
 
     #[test]

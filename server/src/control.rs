@@ -1,16 +1,19 @@
-//! How the threads of a server reach each other: a stage that only goes forward, and for each
-//! thread a bell (an eventfd) that its driver waits on beside its sockets.
+//! How the threads of a server reach each other: a stage that only goes forward, and for each worker a
+//! waker (an eventfd) that its driver waits on beside its sockets, with the worker's command channel
+//! behind it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use mio::Waker;
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::hub::Limits;
+use crate::command::{Command, Commands, Reply, all_answer};
+use crate::hub::{Limits, Snapshot};
 
 /// Where the server stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,43 +30,60 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Control {
     stage: AtomicU8,
-    /// Every thread serves.
+    /// Every worker serves.
     ready: AtomicBool,
     drain_timeout: Duration,
-    /// How many threads accept nothing more.
+    /// How many workers accept nothing more.
     draining: AtomicUsize,
-    bells: Vec<OwnedFd>,
-    desks: Vec<Desk>,
+    workers: Vec<Remote>,
 }
 
-/// What is told to one thread beside its bell, and what it answers.
-#[derive(Debug, Default)]
-struct Desk {
-    /// There are new limits; looked at by each bell, so that no bell has to lock.
-    has_limits: AtomicBool,
-    limits: Mutex<Option<Limits>>,
-    /// How many bells were heard and acted on.
-    answers: AtomicU64,
-    /// The thread has ended in good order, and answers no more.
-    ended: AtomicBool,
+/// How the others reach one worker.
+#[derive(Debug)]
+struct Remote {
+    waker: OwnedFd,
+    commands: Sender<Command>,
+    /// What it counted, once it has ended in good order.
+    last: OnceLock<Snapshot>,
 }
-
-/// How often an answer is looked for. Only a reload and the watchdog wait for one: looking costs them
-/// little, and the threads, which answer at each bell, nothing.
-const LOOK: Duration = Duration::from_millis(2);
 
 impl Control {
-    /// For a server of `threads` threads that gives up draining after `drain_timeout`.
-    pub(crate) fn new(threads: usize, drain_timeout: Duration) -> io::Result<Self> {
-        let bell = |_| eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        Ok(Self {
+    /// For a server of `threads` workers that gives up draining after `drain_timeout`; with the workers'
+    /// ends of their command channels.
+    pub(crate) fn new(
+        threads: usize,
+        drain_timeout: Duration,
+    ) -> io::Result<(Self, Vec<Commands>)> {
+        let mut workers = Vec::with_capacity(threads);
+        let mut ends = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            let (commands, end) = Commands::channel();
+            workers.push(Remote {
+                waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+                commands,
+                last: OnceLock::new(),
+            });
+            ends.push(end);
+        }
+        let control = Self {
             stage: AtomicU8::new(Stage::Serving as u8),
             ready: AtomicBool::new(false),
             drain_timeout,
             draining: AtomicUsize::new(0),
-            bells: (0..threads).map(bell).collect::<Result<_, _>>()?,
-            desks: (0..threads).map(|_| Desk::default()).collect(),
-        })
+            workers,
+        };
+        Ok((control, ends))
+    }
+
+    /// For one worker that drains for ever, for tests of drivers.
+    #[cfg(test)]
+    pub(crate) fn of_one() -> (Arc<Self>, Commands) {
+        let (control, commands) = Self::new(1, Limits::FOREVER).expect("the kernel has an eventfd");
+        let mut commands = commands.into_iter();
+        (
+            Arc::new(control),
+            commands.next().expect("one worker has one"),
+        )
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -74,12 +94,12 @@ impl Control {
         }
     }
 
-    /// Whether every thread has begun to serve.
+    /// Whether every worker has begun to serve.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// Every thread has begun to serve.
+    /// Every worker has begun to serve.
     pub(crate) fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
     }
@@ -88,180 +108,184 @@ impl Control {
         self.drain_timeout
     }
 
-    /// Moves on to `stage`, unless the server is further already, and tells all threads.
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Moves on to `stage`, unless the server is further already, and tells all workers.
     pub(crate) fn advance(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::Release);
-        self.bells.iter().for_each(ring);
+        self.wake_all();
     }
 
-    /// The calling thread accepts nothing more; each says so once. The last has all of them woken.
+    /// The calling worker accepts nothing more; each says so once. The last has all of them woken.
     pub(crate) fn drains(&self) {
         let before = self.draining.fetch_add(1, Ordering::AcqRel);
-        if before + 1 == self.bells.len() {
-            self.bells.iter().for_each(ring);
+        if before + 1 == self.workers.len() {
+            self.wake_all();
         }
     }
 
-    /// Whether no thread accepts anything more, so that the log has its last message.
+    /// Whether no worker accepts anything more, so that the log has its last message.
     pub(crate) fn all_drain(&self) -> bool {
-        self.draining.load(Ordering::Acquire) == self.bells.len()
+        self.draining.load(Ordering::Acquire) == self.workers.len()
     }
 
-    /// Gives all threads other limits.
-    pub(crate) fn set_limits(&self, limits: &Limits) {
-        for desk in &self.desks {
-            *desk.lock() = Some(limits.clone());
-            desk.has_limits.store(true, Ordering::Release);
+    /// Sends a command to `worker`; returns where its answer will be. `waker` is woken when the answer is
+    /// there, or will never be.
+    pub(crate) fn ask<T>(
+        &self,
+        worker: usize,
+        waker: Option<Arc<Waker>>,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Receiver<T> {
+        let (reply, answer) = Reply::new(waker);
+        // A worker that has ended takes none: the answer is closed.
+        if self.workers[worker].commands.send(command(reply)).is_ok() {
+            self.wake(worker);
         }
-        self.bells.iter().for_each(ring);
+        answer
     }
 
-    /// New limits for `thread`; once.
-    pub(crate) fn take_limits(&self, thread: usize) -> Option<Limits> {
-        let desk = &self.desks[thread];
-        if !desk.has_limits.swap(false, Ordering::AcqRel) {
-            return None;
-        }
-        desk.lock().take()
+    /// Gives all workers other limits; says whether all that serve took them `within` that time. The
+    /// others take them once they answer again.
+    pub(crate) fn set_limits(&self, limits: &Limits, within: Duration) -> bool {
+        self.ask_all(within, |reply| {
+            Command::SetLimits(Box::new(limits.clone()), reply)
+        })
     }
 
-    /// Waits until all threads that serve have taken the last limits; says whether they did `within`
-    /// that time.
-    pub(crate) fn limits_are_taken(&self, within: Duration) -> bool {
-        let taken = |desk: &Desk| !desk.has_limits.load(Ordering::Acquire);
-        self.wait_for(within, |_, desk| taken(desk))
+    /// Whether each worker that has not ended answers `within` that time. One that is stuck does not.
+    pub(crate) fn is_alive(&self, within: Duration) -> bool {
+        self.ask_all(within, Command::Ping)
     }
 
-    /// `thread` heard its bell, and did what was to be done.
-    pub(crate) fn answered(&self, thread: usize) {
-        self.desks[thread].answers.fetch_add(1, Ordering::Release);
+    fn ask_all(&self, within: Duration, command: impl Fn(Reply<()>) -> Command) -> bool {
+        let ask = |worker| self.ask(worker, None, &command);
+        let answers: Vec<_> = (0..self.workers.len()).map(ask).collect();
+        all_answer(&answers, within)
     }
 
-    /// `thread` ends in good order.
-    pub(crate) fn ends(&self, thread: usize) {
-        self.desks[thread].ended.store(true, Ordering::Release);
+    /// `worker` has ended in good order, and counted this.
+    pub(crate) fn set_last(&self, worker: usize, last: Snapshot) {
+        // Each ends once.
+        let _ = self.workers[worker].last.set(last);
     }
 
-    /// Rings for all threads; says whether each that has not ended answers `within` that time. A thread
-    /// that hangs does not.
-    pub(crate) fn all_answer(&self, within: Duration) -> bool {
-        let answers = |desk: &Desk| desk.answers.load(Ordering::Acquire);
-        let before: Vec<u64> = self.desks.iter().map(answers).collect();
-        self.bells.iter().for_each(ring);
-        self.wait_for(within, |thread, desk| answers(desk) != before[thread])
+    /// What `worker` counted, once it has ended in good order.
+    pub(crate) fn last(&self, worker: usize) -> Option<&Snapshot> {
+        self.workers[worker].last.get()
     }
 
-    fn wait_for(&self, within: Duration, done: impl Fn(usize, &Desk) -> bool) -> bool {
-        let give_up = Instant::now() + within;
-        let ended = |desk: &Desk| desk.ended.load(Ordering::Acquire);
-        loop {
-            let mut desks = self.desks.iter().enumerate();
-            if desks.all(|(thread, desk)| ended(desk) || done(thread, desk)) {
-                return true;
-            }
-            if Instant::now() >= give_up {
-                return false;
-            }
-            thread::sleep(LOOK);
-        }
+    /// Has `worker` look around.
+    pub(crate) fn wake(&self, worker: usize) {
+        self.workers[worker].wake();
     }
 
-    /// Has `thread` look around.
-    pub(crate) fn ring(&self, thread: usize) {
-        ring(&self.bells[thread]);
+    fn wake_all(&self) {
+        self.workers.iter().for_each(Remote::wake);
     }
 
-    /// Tells all threads but `thread` that the log has something for them.
-    pub(crate) fn ring_others(&self, thread: usize) {
-        let others = self.bells.iter().enumerate();
+    /// Tells all workers but `worker` that the log has something for them.
+    pub(crate) fn wake_others(&self, worker: usize) {
+        let others = self.workers.iter().enumerate();
         others
-            .filter(|&(other, _)| other != thread)
-            .for_each(|(_, bell)| ring(bell));
+            .filter(|&(other, _)| other != worker)
+            .for_each(|(_, other)| other.wake());
     }
 
-    /// Becomes readable when `thread` is to look around; [`Self::hush`] takes that back.
-    pub(crate) fn bell(&self, thread: usize) -> BorrowedFd<'_> {
-        self.bells[thread].as_fd()
+    /// Becomes readable when `worker` is to look around; [`Self::clear`] takes that back.
+    pub(crate) fn waker(&self, worker: usize) -> BorrowedFd<'_> {
+        self.workers[worker].waker.as_fd()
     }
 
-    /// Silences the bell of `thread`. What rings after this call rings anew.
-    pub(crate) fn hush(&self, thread: usize) {
-        // Fails only when nobody rang: then it is silent already.
-        let _ = rustix::io::read(&self.bells[thread], &mut [0; 8]);
-    }
-}
-
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, Option<Limits>> {
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Clears the waker of `worker`. Who wakes it after this call wakes it anew.
+    pub(crate) fn clear(&self, worker: usize) {
+        // Fails only when nobody woke it: then it is clear already.
+        let _ = rustix::io::read(&self.workers[worker].waker, &mut [0; 8]);
     }
 }
 
-fn ring(bell: &OwnedFd) {
-    // Fails only when 2^64 rings were not heard: then it rings already.
-    let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+impl Remote {
+    fn wake(&self) {
+        // Fails only when 2^64 calls were not heard: then it is awake already.
+        let _ = rustix::io::write(&self.waker, &1u64.to_ne_bytes());
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::Instant;
+
     use super::*;
+    use crate::hub::{Hub, Log};
     use rustix::event::{PollFd, PollFlags, poll};
 
-    fn rings(control: &Control, thread: usize) -> bool {
-        let bell = control.bell(thread);
-        let mut fds = [PollFd::new(&bell, PollFlags::IN)];
+    fn is_awake(control: &Control, worker: usize) -> bool {
+        let waker = control.waker(worker);
+        let mut fds = [PollFd::new(&waker, PollFlags::IN)];
         poll(&mut fds, Some(&rustix::time::Timespec::default())).unwrap() == 1
     }
 
-    #[test]
-    fn bells_ring_until_they_are_hushed() {
-        let control = Control::new(2, Duration::ZERO).unwrap();
-        assert!(!rings(&control, 0) && !rings(&control, 1));
-        control.ring_others(0);
-        control.ring_others(0);
-        assert!(!rings(&control, 0) && rings(&control, 1));
-        control.hush(1);
-        assert!(!rings(&control, 1));
+    /// Carries out one wake of `worker`.
+    fn work(control: &Control, worker: usize, commands: &mut Commands) {
+        let waker = control.waker(worker);
+        poll(&mut [PollFd::new(&waker, PollFlags::IN)], None).unwrap();
+        control.clear(worker);
+        let mut hub = Hub::new(Limits::default(), Log::new(1 << 20));
+        assert!(!commands.carry_out(&mut hub, None, Instant::now()));
     }
 
     #[test]
-    fn limits_are_taken_once_by_each_thread() {
-        let control = Control::new(2, Duration::ZERO).unwrap();
-        assert_eq!(control.take_limits(0), None);
-        control.set_limits(&Limits::default());
-        assert!(rings(&control, 0) && rings(&control, 1));
-        assert_eq!(control.take_limits(0), Some(Limits::default()));
-        assert_eq!(control.take_limits(0), None);
-        assert!(!control.limits_are_taken(Duration::ZERO));
-        control.ends(1);
-        assert!(control.limits_are_taken(Duration::ZERO));
+    fn a_worker_is_awake_until_its_waker_is_cleared() {
+        let (control, _commands) = Control::new(2, Duration::ZERO).unwrap();
+        assert!(!is_awake(&control, 0) && !is_awake(&control, 1));
+        control.wake_others(0);
+        control.wake_others(0);
+        assert!(!is_awake(&control, 0) && is_awake(&control, 1));
+        control.clear(1);
+        assert!(!is_awake(&control, 1));
     }
 
     #[test]
-    fn a_thread_that_hangs_does_not_answer() {
-        let control = Control::new(2, Duration::ZERO).unwrap();
-        assert!(!control.all_answer(Duration::ZERO));
-        control.hush(1);
-        control.ends(0);
-        let alive = || {
-            let bell = control.bell(1);
-            let mut fds = [PollFd::new(&bell, PollFlags::IN)];
-            poll(&mut fds, None).unwrap();
-            control.answered(1);
-        };
+    fn limits_are_taken_by_each_worker_that_serves() {
+        let (control, mut commands) = Control::new(2, Duration::ZERO).unwrap();
+        let give = || control.set_limits(&Limits::default(), Duration::from_secs(30));
         thread::scope(|scope| {
-            scope.spawn(alive);
-            assert!(control.all_answer(Duration::from_secs(30)));
+            let given = scope.spawn(give);
+            for (worker, commands) in commands.iter_mut().enumerate() {
+                work(&control, worker, commands);
+            }
+            assert!(given.join().unwrap());
+        });
+        assert!(!control.set_limits(&Limits::default(), Duration::ZERO));
+        commands.clear();
+        assert!(give(), "who has ended is not waited for");
+    }
+
+    #[test]
+    fn a_worker_that_is_stuck_does_not_answer() {
+        let (control, mut commands) = Control::new(2, Duration::ZERO).unwrap();
+        assert!(!control.is_alive(Duration::ZERO));
+        control.clear(1);
+        // The first ends, with a command that it did not carry out.
+        let mut stuck = commands.pop().unwrap();
+        drop(commands);
+        thread::scope(|scope| {
+            scope.spawn(|| work(&control, 1, &mut stuck));
+            assert!(control.is_alive(Duration::from_secs(30)));
         });
     }
 
     #[test]
     fn the_stage_never_goes_back() {
-        let control = Control::new(1, Duration::ZERO).unwrap();
+        let (control, _commands) = Control::new(1, Duration::ZERO).unwrap();
         assert_eq!(control.stage(), Stage::Serving);
         control.advance(Stage::Stopped);
         control.advance(Stage::Draining);
         assert_eq!(control.stage(), Stage::Stopped);
-        assert!(rings(&control, 0));
+        assert!(is_awake(&control, 0));
     }
 }

@@ -12,7 +12,6 @@ mod uring;
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
-use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -20,10 +19,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use tracing::warn;
 
+use crate::command::{Commands, RingCounters};
 use crate::control::Control;
 use crate::hub::{Hub, Snapshot};
 use crate::memory;
-use crate::metrics::Reporter;
 
 pub use choice::NoRing;
 pub(crate) use choice::{DriverChoice, choose};
@@ -65,8 +64,8 @@ pub(crate) struct Worker {
     pub(crate) control: Arc<Control>,
     /// For drivers with a ring of their own.
     pub(crate) ring: RingSizes,
-    /// Answers, when the bell rings, those who watch the server; `None` when nobody can.
-    pub(crate) reporter: Option<Reporter>,
+    /// What others ask of this thread.
+    pub(crate) commands: Commands,
     /// Told once the driver has all it needs to serve.
     pub(crate) begun: Sender<()>,
 }
@@ -97,25 +96,6 @@ impl Driver {
     }
 }
 
-/// What happened in the ring of a driver that has one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct RingCounters {
-    /// An operation found the submission queue full.
-    pub(crate) submissions_full: u64,
-    /// The kernel had put completions aside, for the completion queue was full.
-    pub(crate) completions_overflow: u64,
-    /// A receive found no buffer.
-    pub(crate) no_buffer: u64,
-}
-
-impl AddAssign for RingCounters {
-    fn add_assign(&mut self, other: Self) {
-        self.submissions_full += other.submissions_full;
-        self.completions_overflow += other.completions_overflow;
-        self.no_buffer += other.no_buffer;
-    }
-}
-
 impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -142,21 +122,27 @@ fn drain(hub: &mut Hub, control: &Control, now: Instant) {
 /// longer needs goes back to the system.
 fn end_turn(hub: &mut Hub, control: &Control, thread: usize) {
     if hub.take_wake_of_others() {
-        control.ring_others(thread);
+        control.wake_others(thread);
     }
     if hub.log().has_shrunk() {
         memory::give_back();
     }
 }
 
-/// The bell of `thread` rang: its hub takes over what is new in the log, and new limits.
-fn answer_bell(hub: &mut Hub, control: &Control, thread: usize, now: Instant) {
-    control.hush(thread);
+/// The waker of `thread` was woken: its hub takes over what is new in the log, and does what it is asked.
+fn handle_wake(
+    hub: &mut Hub,
+    control: &Control,
+    commands: &mut Commands,
+    thread: usize,
+    ring: Option<RingCounters>,
+    now: Instant,
+) {
+    control.clear(thread);
     hub.wake(now);
-    if let Some(limits) = control.take_limits(thread) {
-        hub.set_limits(&limits, now);
+    if commands.carry_out(hub, ring, now) {
+        control.wake(thread);
     }
-    control.answered(thread);
 }
 
 /// Why `accept` gave no connection.

@@ -4,6 +4,7 @@
 //! what a send carries is everything its receiver is owed. [`hub`] decides, without a socket or a
 //! clock; a [`Driver`] moves the bytes; [`Server`] puts them together; [`run`] is the program.
 
+mod command;
 mod command_line;
 mod configuration;
 mod confinement;

@@ -1,81 +1,88 @@
 //! What the server shows of itself over HTTP, from a thread of its own.
 //!
 //! `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever restarts or routes, `/connections`
-//! for whoever looks for the slow one, and a page at `/`. The thread asks the serving threads only
-//! when it is asked itself, and cannot hold them up: see [`desk`].
+//! for whoever looks for the slow one, and a page at `/`. The thread asks the workers only when it is
+//! asked itself, and waits for none: see [`collector`].
 
+mod clock;
+mod collector;
 mod connections;
-mod desk;
 mod exposition;
 mod http;
+mod request;
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use bytes::Bytes;
 use mio::{Poll, Waker};
 
-use crate::Driver;
 use crate::control::{Control, Stage};
 use crate::hub::Log;
+use collector::Collector;
 use connections::Query;
-use desk::Inquirer;
-use http::{Request, Response, Status};
-
-pub(crate) use desk::Reporter;
+use request::{Hosts, Request, Response, Status};
 
 /// The page at `/`: everything it needs is in it.
 const PAGE: &str = include_str!("metrics/page.html");
 
-/// What is served, beside what the serving threads say.
+/// What is served, beside what the workers say.
 #[derive(Debug)]
 pub(crate) struct Subject {
-    pub(crate) driver: Driver,
-    pub(crate) threads: usize,
+    /// The name of the driver.
+    pub(crate) driver: String,
     pub(crate) control: Arc<Control>,
     pub(crate) log: Arc<Log>,
+    /// Names under which the server may be asked, beside its addresses and those of the loopback.
+    pub(crate) hosts: Vec<String>,
 }
 
 /// The metrics thread; it ends with this value.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    waker: Waker,
+    waker: Arc<Waker>,
+    ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Metrics {
-    /// Starts to serve on `listener`; returns what each serving thread answers with.
+    /// Starts to serve on `listener`.
     ///
     /// # Errors
     /// When the kernel refuses a thread, or what it waits on.
-    pub(crate) fn start(
-        listener: TcpListener,
-        subject: Subject,
-    ) -> io::Result<(Self, Vec<Reporter>)> {
+    pub(crate) fn start(listener: TcpListener, subject: Subject) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), http::END)?;
+        let waker = Arc::new(Waker::new(poll.registry(), http::WAKER)?);
         listener.set_nonblocking(true)?;
         let listener = mio::net::TcpListener::from_std(listener);
-        let (inquirer, reporters) = desk::desk(&subject.control, subject.threads);
-        let mut site = Site { subject, inquirer };
+        let site = Site {
+            hosts: Hosts::new(&subject.hosts),
+            collector: Collector::new(Arc::clone(&subject.control), Arc::clone(&waker)),
+            subject,
+        };
+        let ends = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&ends);
         let serve = move || {
-            if let Err(error) = http::serve(listener, poll, |request| site.answer(request)) {
+            if let Err(error) = http::serve(listener, poll, site, &until) {
                 tracing::error!(%error, "metrics are not served any more");
             }
         };
         let thread = thread::Builder::new().name("metrics".into()).spawn(serve)?;
-        let metrics = Self {
+        Ok(Self {
             waker,
+            ends,
             thread: Some(thread),
-        };
-        Ok((metrics, reporters))
+        })
     }
 }
 
 impl Drop for Metrics {
     fn drop(&mut self) {
+        self.ends.store(true, Ordering::Release);
         if self.waker.wake().is_ok()
             && let Some(thread) = self.thread.take()
         {
@@ -87,68 +94,78 @@ impl Drop for Metrics {
 
 struct Site {
     subject: Subject,
-    inquirer: Inquirer,
+    hosts: Hosts,
+    collector: Collector,
 }
 
-impl Site {
-    fn answer(&mut self, request: &Request<'_>) -> Response {
-        match request.path {
-            "/" => Response {
+impl http::Site for Site {
+    fn answer(&mut self, request: &Request, asked_at: Instant, now: Instant) -> Option<Response> {
+        if let Err(refusal) = self.hosts.check(request) {
+            return Some(refusal);
+        }
+        match &*request.path {
+            "/" => Some(Response {
                 status: Status::Ok,
                 content_type: "text/html; charset=utf-8",
-                body: PAGE.into(),
-            },
-            "/metrics" => self.metrics(),
-            "/healthz" => self.health(),
-            "/readyz" => self.readiness(),
-            "/connections" => match Query::parse(request.query) {
-                Ok(Query { sort, limit }) => {
-                    connections::answer(&self.inquirer.roll(sort, limit), Instant::now())
+                body: Bytes::from_static(PAGE.as_bytes()),
+            }),
+            "/metrics" => self.metrics(asked_at, now),
+            "/healthz" => self.health(asked_at, now),
+            "/readyz" => Some(self.readiness()),
+            "/connections" => match Query::parse(&request.query) {
+                Ok(query) => {
+                    let found = self.collector.connections(query, asked_at, now)?;
+                    Some(connections::answer(&found, Instant::now()))
                 }
-                Err(line) => Response::text(Status::BadRequest, line),
+                Err(line) => Some(Response::text(Status::BadRequest, line)),
             },
-            _ => Response::text(
+            _ => Some(Response::text(
                 Status::NotFound,
                 "nothing is here; ask for /, /metrics, /connections, /healthz or /readyz",
-            ),
+            )),
         }
     }
 
-    fn metrics(&mut self) -> Response {
-        let (figures, unanswered) = self.inquirer.figures();
+    fn due(&self) -> Option<Instant> {
+        self.collector.due()
+    }
+}
+
+impl Site {
+    fn metrics(&mut self, asked_at: Instant, now: Instant) -> Option<Response> {
+        let (figures, unanswered) = self.collector.figures(asked_at, now)?;
         let Subject {
             driver,
-            threads,
             control,
             log,
+            ..
         } = &self.subject;
         let whole = exposition::Whole {
-            driver: *driver,
-            threads: *threads,
+            driver,
+            threads: control.workers(),
             unanswered,
             draining: control.stage() != Stage::Serving,
             log_bytes: log.bytes(),
             log_bytes_max: log.bytes_max(),
         };
-        Response {
+        Some(Response {
             status: Status::Ok,
             content_type: exposition::CONTENT_TYPE,
-            body: exposition::write(&figures, &whole),
-        }
+            body: exposition::write(&figures, &whole).into(),
+        })
     }
 
-    /// Whether all threads turn.
-    fn health(&mut self) -> Response {
-        match self.inquirer.figures() {
+    /// Whether all workers turn.
+    fn health(&mut self, asked_at: Instant, now: Instant) -> Option<Response> {
+        let response = match self.collector.recent_figures(asked_at, now)? {
             (_, 0) => Response::text(Status::Ok, "ok"),
             (_, unanswered) => {
-                let line = format!(
-                    "{unanswered} of {} threads do not answer",
-                    self.subject.threads
-                );
+                let threads = self.subject.control.workers();
+                let line = format!("{unanswered} of {threads} threads do not answer");
                 Response::text(Status::Unavailable, line)
             }
-        }
+        };
+        Some(response)
     }
 
     /// Whether those who come are served.

@@ -51,7 +51,9 @@ impl Reloader {
             })
             .collect();
         let command_line = command_line_of(&merged)?;
-        self.server.set_limits(&command_line.limits())?;
+        if !self.server.set_limits(&command_line.limits())? {
+            warn!("a serving thread is stuck: it takes the new limits once it answers again");
+        }
         logging.set_filter(command_line.log.clone());
         self.settings = merged;
         for (old, new) in &changed {

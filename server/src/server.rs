@@ -12,13 +12,14 @@ use rustix::io::Errno;
 use thiserror::Error;
 use tracing::info;
 
+use crate::command::Commands;
 use crate::confinement::ConfinementError;
 use crate::control::{Control, Stage};
 use crate::descriptors;
 use crate::driver::{Driver, NoRing, RingSizes, Worker};
 use crate::hub::{Counters, Hub, Limits, Log, Reason};
 use crate::listener::{DeadPeers, adopt, listen_for};
-use crate::metrics::{Metrics, Reporter, Subject};
+use crate::metrics::{Metrics, Subject};
 use crate::pin::pin_thread;
 
 /// What a server is made of.
@@ -44,6 +45,9 @@ pub struct Config {
     pub ring: RingSizes,
     /// Where to serve metrics over HTTP, if anywhere; port 0 lets the kernel pick one.
     pub metrics_listen: Option<SocketAddr>,
+    /// Names by which clients may ask for metrics, beside addresses and the names of the loopback. A
+    /// browser that asks by another was sent by a page from elsewhere (DNS rebinding).
+    pub metrics_hosts: Vec<String>,
 }
 
 /// Why a server does not start, or had to end.
@@ -128,6 +132,8 @@ pub struct Server {
     metrics: Option<TcpListener>,
     descriptors: u64,
     control: Arc<Control>,
+    /// The workers' ends of their command channels.
+    commands: Vec<Commands>,
 }
 
 /// Ends or changes a running server from any thread.
@@ -189,13 +195,15 @@ impl Server {
         let descriptors = descriptors::raise_limit();
         let listeners = listeners(&config)?;
         let metrics = config.metrics_listen.map(listen_for_metrics).transpose()?;
+        let (control, commands) = Control::new(config.threads, config.drain_timeout)?;
         Ok(Self {
             address: listeners[0].local_addr()?,
             listeners,
             adopted: false,
             metrics,
             descriptors,
-            control: Arc::new(Control::new(config.threads, config.drain_timeout)?),
+            control: Arc::new(control),
+            commands,
             config,
         })
     }
@@ -245,7 +253,7 @@ impl Server {
     ) -> Result<Summary, ServerError> {
         let (begun, begins) = mpsc::channel();
         let log = Log::new(self.config.log_bytes_max);
-        let (_metrics, reporters) = self.watch(&log)?;
+        let _metrics = self.serve_metrics(&log)?;
         let first = Hub::new(self.config.limits.clone(), log);
         let others: Vec<Hub> = (1..self.config.threads).map(|_| first.beside()).collect();
         let hubs = iter::once(first).chain(others);
@@ -253,9 +261,8 @@ impl Server {
         let pin = self.config.pin;
         let mut threads = Vec::new();
         let mut failed = None;
-        let places = self.listeners.into_iter().zip(hubs).zip(reporters);
-        for (thread, ((listener, hub), reporter)) in places.enumerate() {
-            let last_word = reporter.as_ref().map(Reporter::last_word);
+        let places = self.listeners.into_iter().zip(hubs).zip(self.commands);
+        for (thread, ((listener, hub), commands)) in places.enumerate() {
             let worker = Worker {
                 thread,
                 hub,
@@ -263,20 +270,18 @@ impl Server {
                 listener_is_adopted: self.adopted,
                 control: Arc::clone(&self.control),
                 ring: self.config.ring,
-                reporter,
+                commands,
                 begun: begun.clone(),
             };
             let control = Arc::clone(&self.control);
             let run = move || {
-                let _all_or_none = StopsAll { control, thread };
+                let all_or_none = StopsAll { control };
                 if pin {
                     let processor = pin_thread(thread)?;
                     info!(thread, processor, "pinned");
                 }
                 let snapshot = driver.run(worker)?;
-                if let Some(last_word) = last_word {
-                    last_word.say(snapshot);
-                }
+                all_or_none.control.set_last(thread, snapshot);
                 Ok(snapshot.counters)
             };
             let name = format!("serve-{thread}");
@@ -324,23 +329,19 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// What each serving thread answers those with who watch the server.
-type Reporters = Box<dyn Iterator<Item = Option<Reporter>>>;
-
 impl Server {
     /// Begins to serve metrics, if that is wanted.
-    fn watch(&mut self, log: &Arc<Log>) -> Result<(Option<Metrics>, Reporters), ServerError> {
+    fn serve_metrics(&mut self, log: &Arc<Log>) -> Result<Option<Metrics>, ServerError> {
         let Some(listener) = self.metrics.take() else {
-            return Ok((None, Box::new(iter::repeat_with(|| None))));
+            return Ok(None);
         };
         let subject = Subject {
-            driver: self.config.driver,
-            threads: self.config.threads,
+            driver: self.config.driver.to_string(),
             control: Arc::clone(&self.control),
             log: Arc::clone(log),
+            hosts: self.config.metrics_hosts.clone(),
         };
-        let (metrics, reporters) = Metrics::start(listener, subject)?;
-        Ok((Some(metrics), Box::new(reporters.into_iter().map(Some))))
+        Ok(Some(Metrics::start(listener, subject)?))
     }
 }
 
@@ -381,19 +382,17 @@ impl Handle {
     /// count as well.
     #[must_use]
     pub fn is_alive(&self, within: Duration) -> bool {
-        self.control.all_answer(within)
+        self.control.is_alive(within)
     }
 
     /// Gives the server other limits, which hold from then on: see [`Hub::set_limits`]. Returns once
-    /// every thread has them, or after a second.
+    /// every thread has them, or after a second; says which. A thread that is stuck takes them later.
     ///
     /// # Errors
     /// [`ServerError::LogTooSmall`] when the log cannot work under them; then the old ones stay.
-    pub fn set_limits(&self, limits: &Limits) -> Result<(), ServerError> {
+    pub fn set_limits(&self, limits: &Limits) -> Result<bool, ServerError> {
         check_limits(limits, self.log_bytes_max)?;
-        self.control.set_limits(limits);
-        self.control.limits_are_taken(Duration::from_secs(1));
-        Ok(())
+        Ok(self.control.set_limits(limits, Duration::from_secs(1)))
     }
 }
 
@@ -409,12 +408,10 @@ impl Summary {
 /// them their time.
 struct StopsAll {
     control: Arc<Control>,
-    thread: usize,
 }
 
 impl Drop for StopsAll {
     fn drop(&mut self) {
-        self.control.ends(self.thread);
         if self.control.stage() == Stage::Serving || thread::panicking() {
             self.control.advance(Stage::Stopped);
         }

@@ -22,17 +22,17 @@ use super::connections::Connections;
 use super::reserve::Reserve;
 use super::retry::{self, Retries};
 use super::{
-    ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain, end_turn,
+    ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, drain, end_turn, handle_wake,
 };
+use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
-use crate::metrics::Reporter;
 
 /// Events that one system call returns.
 const EVENTS: usize = 1024;
 
 const LISTENER: Token = Token(usize::MAX);
-const BELL: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX - 1);
 
 /// Serves on this thread until the control says stop, or all is drained.
 ///
@@ -41,14 +41,14 @@ const BELL: Token = Token(usize::MAX - 1);
 pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     let poll = Poll::new()?;
     watch(&poll, &worker.listener, LISTENER, Interest::READABLE)?;
-    let bell = worker.control.bell(worker.thread);
-    watch(&poll, &bell, BELL, Interest::READABLE)?;
+    let waker = worker.control.waker(worker.thread);
+    watch(&poll, &waker, WAKER, Interest::READABLE)?;
     worker.tell_begun();
     let mut shell = Shell {
         thread: worker.thread,
         control: worker.control,
         hub: worker.hub,
-        reporter: worker.reporter,
+        commands: worker.commands,
         poll,
         accepting: Accepting::Ready,
         starving: false,
@@ -67,7 +67,7 @@ struct Shell {
     thread: usize,
     control: Arc<Control>,
     hub: Hub,
-    reporter: Option<Reporter>,
+    commands: Commands,
     poll: Poll,
     /// Closed when draining begins.
     listener: Option<TcpListener>,
@@ -170,11 +170,9 @@ impl Shell {
         for event in events {
             match event.token() {
                 LISTENER => self.accepting = Accepting::Ready,
-                BELL => {
-                    answer_bell(&mut self.hub, &self.control, self.thread, now);
-                    if let Some(reporter) = &mut self.reporter {
-                        reporter.report(&self.hub, None, now);
-                    }
+                WAKER => {
+                    let (hub, commands) = (&mut self.hub, &mut self.commands);
+                    handle_wake(hub, &self.control, commands, self.thread, None, now);
                 }
                 token => self.handle_connection(id_of(token), event, now),
             }
@@ -382,7 +380,7 @@ mod tests {
         for (slot, generation) in [(0, 0), (1, 2), (u32::MAX - 2, u32::MAX), (7, 1 << 31)] {
             let id = ConnectionId { slot, generation };
             assert_eq!(id_of(token_of(id)), id);
-            assert!(![LISTENER, BELL].contains(&token_of(id)));
+            assert!(![LISTENER, WAKER].contains(&token_of(id)));
         }
     }
 }

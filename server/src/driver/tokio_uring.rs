@@ -25,11 +25,11 @@ use super::connections::Connections;
 use super::reserve::Reserve;
 use super::retry::{self, SEND_PAUSE};
 use super::{
-    ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, answer_bell, drain, end_turn,
+    ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, drain, end_turn, handle_wake,
 };
+use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
-use crate::metrics::Reporter;
 use operations::{readable, send};
 
 /// Entries of the submission queue.
@@ -56,7 +56,7 @@ struct Shell {
     thread: usize,
     control: Arc<Control>,
     hub: RefCell<Hub>,
-    reporter: RefCell<Option<Reporter>>,
+    commands: RefCell<Commands>,
     connections: RefCell<Connections<Rc<Connection>>>,
     read_buffer: RefCell<Vec<u8>>,
     /// The hub may have something to do.
@@ -74,13 +74,19 @@ struct Connection {
 }
 
 async fn serve(worker: Worker) -> Snapshot {
-    let mut shell = Shell::new(worker.thread, worker.control, worker.hub);
-    shell.reporter = RefCell::new(worker.reporter);
-    let shell = Rc::new(shell);
-    let adopted = worker.listener_is_adopted;
-    let listener = Rc::new(worker.listener);
+    let Worker {
+        thread,
+        control,
+        commands,
+        hub,
+        listener,
+        listener_is_adopted: adopted,
+        ..
+    } = worker;
+    let shell = Rc::new(Shell::new(thread, control, commands, hub));
+    let listener = Rc::new(listener);
     tokio_uring::spawn(Rc::clone(&shell).accept(Rc::clone(&listener)));
-    tokio_uring::spawn(Rc::clone(&shell).hear_bell());
+    tokio_uring::spawn(Rc::clone(&shell).hear_waker());
     loop {
         match shell.control.stage() {
             Stage::Serving => {}
@@ -109,12 +115,12 @@ async fn serve(worker: Worker) -> Snapshot {
 }
 
 impl Shell {
-    fn new(thread: usize, control: Arc<Control>, hub: Hub) -> Self {
+    fn new(thread: usize, control: Arc<Control>, commands: Commands, hub: Hub) -> Self {
         Self {
             thread,
             control,
             hub: RefCell::new(hub),
-            reporter: RefCell::new(None),
+            commands: RefCell::new(commands),
             connections: RefCell::new(Connections::new()),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             work: Notify::new(),
@@ -170,17 +176,14 @@ impl Shell {
         }
     }
 
-    /// Looks around when another thread, or the control, rings.
-    async fn hear_bell(self: Rc<Self>) {
-        let bell = self.control.bell(self.thread).as_raw_fd();
-        while readable(bell, Arc::clone(&self.control)).await.is_ok() {
-            let now = Instant::now();
+    /// Looks around when another thread, or the control, wakes this one.
+    async fn hear_waker(self: Rc<Self>) {
+        let waker = self.control.waker(self.thread).as_raw_fd();
+        while readable(waker, Arc::clone(&self.control)).await.is_ok() {
             let mut hub = self.hub.borrow_mut();
-            answer_bell(&mut hub, &self.control, self.thread, now);
-            drop(hub);
-            if let Some(reporter) = &mut *self.reporter.borrow_mut() {
-                reporter.report(&self.hub.borrow(), None, now);
-            }
+            let mut commands = self.commands.borrow_mut();
+            let (control, now) = (&self.control, Instant::now());
+            handle_wake(&mut hub, control, &mut commands, self.thread, None, now);
             self.work.notify_one();
         }
     }
@@ -353,9 +356,9 @@ mod tests {
         let crowd: Vec<_> = (0..CROWD).map(|_| TcpStream::connect(address)).collect();
         assert!(crowd.iter().all(Result::is_ok));
         let most = runtime.block_on(async {
-            let control = Arc::new(Control::new(1, Limits::FOREVER).unwrap());
+            let (control, commands) = Control::of_one();
             let hub = Hub::new(Limits::default(), Log::new(1 << 20));
-            let shell = Rc::new(Shell::new(0, Arc::clone(&control), hub));
+            let shell = Rc::new(Shell::new(0, Arc::clone(&control), commands, hub));
             tokio_uring::spawn(Rc::clone(&shell).accept(Rc::new(listener)));
             let mut most = 0;
             let mut before = 0;

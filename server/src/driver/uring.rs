@@ -28,10 +28,10 @@ use tracing::info;
 
 use super::connections::Connections;
 use super::retry::Retries;
-use super::{CHUNK, RingCounters, Worker, answer_bell, drain, end_turn};
+use super::{CHUNK, RingCounters, Worker, drain, end_turn, handle_wake};
+use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Hub, Snapshot};
-use crate::metrics::Reporter;
 use accepting::Accepting;
 use buffer_queue::BufferQueue;
 use buffers::Buffers;
@@ -98,8 +98,13 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     info!(thread = worker.thread, %features, fixed_files, "ring");
     // Nobody listens any more when another thread has failed.
     let _ = worker.begun.send(());
-    let mut shell = Shell::new(kernel, worker.thread, worker.control, worker.hub);
-    shell.reporter = worker.reporter;
+    let mut shell = Shell::new(
+        kernel,
+        worker.thread,
+        worker.control,
+        worker.commands,
+        worker.hub,
+    );
     shell.multishot_receive = sizes.multishot_receive;
     shell.serve()?;
     shell.wind_down()?;
@@ -112,7 +117,7 @@ struct Shell<K: Kernel> {
     thread: usize,
     control: Arc<Control>,
     hub: Hub,
-    reporter: Option<Reporter>,
+    commands: Commands,
     connections: Connections<Connection<K>>,
     accepting: Accepting,
     /// The ring still has the accept, which may bring a descriptor.
@@ -130,13 +135,13 @@ struct Shell<K: Kernel> {
 }
 
 impl<K: Kernel> Shell<K> {
-    fn new(kernel: K, thread: usize, control: Arc<Control>, hub: Hub) -> Self {
+    fn new(kernel: K, thread: usize, control: Arc<Control>, commands: Commands, hub: Hub) -> Self {
         Self {
             kernel,
             thread,
             control,
             hub,
-            reporter: None,
+            commands,
             connections: Connections::new(),
             accepting: Accepting::Armed,
             accept_in_flight: false,
@@ -149,8 +154,7 @@ impl<K: Kernel> Shell<K> {
     }
 
     fn serve(&mut self) -> io::Result<()> {
-        let bell = self.control.bell(self.thread).as_raw_fd();
-        self.kernel.push(Operation::watch_bell(bell));
+        self.watch_waker();
         self.arm_accept();
         loop {
             match self.control.stage() {
@@ -199,7 +203,7 @@ impl<K: Kernel> Shell<K> {
         while let Some(completion) = self.kernel.reap() {
             match completion.token {
                 Token::Accept => self.accepted(completion),
-                Token::Bell => self.bell_rang(completion),
+                Token::Waker => self.woken(completion),
                 Token::Cancel => {}
                 Token::Receive(id) => self.received(id, completion),
                 Token::Send(id) => self.sent(id, completion),
@@ -208,20 +212,22 @@ impl<K: Kernel> Shell<K> {
         self.kernel.publish();
     }
 
-    fn bell_rang(&mut self, completion: Completion) {
+    fn woken(&mut self, completion: Completion) {
         let now = self.kernel.now();
-        answer_bell(&mut self.hub, &self.control, self.thread, now);
-        if let Some(reporter) = &mut self.reporter {
-            let ring = RingCounters {
-                no_buffer: self.no_buffer,
-                ..self.kernel.counters()
-            };
-            reporter.report(&self.hub, Some(ring), now);
-        }
+        let ring = RingCounters {
+            no_buffer: self.no_buffer,
+            ..self.kernel.counters()
+        };
+        let (hub, commands) = (&mut self.hub, &mut self.commands);
+        handle_wake(hub, &self.control, commands, self.thread, Some(ring), now);
         if !completion.goes_on {
-            let bell = self.control.bell(self.thread).as_raw_fd();
-            self.kernel.push(Operation::watch_bell(bell));
+            self.watch_waker();
         }
+    }
+
+    fn watch_waker(&mut self) {
+        let waker = self.control.waker(self.thread).as_raw_fd();
+        self.kernel.push(Operation::watch_waker(waker));
     }
 
     /// Ends all connections and waits for the ring to return what is in flight, so that nothing it

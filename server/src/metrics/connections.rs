@@ -3,12 +3,15 @@
 use serde::Serialize;
 use std::time::Instant;
 
-use super::desk::Roll;
-use super::http::{Response, Status};
+use super::request::{Response, Status};
+use crate::command::Connections;
 use crate::hub::{ConnectionInfo, Ended, SortBy};
 
 /// Connections that are listed when nobody says how many.
 const LIMIT: u16 = 20;
+
+/// Connections that the workers are asked for on behalf of all who want no more.
+const LIMIT_FEW: u16 = 100;
 
 /// The most that are listed.
 const LIMIT_MAX: u16 = 10_000;
@@ -77,6 +80,21 @@ impl Query {
         }
         Ok(wanted)
     }
+
+    /// What the workers are asked for, so that others who want as much or less are served by it.
+    pub(super) fn rounded(self) -> Self {
+        let limit = if self.limit <= LIMIT_FEW {
+            LIMIT_FEW
+        } else {
+            LIMIT_MAX
+        };
+        Self { limit, ..self }
+    }
+
+    /// Whether the answer to this has the answer to `other` in it.
+    pub(super) fn covers(self, other: Self) -> bool {
+        self.sort == other.sort && self.limit >= other.limit
+    }
 }
 
 fn sort_by(name: &str) -> Result<SortBy, String> {
@@ -92,15 +110,16 @@ fn sort_by(name: &str) -> Result<SortBy, String> {
 }
 
 /// The answer with what the threads told.
-pub(super) fn answer(roll: &Roll, now: Instant) -> Response {
+pub(super) fn answer(list: &Connections, now: Instant) -> Response {
     let document = Document {
-        connections: roll.first.iter().map(connection).collect(),
-        closed: roll.ended.iter().map(|it| closed(it, now)).collect(),
+        connections: list.first.iter().map(connection).collect(),
+        closed: list.ended.iter().map(|it| closed(it, now)).collect(),
     };
+    let text = serde_json::to_string_pretty(&document).expect("text and numbers are JSON");
     Response {
         status: Status::Ok,
         content_type: "application/json",
-        body: serde_json::to_string_pretty(&document).expect("text and numbers are JSON") + "\n",
+        body: (text + "\n").into(),
     }
 }
 

@@ -6,8 +6,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::desk::Figures;
-use crate::Driver;
+use crate::command::Figures;
 use crate::hub::{Histogram, PerReason, Reason};
 
 /// The content type of what [`write`] writes.
@@ -15,8 +14,8 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// What of the server is not a thread's.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Whole {
-    pub(super) driver: Driver,
+pub(super) struct Whole<'a> {
+    pub(super) driver: &'a str,
     pub(super) threads: usize,
     /// Threads whose figures are older, for they have not answered.
     pub(super) unanswered: usize,
@@ -26,7 +25,7 @@ pub(super) struct Whole {
 }
 
 /// All metrics.
-pub(super) fn write(figures: &Figures, whole: &Whole) -> String {
+pub(super) fn write(figures: &Figures, whole: &Whole<'_>) -> String {
     let mut page = Page(String::with_capacity(32 * 1024));
     write_server(&mut page, whole);
     write_connections(&mut page, figures);
@@ -36,14 +35,14 @@ pub(super) fn write(figures: &Figures, whole: &Whole) -> String {
     page.0
 }
 
-fn write_server(page: &mut Page, whole: &Whole) {
+fn write_server(page: &mut Page, whole: &Whole<'_>) {
     page.family(
         "uringcast_build_info",
         "gauge",
         "Which program runs, and how; always 1.",
     );
-    let driver = whole.driver.to_string();
-    let labels = [("version", env!("CARGO_PKG_VERSION")), ("driver", &driver)];
+    let version = env!("CARGO_PKG_VERSION");
+    let labels = [("version", version), ("driver", whole.driver)];
     page.sample("uringcast_build_info", &labels, 1);
     page.gauge("uringcast_threads", "Serving threads.", whole.threads);
     let help = "Serving threads that did not answer in time: their figures are older.";
@@ -75,7 +74,7 @@ fn write_connections(page: &mut Page, figures: &Figures) {
     page.by_reason("uringcast_disconnects_total", help, &counters.closed);
 }
 
-fn write_deliveries(page: &mut Page, figures: &Figures, whole: &Whole) {
+fn write_deliveries(page: &mut Page, figures: &Figures, whole: &Whole<'_>) {
     let snapshot = &figures.snapshot;
     let counters = &snapshot.counters;
     let help = "Messages accepted from clients.";
@@ -255,9 +254,9 @@ mod tests {
         snapshot.counters.closed[Reason::Stalled] = 1;
         snapshot.measures.fan_out.record(1024);
         snapshot.measures.messages_per_send.record(100_000);
-        figures.ring = Some(crate::driver::RingCounters::default());
+        figures.ring = Some(crate::command::RingCounters::default());
         let whole = Whole {
-            driver: Driver::TokioUring,
+            driver: "tokio-uring",
             threads: 2,
             unanswered: 0,
             draining: true,

@@ -76,7 +76,7 @@ fn a_hung_scraper_changes_nothing(setup: Setup) {
             let said: &[u8] = match number % 3 {
                 0 => b"",
                 1 => b"GET /metrics HT",
-                _ => b"GET /metrics HTTP/1.1\r\n\r\n",
+                _ => b"GET /connections?limit=10000 HTTP/1.1\r\n\r\n",
             };
             // Whoever is let go for a newcomer may find that out here.
             let _ = stream.write_all(said);
@@ -159,6 +159,9 @@ fn what_is_no_request_is_refused(setup: Setup) {
         ("GET /nowhere HTTP/1.1\r\n\r\n", 404),
         ("GET /connections?limit=all HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.0\r\n\r\n", 200),
+        ("GET / HTTP/1.1\r\nHost: localhost:9990\r\n\r\n", 200),
+        // A page from elsewhere, whose own name leads here.
+        ("GET /connections HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
     ] {
         assert_eq!(send(metrics, request).status, status, "{request:?}");
     }

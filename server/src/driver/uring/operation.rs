@@ -23,8 +23,8 @@ const SEND_FLAGS: i32 = SendFlags::NOSIGNAL.bits().cast_signed();
 pub(super) enum Token {
     /// A connection was accepted, or accepting ended.
     Accept,
-    /// The bell rang.
-    Bell,
+    /// The waker was woken.
+    Waker,
     /// An operation was cancelled, or was over before that; the operation itself tells.
     Cancel,
     /// Bytes came, or receiving ended.
@@ -46,8 +46,8 @@ pub(super) struct Operation {
 pub(super) enum Action {
     /// Accepts one connection after another, until it fails.
     Accept { listener: i32 },
-    /// Says each time that the bell becomes readable.
-    WatchBell { bell: i32 },
+    /// Says each time that the waker becomes readable.
+    WatchWaker { waker: i32 },
     /// Receives one buffer after another, as they come, until the stream or the buffers end.
     ReceiveOn(Target),
     /// Receives one buffer.
@@ -75,7 +75,7 @@ impl Token {
     pub(super) fn to_bits(self) -> u64 {
         let (kind, id) = match self {
             Self::Accept => (0, None),
-            Self::Bell => (1, None),
+            Self::Waker => (1, None),
             Self::Cancel => (2, None),
             Self::Receive(id) => (3, Some(id)),
             Self::Send(id) => (4, Some(id)),
@@ -96,7 +96,7 @@ impl Token {
         };
         match bits & 0xff {
             0 => Self::Accept,
-            1 => Self::Bell,
+            1 => Self::Waker,
             2 => Self::Cancel,
             3 => Self::Receive(id),
             4 => Self::Send(id),
@@ -110,8 +110,8 @@ impl Operation {
         Self::new(Token::Accept, Action::Accept { listener })
     }
 
-    pub(super) fn watch_bell(bell: i32) -> Self {
-        Self::new(Token::Bell, Action::WatchBell { bell })
+    pub(super) fn watch_waker(waker: i32) -> Self {
+        Self::new(Token::Waker, Action::WatchWaker { waker })
     }
 
     pub(super) fn receive_on(id: ConnectionId, target: Target) -> Self {
@@ -152,8 +152,8 @@ impl Operation {
             Action::Accept { listener } => opcode::AcceptMulti::new(Fd(listener))
                 .flags(rustix::net::SocketFlags::CLOEXEC.bits().cast_signed())
                 .build(),
-            Action::WatchBell { bell } => {
-                opcode::PollAdd::new(Fd(bell), u32::from(PollFlags::IN.bits()))
+            Action::WatchWaker { waker } => {
+                opcode::PollAdd::new(Fd(waker), u32::from(PollFlags::IN.bits()))
                     .multi(true)
                     .build()
             }
@@ -241,7 +241,7 @@ mod tests {
     fn tokens_survive_the_kernel() {
         let ids = [(0, 0), (1, u32::MAX), (SLOTS_MAX - 1, 7)];
         let ids = ids.map(|(slot, generation)| ConnectionId { slot, generation });
-        let mut tokens = vec![Token::Accept, Token::Bell, Token::Cancel];
+        let mut tokens = vec![Token::Accept, Token::Waker, Token::Cancel];
         tokens.extend(ids.map(Token::Receive));
         tokens.extend(ids.map(Token::Send));
         for token in tokens {

@@ -78,8 +78,7 @@ fn the_driver_keeps_its_promises_whatever_the_kernel_does() {
 /// One life of a driver.
 fn run(seed: u64) -> (Counters, Tally) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let forever = Limits::FOREVER;
-    let control = Arc::new(Control::new(1, forever).unwrap());
+    let (control, commands) = Control::of_one();
     let limits = Limits {
         message_bytes_max: 300,
         batch_bytes_max: [100, 1000, 65_536][rng.random_range(0..3)],
@@ -95,7 +94,7 @@ fn run(seed: u64) -> (Counters, Tally) {
     let (last, multishot) = (odds.last, odds.multishot_receive);
     let kernel = SimulatedKernel::new(rng, odds, Arc::clone(&control));
     let world = kernel.world();
-    let mut shell = Shell::new(kernel, 0, control, hub);
+    let mut shell = Shell::new(kernel, 0, control, commands, hub);
     // As in a ring that was told so, or one that has to find out.
     shell.multishot_receive = multishot || seed.is_multiple_of(2);
     shell.serve().expect("the kernel takes submissions");

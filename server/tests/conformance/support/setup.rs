@@ -59,6 +59,7 @@ impl Setup {
             drain_timeout: Duration::from_secs(10),
             ring: self.ring,
             metrics_listen: None,
+            metrics_hosts: Vec::new(),
         }
     }
 }

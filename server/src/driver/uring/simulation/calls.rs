@@ -24,7 +24,7 @@ impl World {
         let (token, action) = (operation.token(), operation.action());
         let target = match action {
             Action::Cancel(of) => return self.cancel(of),
-            Action::Accept { .. } | Action::WatchBell { .. } => None,
+            Action::Accept { .. } | Action::WatchWaker { .. } => None,
             Action::ReceiveOn(target) | Action::ReceiveOnce(target) => Some(target),
             Action::Send { target, .. } => Some(target),
         };
@@ -99,8 +99,8 @@ impl World {
         } else {
             match operation.action {
                 Action::Accept { .. } => self.accept(),
-                Action::WatchBell { .. } if self.bell_rings() => Outcome::Result(Ok(1)),
-                Action::WatchBell { .. } | Action::Cancel(_) => Outcome::Waits,
+                Action::WatchWaker { .. } if self.is_awake() => Outcome::Result(Ok(1)),
+                Action::WatchWaker { .. } | Action::Cancel(_) => Outcome::Waits,
                 Action::ReceiveOn(_) if !self.odds.multishot_receive => {
                     Outcome::Last(Err(Errno::INVAL))
                 }
@@ -116,7 +116,7 @@ impl World {
         };
         let is_multishot = matches!(
             operation.action,
-            Action::Accept { .. } | Action::WatchBell { .. } | Action::ReceiveOn(_)
+            Action::Accept { .. } | Action::WatchWaker { .. } | Action::ReceiveOn(_)
         );
         let goes_on = is_multishot && !ends && !self.chance(self.odds.multishot_ends);
         if !goes_on {
@@ -252,6 +252,6 @@ fn kind(token: Token) -> u8 {
     match token {
         Token::Send(_) => 1,
         Token::Receive(_) => 2,
-        Token::Accept | Token::Bell | Token::Cancel => 0,
+        Token::Accept | Token::Waker | Token::Cancel => 0,
     }
 }

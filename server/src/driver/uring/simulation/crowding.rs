@@ -60,12 +60,12 @@ fn run(seed: u64) -> u64 {
     odds.steps = u32::MAX;
     let crowd = rng.random_range(2..=3) * u32::from(odds.buffers);
     let multishot = odds.multishot_receive;
-    let control = Arc::new(Control::new(1, Limits::FOREVER).unwrap());
+    let (control, commands) = Control::of_one();
     let log = Log::new(1 << 20);
     let hub = Hub::new(Limits::default(), log);
     let kernel = SimulatedKernel::new(rng, odds, Arc::clone(&control));
     let world = kernel.world();
-    let mut shell = Shell::new(kernel, 0, Arc::clone(&control), hub);
+    let mut shell = Shell::new(kernel, 0, Arc::clone(&control), commands, hub);
     shell.multishot_receive = multishot;
     shell.arm_accept();
     let mut turn = |world_acts: &mut dyn FnMut(&mut World)| {

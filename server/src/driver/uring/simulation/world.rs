@@ -294,9 +294,9 @@ impl World {
         self.completions.push_back(completion);
     }
 
-    pub(super) fn bell_rings(&self) -> bool {
-        let bell = self.control.bell(0);
-        let mut watched = [PollFd::new(&bell, PollFlags::IN)];
+    pub(super) fn is_awake(&self) -> bool {
+        let waker = self.control.waker(0);
+        let mut watched = [PollFd::new(&waker, PollFlags::IN)];
         let at_once = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
