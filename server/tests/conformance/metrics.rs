@@ -161,7 +161,10 @@ fn what_is_no_request_is_refused(setup: Setup) {
         ("GET / HTTP/1.0\r\n\r\n", 200),
         ("GET / HTTP/1.1\r\nHost: localhost:9990\r\n\r\n", 200),
         // A page from elsewhere, whose own name leads here.
-        ("GET /connections HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
+        (
+            "GET /connections HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+            421,
+        ),
     ] {
         assert_eq!(send(metrics, request).status, status, "{request:?}");
     }
