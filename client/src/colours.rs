@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum When {
+pub(crate) enum When {
     /// On a terminal, unless `NO_COLOR` is set or the terminal is dumb.
     #[default]
     Auto,
@@ -21,14 +21,13 @@ const NAME_COLOURS: [u8; 10] = [31, 32, 34, 35, 36, 91, 92, 94, 95, 96];
 
 /// The styles of what the client shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Colours {
+pub(crate) struct Colours {
     enabled: bool,
 }
 
 impl Colours {
     /// As `when` asks, for what goes to standard output.
-    #[must_use]
-    pub fn for_stdout(when: When) -> Self {
+    pub(crate) fn for_stdout(when: When) -> Self {
         let wanted = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty());
         Self::new(match when {
             When::Always => true,
@@ -42,38 +41,27 @@ impl Colours {
     }
 
     /// With or without colours.
-    #[must_use]
-    pub const fn new(enabled: bool) -> Self {
+    pub(crate) const fn new(enabled: bool) -> Self {
         Self { enabled }
     }
 
-    /// Whether anything is coloured.
-    #[must_use]
-    pub const fn enabled(self) -> bool {
-        self.enabled
-    }
-
     /// `shown`, in the colour of `name`.
-    #[must_use]
-    pub fn name(self, name: &[u8], shown: &str) -> String {
+    pub(crate) fn name(self, name: &[u8], shown: &str) -> String {
         self.wrap(&colour_of(name).to_string(), shown)
     }
 
     /// The style of what the server itself says.
-    #[must_use]
-    pub fn server(self, shown: &str) -> String {
+    pub(crate) fn server(self, shown: &str) -> String {
         self.wrap("1;33", shown)
     }
 
     /// The style of what the client itself says.
-    #[must_use]
-    pub fn aside(self, shown: &str) -> String {
+    pub(crate) fn aside(self, shown: &str) -> String {
         self.wrap("2", shown)
     }
 
     /// The style of what went wrong.
-    #[must_use]
-    pub fn trouble(self, shown: &str) -> String {
+    pub(crate) fn trouble(self, shown: &str) -> String {
         self.wrap("1;31", shown)
     }
 

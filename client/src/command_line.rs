@@ -1,13 +1,11 @@
-//! The command line and the environment, turned into settings that need no further checking.
-//!
-//! Whatever is wrong is said in one line that names the thing, the value and what to do.
+//! The command line and the environment, checked. What is wrong is said in one line that names the
+//! option, the value and what to write.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
 use cli::{DURATION_MAX, Describe, Section};
 use protocol::text;
@@ -15,20 +13,17 @@ use protocol::text;
 use crate::colours::{Colours, When};
 use crate::history;
 
-/// The longest message, in bytes, that is sent or shown unless `--max-message-bytes` says
-/// otherwise: the server's own default.
-const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// The shortest `--idle-exit`.
-const IDLE_MIN: Duration = Duration::from_millis(1);
+/// The shortest `--idle-exit` and `--linger`.
+const TIME_MIN: Duration = Duration::from_millis(1);
 /// No name is longer than this, in bytes; a server may be stricter.
 const NAME_BYTES_MAX: usize = 1024;
 
 /// A chat client for the terminal and for pipes.
 ///
-/// On a terminal: type to talk, /help for the commands. Anywhere else every line of standard input
-/// is one message and every message received is one line of standard output, `name > text`;
-/// everything else goes to standard error.
-#[derive(Debug, Parser)]
+/// On a terminal: type to talk, /help lists the commands. Anywhere else each line of standard input is
+/// sent as one message, and each message received is written to standard output as one line, `name >
+/// text`. Everything else goes to standard error.
+#[derive(Debug, Clone, Parser)]
 #[command(
     name = "client",
     version,
@@ -37,61 +32,62 @@ const NAME_BYTES_MAX: usize = 1024;
     after_help = cli::help_sections(SECTIONS),
     args_conflicts_with_subcommands = true
 )]
-struct Arguments {
+pub(crate) struct Settings {
     #[command(subcommand)]
     task: Option<Describe>,
 
-    /// Server to connect to, HOST:PORT
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "URINGCAST_ADDR",
-        default_value = "127.0.0.1:9989"
-    )]
-    addr: String,
+    /// Connect to the server at HOST:PORT
+    #[arg(long, env = "URINGCAST_ADDR", default_value = "127.0.0.1:9989", value_parser = address)]
+    pub(crate) addr: String,
 
-    /// Name to chat under; asked for on a terminal, the login name in a pipe
-    #[arg(long, value_name = "NAME", env = "URINGCAST_NAME")]
-    name: Option<String>,
+    /// Chat under NAME [default: asked for on a terminal, else the login name]
+    #[arg(long, env = "URINGCAST_NAME", value_parser = |text: &str| check_name(text).map(str::to_owned))]
+    pub(crate) name: Option<String>,
 
-    /// Connect again when the server is lost, after growing pauses of up to 30 s
+    /// Connect again when the connection is lost, after growing pauses of up to 30 s
     #[arg(long)]
-    reconnect: bool,
+    pub(crate) reconnect: bool,
 
-    /// Say when each message came
+    /// Begin each message with the time it came
     #[arg(long)]
-    timestamps: bool,
+    pub(crate) timestamps: bool,
 
-    /// Colours: a name always has the same one
+    /// Colour names, each always alike
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     color: When,
 
-    /// Leave after N messages have been received
+    /// Leave after receiving N messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
+    pub(crate) count: Option<u64>,
 
-    /// Leave when nothing was sent or received for this long: 500ms, 2s, 1.5m, 1h
-    #[arg(long, value_name = "DURATION", value_parser = cli::duration_within(IDLE_MIN..=DURATION_MAX))]
-    idle_exit: Option<Duration>,
+    /// Leave after TIME without a message in either direction, such as 500ms, 2s or 1.5m
+    #[arg(long, value_name = "TIME", value_parser = cli::duration_within(TIME_MIN..=DURATION_MAX))]
+    pub(crate) idle_exit: Option<Duration>,
 
-    /// Only receive: standard input is not read
+    /// Wait TIME at the end for the server to close the connection. If it does not, what was sent may
+    /// not have arrived: exit status 1. On a terminal or after a signal the wait is at most 1 s or 2 s
+    #[arg(long, value_name = "TIME", default_value = "10s",
+          value_parser = cli::duration_within(TIME_MIN..=DURATION_MAX))]
+    pub(crate) linger: Duration,
+
+    /// Do not read standard input, only receive
     #[arg(long)]
     no_send: bool,
 
-    /// One JSON object a line: {"name":"ann","text":"hello"}
+    /// Write each message as one JSON object a line: {"name":"ann","text":"hello"}
     #[arg(long)]
     json: bool,
 
-    /// Bytes as they are, both ways: no check, no harmless form
+    /// Send and write bytes unchanged: no check for UTF-8, nothing made visible
     #[arg(long, conflicts_with = "json")]
     raw: bool,
 
-    /// Longest message sent or shown, in bytes; longer ones are skipped with a notice
-    #[arg(long, value_name = "BYTES", default_value_t = MESSAGE_BYTES_MAX,
+    /// Skip messages longer than BYTES, sent or received, with a notice
+    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024,
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1 << 30))]
-    max_message_bytes: usize,
+    pub(crate) max_message_bytes: usize,
 
-    /// File that keeps what was typed between runs
+    /// Keep what was typed in FILE, for the next run [default: ~/.local/state/uringcast/history]
     #[arg(long, value_name = "FILE", env = "URINGCAST_CLIENT_HISTORY")]
     history: Option<PathBuf>,
 
@@ -99,32 +95,54 @@ struct Arguments {
     #[arg(long)]
     no_history: bool,
 
-    /// Say on standard error when the connection comes, too
+    /// Say on standard error when connected
     #[arg(long, short)]
-    verbose: bool,
+    pub(crate) verbose: bool,
+
+    /// Whether a person sits at both ends: line editing, commands, prompt.
+    #[arg(skip)]
+    pub(crate) interactive: bool,
 }
 
 const SECTIONS: &[Section] = &[
     Section {
-        title: "When it leaves",
+        title: "End",
         entries: &[(
             "",
-            "In a pipe the client leaves when standard input ends: all lines were handed over, the server was \
-             told that no more will come, and has taken leave. With --count or --idle-exit it stays for answers \
-             until these say so; with --no-send it stays until it is stopped.",
+            "A pipe leaves when standard input ends, with --count or --idle-exit when these say so, and \
+             with --no-send when it is stopped. It sends what is left, tells the server that no more \
+             comes, and waits for the server to close the connection (--linger).",
         )],
     },
     Section {
         title: "Exit status",
         entries: &[
-            ("0", "Done, also on SIGTERM"),
+            (
+                "0",
+                "Everything was sent, and then the server closed the connection in order",
+            ),
             (
                 "1",
-                "The server was lost, something was not sent or the client could not start",
+                "The server was lost or could not be reached, or lines were not sent or may not have arrived",
             ),
             ("2", "Wrong usage"),
             ("130", "Interrupted"),
+            (
+                "",
+                "No message is acknowledged: status 0 means that the server's system has every byte and \
+                 the server ended the connection without an error. What the server did with a message, \
+                 only other clients see.",
+            ),
         ],
+    },
+    Section {
+        title: "What is shown",
+        entries: &[(
+            "",
+            "Characters that act on a terminal, reorder text or do not show are written as ^X or \
+             <U+XXXX>, as \\uXXXX with --json, and unchanged with --raw. A name that looks like one of the \
+             server's is never shown as it is.",
+        )],
     },
     Section {
         title: "Examples",
@@ -136,40 +154,9 @@ const SECTIONS: &[Section] = &[
     },
 ];
 
-/// What the client was asked to do.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// `HOST:PORT`.
-    pub address: String,
-    /// The name, if one was given: fit to be sent.
-    pub name: Option<String>,
-    /// Whether a person sits at both ends: line editing, commands, prompt.
-    pub interactive: bool,
-    /// Whether a lost server is dialled again.
-    pub reconnect: bool,
-    /// Whether messages are shown with the time they came.
-    pub timestamps: bool,
-    /// Colours of what goes to standard output.
-    pub colours: Colours,
-    /// Leave after so many messages received.
-    pub count: Option<u64>,
-    /// Leave when nothing came or went for so long.
-    pub idle_exit: Option<Duration>,
-    /// Whether lines are read and sent.
-    pub send: bool,
-    /// How messages are written in a pipe.
-    pub format: Format,
-    /// The longest message sent or shown, in bytes.
-    pub message_bytes_max: usize,
-    /// Where the history is kept, if it is.
-    pub history: Option<PathBuf>,
-    /// Whether to say on standard error that the connection came.
-    pub verbose: bool,
-}
-
 /// How messages are written in a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// `name > text`, made harmless.
     Plain,
     /// `name > text`, bytes as they came.
@@ -178,9 +165,9 @@ pub enum Format {
     Json,
 }
 
-/// Why there are no settings.
+/// Why there are no settings, or no session.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// Help, the version, the manual or a completion script was asked for: print it and be done.
     Answer(String),
     /// One line that says what is wrong and what to do.
@@ -190,70 +177,63 @@ pub enum Stop {
 }
 
 impl Settings {
-    /// Reads `arguments` (the program's name first) and the environment, and looks whether
-    /// standard input and output are terminals.
-    ///
-    /// # Errors
-    /// What was asked for instead, or what is wrong with the arguments.
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Stop> {
-        let words: Vec<OsString> = arguments.into_iter().collect();
+    /// Reads `words` (the program's name first) and the environment, and looks whether standard input
+    /// and output are terminals.
+    pub(crate) fn parse_words(words: &[OsString]) -> Result<Self, Stop> {
         let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_edit();
-        let arguments = Arguments::try_parse_from(&words).map_err(|error| stop(&error))?;
-        match arguments.task {
-            Some(task) => {
-                let program = cli::program(&words, "client");
-                let text = task.text(Arguments::command(), &program, SECTIONS);
-                Err(Stop::Answer(text))
-            }
-            None => Self::new(arguments, terminal),
+        Self::parse_on(words, terminal)
+    }
+
+    fn parse_on(words: &[OsString], terminal: bool) -> Result<Self, Stop> {
+        let mut settings =
+            Self::try_parse_from(words).map_err(|error| match error.use_stderr() {
+                false => Stop::Answer(error.to_string()),
+                true => Stop::Usage(cli::usage_error(&error, "client")),
+            })?;
+        if let Some(task) = settings.task {
+            let program = cli::program(words, "client");
+            return Err(Stop::Answer(task.text(Self::command(), &program, SECTIONS)));
+        }
+        settings.interactive = terminal && settings.format() == Format::Plain && settings.sends();
+        Ok(settings)
+    }
+
+    /// Whether lines are read and sent.
+    pub(crate) fn sends(&self) -> bool {
+        !self.no_send
+    }
+
+    /// How messages are written in a pipe.
+    pub(crate) fn format(&self) -> Format {
+        match (self.json, self.raw) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Raw,
+            (false, false) => Format::Plain,
         }
     }
 
-    fn new(arguments: Arguments, terminal: bool) -> Result<Self, Stop> {
-        check_address(&arguments.addr)?;
-        let interactive = terminal && !arguments.json && !arguments.raw && !arguments.no_send;
-        let history = match (interactive, arguments.no_history) {
-            (true, false) => arguments.history.or_else(history::default_path),
-            _ => None,
-        };
-        Ok(Self {
-            address: arguments.addr,
-            name: arguments.name.map(|name| check_option(&name)).transpose()?,
-            interactive,
-            reconnect: arguments.reconnect,
-            timestamps: arguments.timestamps,
-            colours: Colours::for_stdout(arguments.color),
-            count: arguments.count,
-            idle_exit: arguments.idle_exit,
-            send: !arguments.no_send,
-            format: match (arguments.json, arguments.raw) {
-                (true, _) => Format::Json,
-                (false, true) => Format::Raw,
-                (false, false) => Format::Plain,
-            },
-            message_bytes_max: arguments.max_message_bytes,
-            history,
-            verbose: arguments.verbose,
-        })
+    /// Colours of what goes to standard output.
+    pub(crate) fn colours(&self) -> Colours {
+        Colours::for_stdout(self.color)
+    }
+
+    /// Where the history is kept, if it is.
+    pub(crate) fn history_file(&self) -> Option<PathBuf> {
+        let file = self.history.clone().or_else(history::default_path);
+        file.filter(|_| self.interactive && !self.no_history)
     }
 }
 
 /// `name`, if it is fit to be sent.
-///
-/// # Errors
-/// Says which rule it breaks.
-pub fn check_name(name: &str) -> Result<&str, String> {
+pub(crate) fn check_name(name: &str) -> Result<&str, String> {
     if name.trim().is_empty() {
         return Err("name is empty: give one that others can see".to_owned());
     }
     text::name(name.as_bytes(), NAME_BYTES_MAX).map_err(|error| error.to_string())
 }
 
-/// The name in a pipe where none was given: whoever is logged in.
-///
-/// # Errors
-/// When the environment does not say who that is, or it is no fit name.
-pub fn login_name() -> Result<String, Stop> {
+/// The name in a pipe where none was given: that of the login.
+pub(crate) fn login_name() -> Result<String, Stop> {
     ["USER", "LOGNAME"]
         .iter()
         .filter_map(|variable| std::env::var(variable).ok())
@@ -261,26 +241,21 @@ pub fn login_name() -> Result<String, Stop> {
         .ok_or_else(|| Stop::Usage("no name to chat under: give one with --name".to_owned()))
 }
 
-fn check_option(name: &str) -> Result<String, Stop> {
-    check_name(name)
-        .map(str::to_owned)
-        .map_err(|error| Stop::Usage(format!("--name: {error}")))
-}
-
-fn check_address(address: &str) -> Result<(), Stop> {
+fn address(address: &str) -> Result<String, String> {
     let problem = match address.rsplit_once(':') {
         None => "it has no port",
         Some(("", _)) => "it has no host",
         Some((host, _)) if host.contains(':') && !host.starts_with('[') => {
             "an IPv6 address needs brackets"
         }
-        Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => return Ok(()),
+        Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => {
+            return Ok(address.to_owned());
+        }
         Some(_) => "its port is not a number from 1 to 65535",
     };
-    Err(Stop::Usage(format!(
-        "--addr '{}': {problem}; give HOST:PORT, for example 127.0.0.1:9989 or [::1]:9989",
-        address.escape_debug()
-    )))
+    Err(format!(
+        "{problem}; give HOST:PORT, for example 127.0.0.1:9989 or [::1]:9989"
+    ))
 }
 
 /// The editor needs a terminal that can move its cursor.
@@ -289,22 +264,14 @@ fn can_edit() -> bool {
         .is_ok_and(|term| !matches!(term.as_str(), "" | "dumb" | "cons25" | "emacs"))
 }
 
-fn stop(error: &clap::Error) -> Stop {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Answer(error.to_string()),
-        _ => Stop::Usage(cli::usage_error(error, "client")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(arguments: &[&str], terminal: bool) -> Result<Settings, Stop> {
-        let arguments = ["client"].iter().chain(arguments);
-        Arguments::try_parse_from(arguments)
-            .map_err(|error| stop(&error))
-            .and_then(|arguments| Settings::new(arguments, terminal))
+        let words = ["/usr/bin/uringcast-client"].iter().chain(arguments);
+        let words: Vec<OsString> = words.map(OsString::from).collect();
+        Settings::parse_on(&words, terminal)
     }
 
     fn refusal(arguments: &[&str]) -> String {
@@ -319,19 +286,19 @@ mod tests {
         for (arguments, expected) in [
             (
                 &["--addr", "localhost"][..],
-                "it has no port; give HOST:PORT",
+                "'--addr <ADDR>': it has no port; give HOST:PORT",
             ),
             (
                 &["--addr", "h:99999"],
                 "its port is not a number from 1 to 65535",
             ),
             (&["--addr", "::1:9989"], "an IPv6 address needs brackets"),
-            (&["--name", "*server*"], "--name: name begins with '*'"),
             (
-                &["--name", "a\x1b[2J"],
-                "--name: name holds the control character",
+                &["--name", "*server*"],
+                "'--name <NAME>': name begins with '*'",
             ),
-            (&["--name", " "], "--name: name is empty"),
+            (&["--name", "a\x1b[2J"], "name holds the control character"),
+            (&["--name", " "], "name is empty"),
             (&["--count", "0"], "'--count <N>'"),
             (&["--idle-exit", "1 dya"], "such as 250ms, 10s or 2min"),
             (&["--idle-exit", "0s"], "shorter than 1ms"),
@@ -349,7 +316,7 @@ mod tests {
         ] {
             let said = refusal(arguments);
             assert!(said.contains(expected), "{arguments:?} said: {said}");
-            assert!(!said.contains('\n'), "{said}");
+            assert!(!said.contains(['\n', '\x1b']), "{said}");
         }
     }
 
@@ -360,7 +327,8 @@ mod tests {
         for option in ["--json", "--raw", "--no-send"] {
             assert!(!parse(&[option], true).unwrap().interactive, "{option}");
         }
-        assert_eq!(parse(&["--no-history"], true).unwrap().history, None);
+        let kept_nowhere = parse(&["--no-history"], true).unwrap();
+        assert_eq!(kept_nowhere.history_file(), None);
     }
 
     #[test]
@@ -371,15 +339,11 @@ mod tests {
             &["completions", "zsh"],
             &["completions", "fish"],
         ] {
-            let words = ["/usr/bin/uringcast-client"]
-                .iter()
-                .chain(asked)
-                .map(OsString::from);
-            let Err(Stop::Answer(text)) = Settings::parse(words) else {
+            let Err(Stop::Answer(text)) = parse(asked, false) else {
                 panic!("{asked:?} gave no text");
             };
             assert!(text.contains("uringcast-client"), "{text}");
-            for argument in Arguments::command().get_arguments() {
+            for argument in Settings::command().get_arguments() {
                 let long = argument.get_long().unwrap();
                 let escaped = long.replace('-', "\\-");
                 assert!(
@@ -394,6 +358,6 @@ mod tests {
 
     #[test]
     fn the_command_is_well_formed() {
-        Arguments::command().debug_assert();
+        Settings::command().debug_assert();
     }
 }

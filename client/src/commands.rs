@@ -1,7 +1,7 @@
 //! What a typed line asks for: a command, or something to say.
 
 /// What `/help` shows.
-pub const HELP: &[&str] = &[
+pub(crate) const HELP: &[&str] = &[
     "/help    this list",
     "/stats   what was sent and received, and since when",
     "/who     who is there, if the server tells",
@@ -13,7 +13,7 @@ pub const HELP: &[&str] = &[
 
 /// A typed line, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command<'a> {
+pub(crate) enum Command<'a> {
     /// Send these lines, one message each; none for an empty line.
     Say(Vec<&'a str>),
     /// `/quit`
@@ -30,8 +30,7 @@ pub enum Command<'a> {
 
 /// Understands one typed line. Several lines can only come from a paste, and a paste is never a
 /// command.
-#[must_use]
-pub fn parse(line: &str) -> Command<'_> {
+pub(crate) fn parse(line: &str) -> Command<'_> {
     if line.contains(['\n', '\r']) {
         let lines = line.split(['\n', '\r']);
         return Command::Say(lines.filter(|line| !line.is_empty()).collect());

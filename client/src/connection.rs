@@ -1,23 +1,26 @@
 //! One connection to the server: a non-blocking socket, and what of the stream is unfinished.
 //!
-//! Ends in order: first everything is written, then the server is told that no more will come
-//! ([`Connection::finish`]), then what it still sends is read until it closes too. Closing with
-//! unread bytes would reset the connection, and a reset may destroy what the server has not read.
+//! It ends in this order: everything is written, the server is told that no more comes
+//! ([`Connection::finish`]), and what it still sends is read until it closes, too ([`Lost::Left`]). Closing
+//! with unread bytes would reset the connection, and a reset may destroy what the server has not read.
 
 use std::io::{self, Read as _};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::HeaderError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 
 use crate::incoming::{Incoming, Received};
 use crate::outgoing::Outgoing;
 
-/// How long one address may take to answer.
+/// How long one address may take to answer,
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// and how much later than that we notice unless the process or the machine stood still.
+const LATE_MAX: Duration = Duration::from_secs(1);
 /// A connection on which nothing comes is probed after so long, so that a vanished host is noticed.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -27,29 +30,22 @@ const READS_PER_TURN_MAX: usize = 16;
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
-pub enum DialError {
-    /// The name of the host is not known.
+pub(crate) enum DialError {
+    /// What the resolver said.
     #[error("cannot find {address}: {error}; check --addr")]
-    Resolve {
-        /// What was looked for.
-        address: String,
-        /// What the resolver said.
-        error: io::Error,
-    },
-    /// Nobody answers there.
+    Resolve { address: String, error: io::Error },
+    /// What the kernel said of the last address tried.
     #[error("cannot connect to {address}: {error}; is the server running there? (--addr)")]
-    Connect {
-        /// Where nobody answers.
-        address: String,
-        /// What the kernel said of the last address tried.
-        error: io::Error,
-    },
+    Connect { address: String, error: io::Error },
 }
 
 /// How a connection ended.
 #[derive(Debug, Error)]
-pub enum Lost {
-    /// The server closed it, between two messages.
+pub(crate) enum Lost {
+    /// The server closed it in order, after it was told that no more comes.
+    #[error("the server took leave")]
+    Left,
+    /// The server closed it of its own accord, between two messages.
     #[error("the server closed the connection")]
     Closed,
     /// The server closed it within a message, which is lost.
@@ -64,10 +60,7 @@ pub enum Lost {
 }
 
 /// Connects to `address` (`HOST:PORT`), trying all that it resolves to. Blocks.
-///
-/// # Errors
-/// When nothing could be connected to.
-pub fn dial(address: &str) -> Result<TcpStream, DialError> {
+pub(crate) fn dial(address: &str) -> Result<TcpStream, DialError> {
     let resolved = address
         .to_socket_addrs()
         .map_err(|error| DialError::Resolve {
@@ -76,7 +69,7 @@ pub fn dial(address: &str) -> Result<TcpStream, DialError> {
         })?;
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for candidate in resolved {
-        match TcpStream::connect_timeout(&candidate, DIAL_TIMEOUT) {
+        match dial_one(&candidate) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -87,19 +80,31 @@ pub fn dial(address: &str) -> Result<TcpStream, DialError> {
     })
 }
 
+/// Tries again if the timeout was over while we stood still: it had no chance then.
+fn dial_one(address: &SocketAddr) -> io::Result<TcpStream> {
+    loop {
+        let began = Instant::now();
+        match TcpStream::connect_timeout(address, DIAL_TIMEOUT) {
+            Err(error)
+                if error.kind() == io::ErrorKind::TimedOut
+                    && began.elapsed() > DIAL_TIMEOUT + LATE_MAX => {}
+            result => return result,
+        }
+    }
+}
+
 /// A connection that stands.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     incoming: Incoming,
+    /// We have said that no more comes, and the server had not closed before.
+    leaving: bool,
 }
 
 impl Connection {
     /// Takes over a fresh `stream`; shows frames of up to `payload_bytes_max` bytes.
-    ///
-    /// # Errors
-    /// When the socket refuses its options.
-    pub fn new(stream: TcpStream, payload_bytes_max: usize) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream, payload_bytes_max: usize) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_keepalive(
@@ -111,15 +116,13 @@ impl Connection {
         Ok(Self {
             stream,
             incoming: Incoming::new(payload_bytes_max),
+            leaving: false,
         })
     }
 
-    /// Hands what has come to `sink`, using `buffer` to read into. Returns when nothing more is
-    /// there, or after a fair share.
-    ///
-    /// # Errors
-    /// When the connection has ended, one way or the other.
-    pub fn receive(
+    /// Hands what has come to `sink`, using `buffer` to read into. Returns when nothing more is there, or
+    /// after a fair share.
+    pub(crate) fn receive(
         &mut self,
         buffer: &mut [u8],
         sink: &mut dyn FnMut(Received<'_>),
@@ -127,6 +130,7 @@ impl Connection {
         for _ in 0..READS_PER_TURN_MAX {
             match self.stream.read(buffer) {
                 Ok(0) if self.incoming.is_mid_message() => return Err(Lost::Cut),
+                Ok(0) if self.leaving => return Err(Lost::Left),
                 Ok(0) => return Err(Lost::Closed),
                 Ok(bytes) => {
                     self.incoming.take(&buffer[..bytes], sink)?;
@@ -143,17 +147,21 @@ impl Connection {
     }
 
     /// Writes as much of `outgoing` as the kernel takes; returns how many messages are complete.
-    ///
-    /// # Errors
-    /// When the connection has broken.
-    pub fn transmit(&mut self, outgoing: &mut Outgoing) -> Result<usize, Lost> {
+    pub(crate) fn transmit(&mut self, outgoing: &mut Outgoing) -> Result<usize, Lost> {
         Ok(outgoing.write_to(&mut self.stream)?)
     }
 
-    /// Tells the server that nothing more will come.
-    pub fn finish(&self) {
+    /// Tells the server that nothing more comes. If it closes from now on, it has read everything.
+    pub(crate) fn finish(&mut self) {
+        self.leaving = !self.is_closed_by_server();
         // A socket that cannot be shut down is gone already, and reading will say so.
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Whether the server has closed its side, be it that this is not read yet.
+    fn is_closed_by_server(&self) -> bool {
+        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 }
 

@@ -6,11 +6,12 @@
 
 use std::fmt::Write as _;
 
+use jiff::ZonedDateTime;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What becomes of a horizontal tab, which is harmless but spoils a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tabs {
+pub(crate) enum Tabs {
     /// Kept: the text goes to a program or a file.
     Keep,
     /// Four spaces: the text goes to a screen.
@@ -20,7 +21,7 @@ pub enum Tabs {
 }
 
 /// Appends the harmless form of `bytes` to `out`.
-pub fn push(out: &mut String, bytes: &[u8], tabs: Tabs) {
+pub(crate) fn push(out: &mut String, bytes: &[u8], tabs: Tabs) {
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             push_character(out, character, tabs);
@@ -32,23 +33,20 @@ pub fn push(out: &mut String, bytes: &[u8], tabs: Tabs) {
 }
 
 /// The harmless form of `bytes`.
-#[must_use]
-pub fn safe(bytes: &[u8], tabs: Tabs) -> String {
+pub(crate) fn safe(bytes: &[u8], tabs: Tabs) -> String {
     let mut out = String::with_capacity(bytes.len());
     push(&mut out, bytes, tabs);
     out
 }
 
 /// The harmless form of a name, cut to `columns_max` columns of a screen.
-#[must_use]
-pub fn name(name: &[u8], columns_max: usize) -> String {
+pub(crate) fn name(name: &[u8], columns_max: usize) -> String {
     clip(safe(name, Tabs::Show), columns_max)
 }
 
 /// Cuts `text` to `columns_max` columns; what was cut is said by an ellipsis. Never cuts between
 /// a character and what combines with it.
-#[must_use]
-pub fn clip(mut text: String, columns_max: usize) -> String {
+pub(crate) fn clip(mut text: String, columns_max: usize) -> String {
     if text.width() <= columns_max {
         return text;
     }
@@ -66,8 +64,7 @@ pub fn clip(mut text: String, columns_max: usize) -> String {
 }
 
 /// Whether a terminal may act on `character`, or a reader be deceived by it.
-#[must_use]
-pub const fn is_harmful(character: char) -> bool {
+pub(crate) const fn is_harmful(character: char) -> bool {
     matches!(
         character,
         // C0, DEL and C1.
@@ -96,6 +93,18 @@ fn push_character(out: &mut String, character: char, tabs: Tabs) {
         }
         (harmless, _) => out.push(harmless),
     }
+}
+
+/// `05:47:52`, in local time.
+pub(crate) fn time_of_day() -> String {
+    ZonedDateTime::now().strftime("%H:%M:%S").to_string()
+}
+
+/// `2026-11-24T05:47:52.123+01:00`, in local time.
+pub(crate) fn timestamp() -> String {
+    ZonedDateTime::now()
+        .strftime("%Y-%m-%dT%H:%M:%S.%3f%:z")
+        .to_string()
 }
 
 #[cfg(test)]

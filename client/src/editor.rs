@@ -14,7 +14,7 @@ use rustyline::config::{BellStyle, ColorMode, Config};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
-use rustyline::history::{FileHistory, History as _};
+use rustyline::history::{History as _, MemHistory};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
     Cmd, ConditionalEventHandler, Context, Editor, Event, EventContext, EventHandler,
@@ -35,8 +35,8 @@ const NAME_PROMPT: &str = "Username: ";
 const PROMPT_COLUMNS_MAX: usize = 24;
 
 /// The line editor, and what it needs.
-pub struct LineEditor {
-    editor: Editor<Hooks, FileHistory>,
+pub(crate) struct LineEditor {
+    editor: Editor<Hooks, MemHistory>,
     screen: Arc<Screen>,
     sender: Sender,
     ready: mpsc::Receiver<()>,
@@ -48,10 +48,7 @@ pub struct LineEditor {
 impl LineEditor {
     /// An editor that leaves lines with `sender`, waits for `ready` after each, and draws what
     /// `screen` holds.
-    ///
-    /// # Errors
-    /// When the terminal cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         screen: Arc<Screen>,
         sender: Sender,
         ready: mpsc::Receiver<()>,
@@ -91,36 +88,26 @@ impl LineEditor {
     }
 
     /// What draws above the line being typed.
-    ///
-    /// # Errors
-    /// When the terminal cannot be used.
-    pub fn printer(&mut self) -> rustyline::Result<impl ExternalPrinter + Send + use<>> {
+    pub(crate) fn printer(&mut self) -> rustyline::Result<impl ExternalPrinter + Send + use<>> {
         self.editor.create_external_printer()
     }
 
-    /// Loads `file` and keeps it; says why if it cannot.
-    ///
-    /// # Errors
-    /// Why the history is not kept.
-    pub fn load_history(&mut self, file: &Path) -> Result<(), String> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            format!(
-                "no history: cannot use {}: {error} (--no-history)",
-                file.display()
-            )
-        };
-        history::prepare(file).map_err(|error| unusable(&error))?;
-        if file.exists() {
-            self.editor
-                .load_history(file)
-                .map_err(|error| unusable(&error))?;
+    /// Loads what `file` holds; says why if the history cannot be kept there.
+    pub(crate) fn load_history(&mut self, file: &Path) -> Result<(), String> {
+        let lines = history::load(file).map_err(|error| {
+            let file = file.display();
+            format!("no history: cannot use {file}: {error} (--no-history)")
+        })?;
+        for line in lines {
+            // The editor refuses none but repeated and empty lines.
+            let _ = self.editor.add_history_entry(line);
         }
         Ok(())
     }
 
     /// Asks for a name until a fit one is given, unless there is one; then reads lines until the
     /// input ends.
-    pub fn run(mut self, name: Option<String>, history: Option<&Path>) {
+    pub(crate) fn run(mut self, name: Option<String>, history: Option<&Path>) {
         let Some(name) = name.or_else(|| self.ask_name()) else {
             return self.sender.typed(Typed::Ended(None));
         };
@@ -185,7 +172,7 @@ impl LineEditor {
         let added = self.editor.add_history_entry(line).unwrap_or(false);
         if let (true, Some(file)) = (added, file) {
             // It was said at the start if the file cannot be used.
-            let _ = self.editor.append_history(file);
+            let _ = history::append(file, line);
         }
     }
 }

@@ -1,28 +1,28 @@
-//! Where the helper threads (keyboard or standard input, dialler, signals) leave what they have
-//! for the session, which waits for its socket and for this in one `poll`.
+//! Where the helper threads (keyboard or standard input, dialler, signals) leave what they have for the
+//! session, which waits for its socket and for this in one `poll`.
 //!
-//! Lines are bounded: a reader that is faster than the socket waits here, so a large file is never
-//! held in memory. Events are few and not bounded.
+//! Lines are bounded: a reader that is faster than the socket waits here, so a large file is never held
+//! in memory. Events are few and not bounded.
 
-use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::connection::DialError;
 
-/// A reader waits while this many lines are not taken,
-const LINES_MAX: usize = 1024;
-/// or this many bytes of lines.
-const LINES_BYTES_MAX: usize = 1024 * 1024;
+/// A reader waits while this many lines are not taken.
+pub(crate) const LINES_MAX: usize = 64;
 
 /// What happened beside the socket.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// The dialler is done.
     Dialled(Result<TcpStream, DialError>),
     /// A signal came.
@@ -31,7 +31,7 @@ pub enum Event {
 
 /// What was typed, or read from standard input.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Typed {
+pub(crate) enum Typed {
     /// The name that was asked for.
     Name(String),
     /// One line, without its end.
@@ -44,80 +44,58 @@ pub enum Typed {
 
 /// The session's end.
 #[derive(Debug)]
-pub struct Inbox {
-    shared: Arc<Shared>,
+pub(crate) struct Inbox {
+    events: mpsc::Receiver<Event>,
+    typed: mpsc::Receiver<Typed>,
     wakeups: UnixStream,
 }
 
 /// A helper's end.
 #[derive(Debug, Clone)]
-pub struct Sender {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    queues: Mutex<Queues>,
-    room: Condvar,
-    waker: UnixStream,
-}
-
-#[derive(Debug, Default)]
-struct Queues {
-    events: VecDeque<Event>,
-    typed: VecDeque<Typed>,
-    typed_bytes: usize,
+pub(crate) struct Sender {
+    events: mpsc::Sender<Event>,
+    typed: mpsc::SyncSender<Typed>,
+    waker: Arc<UnixStream>,
 }
 
 impl Inbox {
     /// An empty inbox, and the end for the helpers.
-    ///
-    /// # Errors
-    /// When the system has no descriptors left.
-    pub fn new() -> io::Result<(Self, Sender)> {
+    pub(crate) fn new() -> io::Result<(Self, Sender)> {
         let (wakeups, waker) = UnixStream::pair()?;
         wakeups.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        let shared = Arc::new(Shared {
-            queues: Mutex::default(),
-            room: Condvar::new(),
-            waker,
-        });
+        let (leave_event, events) = mpsc::channel();
+        let (leave_typed, typed) = mpsc::sync_channel(LINES_MAX);
         let sender = Sender {
-            shared: Arc::clone(&shared),
+            events: leave_event,
+            typed: leave_typed,
+            waker: Arc::new(waker),
         };
-        Ok((Self { shared, wakeups }, sender))
+        let inbox = Self {
+            events,
+            typed,
+            wakeups,
+        };
+        Ok((inbox, sender))
     }
 
     /// The next event.
-    pub fn event(&self) -> Option<Event> {
-        self.shared.lock().events.pop_front()
+    pub(crate) fn event(&self) -> Option<Event> {
+        self.events.try_recv().ok()
     }
 
     /// The next thing typed; makes room for the reader.
-    pub fn typed(&self) -> Option<Typed> {
-        let mut queues = self.shared.lock();
-        let typed = queues.typed.pop_front()?;
-        queues.typed_bytes -= typed.bytes();
-        self.shared.room.notify_all();
-        Some(typed)
-    }
-
-    /// How many lines wait to be taken.
-    #[must_use]
-    pub fn lines(&self) -> usize {
-        let queues = self.shared.lock();
-        let is_line = |typed: &&Typed| matches!(typed, Typed::Line(_));
-        queues.typed.iter().filter(is_line).count()
+    pub(crate) fn typed(&self) -> Option<Typed> {
+        self.typed.try_recv().ok()
     }
 
     /// Waits until something was left.
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], None);
     }
 
     /// Forgets that it was woken. To be called before the queues are looked at.
-    pub fn acknowledge(&mut self) {
+    pub(crate) fn acknowledge(&mut self) {
         let mut sink = [0; 256];
         while matches!(self.wakeups.read(&mut sink), Ok(bytes) if bytes == sink.len()) {}
     }
@@ -131,52 +109,33 @@ impl AsFd for Inbox {
 }
 
 impl Sender {
+    /// From now on SIGTERM, SIGHUP and SIGINT become events.
+    pub(crate) fn forward_signals(self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT])?;
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                self.event(Event::Signal(signal));
+            }
+        });
+        Ok(())
+    }
+
     /// Leaves an event.
-    pub fn event(&self, event: Event) {
-        self.shared.lock().events.push_back(event);
-        self.shared.wake();
+    pub(crate) fn event(&self, event: Event) {
+        // Without a session nobody needs it.
+        let _ = self.events.send(event);
+        self.wake();
     }
 
     /// Leaves what was typed; waits while there is no room.
-    pub fn typed(&self, typed: Typed) {
-        let mut queues = self.shared.lock();
-        while queues.is_full() {
-            queues = self
-                .shared
-                .room
-                .wait(queues)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        queues.typed_bytes += typed.bytes();
-        queues.typed.push_back(typed);
-        drop(queues);
-        self.shared.wake();
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queues> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn typed(&self, typed: Typed) {
+        let _ = self.typed.send(typed);
+        self.wake();
     }
 
     fn wake(&self) {
         // A full pipe is a wakeup as well; a closed one means that nobody waits any more.
-        let _ = (&self.waker).write(b"!");
-    }
-}
-
-impl Queues {
-    fn is_full(&self) -> bool {
-        self.typed.len() >= LINES_MAX || self.typed_bytes >= LINES_BYTES_MAX
-    }
-}
-
-impl Typed {
-    const fn bytes(&self) -> usize {
-        match self {
-            Self::Line(line) => line.len(),
-            Self::Name(_) | Self::Refused(_) | Self::Ended(_) => 0,
-        }
+        let _ = (&*self.waker).write(b"!");
     }
 }
 
@@ -188,20 +147,17 @@ mod tests {
     fn a_reader_that_is_too_fast_waits_and_loses_nothing() {
         let (inbox, sender) = Inbox::new().unwrap();
         let lines = 10 * LINES_MAX;
-        let reader = std::thread::spawn(move || {
-            for number in 0..lines {
-                sender.typed(Typed::Line(number.to_string().into_bytes()));
-            }
+        let line = |number: usize| Typed::Line(number.to_string().into_bytes());
+        (0..LINES_MAX).for_each(|number| sender.typed(line(number)));
+        assert!(
+            sender.typed.try_send(line(0)).is_err(),
+            "there is room for more"
+        );
+        let reader = thread::spawn(move || {
+            (LINES_MAX..lines).for_each(|number| sender.typed(line(number)));
         });
         for number in 0..lines {
-            let line = loop {
-                match inbox.typed() {
-                    Some(line) => break line,
-                    None => std::thread::yield_now(),
-                }
-            };
-            assert_eq!(line, Typed::Line(number.to_string().into_bytes()));
-            assert!(inbox.shared.lock().typed.len() <= LINES_MAX);
+            assert_eq!(inbox.typed.recv().unwrap(), line(number));
         }
         reader.join().unwrap();
     }

@@ -5,104 +5,66 @@
 
 use protocol::{DecodeError, Decoder, HeaderError};
 
-/// One thing that came from the server.
+/// One message that came from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received<'a> {
-    /// A message of somebody.
-    Message {
-        /// Who wrote it, as it came.
-        name: &'a [u8],
-        /// What they wrote, as it came.
-        text: &'a [u8],
-    },
-    /// A message that was stepped over because one of its frames is over the limit.
-    TooLong {
-        /// Whose it was; `None` when the name itself was too long.
-        name: Option<&'a [u8]>,
-        /// What the header announced.
-        payload_bytes: u64,
-    },
+pub(crate) struct Received<'a> {
+    /// Who wrote it, as it came; `None` when the name itself is over the limit.
+    pub(crate) name: Option<&'a [u8]>,
+    /// What they wrote, as it came; how many bytes a frame announced that is over the limit.
+    pub(crate) text: Result<&'a [u8], u64>,
 }
 
 /// Puts frames together to messages.
 #[derive(Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     decoder: Decoder,
-    author: Author,
-}
-
-/// Whose message the next frame is.
-#[derive(Debug, PartialEq, Eq)]
-enum Author {
-    /// The next frame is a name.
-    Unknown,
-    /// The next frame is a message of this name.
-    Known(Vec<u8>),
-    /// The next frame is a message whose name was stepped over, and so is this.
-    TooLong,
+    /// The name frame of a message whose text is still to come: what it says, or how long it is.
+    name: Option<Result<Vec<u8>, u64>>,
 }
 
 impl Incoming {
     /// At the beginning of a stream, for frames of up to `payload_bytes_max` bytes.
-    #[must_use]
-    pub const fn new(payload_bytes_max: usize) -> Self {
+    pub(crate) const fn new(payload_bytes_max: usize) -> Self {
         Self {
             decoder: Decoder::new(payload_bytes_max),
-            author: Author::Unknown,
+            name: None,
         }
     }
 
-    /// Hands all that `input` completes to `sink`.
-    ///
-    /// # Errors
-    /// When the stream has lost its frame boundaries: nothing after that can be read.
-    pub fn take(
+    /// Hands all that `input` completes to `sink`. Fails when the stream has lost its frame boundaries:
+    /// nothing after that can be read.
+    pub(crate) fn take(
         &mut self,
         mut input: &[u8],
         sink: &mut dyn FnMut(Received<'_>),
     ) -> Result<(), HeaderError> {
         loop {
-            let author = &mut self.author;
-            match self.decoder.next(&mut input) {
+            let frame = match self.decoder.next(&mut input) {
                 Ok(None) => return Ok(()),
-                Ok(Some(payload)) => match std::mem::replace(author, Author::Unknown) {
-                    Author::Unknown => *author = Author::Known(payload.to_vec()),
-                    Author::Known(name) => sink(Received::Message {
-                        name: &name,
-                        text: payload,
-                    }),
-                    Author::TooLong => {}
-                },
-                Err(DecodeError::TooLong { payload_bytes, .. }) => {
-                    self.decoder.skip(payload_bytes);
-                    self.too_long(payload_bytes, sink);
-                }
+                Ok(Some(payload)) => Ok(payload),
+                Err(DecodeError::TooLong { payload_bytes, .. }) => Err(payload_bytes),
                 Err(DecodeError::Header(error)) => return Err(error),
+            };
+            match self.name.take() {
+                None => self.name = Some(frame.map(<[u8]>::to_vec)),
+                Some(Ok(name)) => sink(Received {
+                    name: Some(&name),
+                    text: frame,
+                }),
+                Some(Err(name_bytes)) => sink(Received {
+                    name: None,
+                    text: Err(name_bytes),
+                }),
+            }
+            if let Err(payload_bytes) = frame {
+                self.decoder.skip(payload_bytes);
             }
         }
     }
 
     /// Whether an end here would cut a frame, or a name off its message.
-    #[must_use]
-    pub fn is_mid_message(&self) -> bool {
-        self.decoder.is_mid_frame() || self.author != Author::Unknown
-    }
-
-    fn too_long(&mut self, payload_bytes: u64, sink: &mut dyn FnMut(Received<'_>)) {
-        match std::mem::replace(&mut self.author, Author::Unknown) {
-            Author::Unknown => {
-                self.author = Author::TooLong;
-                sink(Received::TooLong {
-                    name: None,
-                    payload_bytes,
-                });
-            }
-            Author::Known(name) => sink(Received::TooLong {
-                name: Some(&name),
-                payload_bytes,
-            }),
-            Author::TooLong => {}
-        }
+    pub(crate) fn is_mid_message(&self) -> bool {
+        self.decoder.is_mid_frame() || self.name.is_some()
     }
 }
 
@@ -117,14 +79,10 @@ mod tests {
         let mut seen = Vec::new();
         for piece in wire.chunks(pieces.max(1)) {
             incoming.take(piece, &mut |received| {
-                seen.push(match received {
-                    Received::Message { name, text } => {
-                        format!("{}>{}", name.escape_ascii(), text.escape_ascii())
-                    }
-                    Received::TooLong {
-                        name,
-                        payload_bytes,
-                    } => format!("{}:{payload_bytes}", name.unwrap_or(b"?").escape_ascii()),
+                let name = received.name.unwrap_or(b"?").escape_ascii();
+                seen.push(match received.text {
+                    Ok(text) => format!("{name}>{}", text.escape_ascii()),
+                    Err(payload_bytes) => format!("{name}:{payload_bytes}"),
                 });
             })?;
         }

@@ -9,13 +9,12 @@ use std::time::Duration;
 use rustyline::ExternalPrinter as _;
 use signal_hook::consts::SIGINT;
 
-use crate::clock;
 use crate::colours::Colours;
 use crate::command_line::Settings;
 use crate::display::{self, Tabs};
 use crate::editor::LineEditor;
-use crate::face::Face;
 use crate::inbox::{Event, Inbox, Sender, Typed};
+use crate::output::Output;
 use crate::screen::Screen;
 use crate::session::{Outcome, Session, notice_text};
 use crate::terminal;
@@ -27,14 +26,11 @@ const NAME_COLUMNS_MAX: usize = 32;
 const LAST_WORDS_MAX: Duration = Duration::from_millis(200);
 
 /// Runs a session on the terminal, and restores it.
-///
-/// # Errors
-/// When the terminal cannot be used.
-pub fn run(settings: &Settings, inbox: Inbox, sender: Sender) -> io::Result<Outcome> {
+pub(crate) fn run(settings: &Settings, inbox: Inbox, sender: Sender) -> io::Result<Outcome> {
     let screen = Arc::new(Screen::default());
     let (ready, readied) = mpsc::channel();
-    let colours = settings.colours;
-    let face = OnScreen {
+    let colours = settings.colours();
+    let output = OnScreen {
         screen: Arc::clone(&screen),
         ready,
         colours,
@@ -42,9 +38,9 @@ pub fn run(settings: &Settings, inbox: Inbox, sender: Sender) -> io::Result<Outc
     };
     terminal::enter()?;
     let editor = LineEditor::new(screen, sender.clone(), readied, colours);
-    let started = editor.and_then(|editor| start(editor, settings, &face));
+    let started = editor.and_then(|editor| start(editor, settings, &output));
     let outcome = match started {
-        Ok(()) => converse(settings, inbox, sender, face),
+        Ok(()) => converse(settings, inbox, sender, output),
         Err(error) => {
             terminal::restore();
             return Err(io::Error::other(error));
@@ -54,20 +50,20 @@ pub fn run(settings: &Settings, inbox: Inbox, sender: Sender) -> io::Result<Outc
 }
 
 /// Starts the printing thread and the editor's.
-fn start(mut editor: LineEditor, settings: &Settings, face: &OnScreen) -> rustyline::Result<()> {
+fn start(mut editor: LineEditor, settings: &Settings, output: &OnScreen) -> rustyline::Result<()> {
     let mut printer = editor.printer()?;
-    let (screen, colours) = (Arc::clone(&face.screen), face.colours);
+    let (screen, colours) = (Arc::clone(&output.screen), output.colours);
     thread::spawn(move || {
         screen.feed(
             |count| skipped_text(colours, count),
             |text| printer.print(text),
         );
     });
-    let mut history = settings.history.clone();
+    let mut history = settings.history_file();
     if let Some(file) = &history
         && let Err(problem) = editor.load_history(file)
     {
-        face.screen.push(colours.trouble(&problem));
+        output.screen.push(colours.trouble(&problem));
         history = None;
     }
     let name = settings.name.clone();
@@ -75,16 +71,16 @@ fn start(mut editor: LineEditor, settings: &Settings, face: &OnScreen) -> rustyl
     Ok(())
 }
 
-fn converse(settings: &Settings, inbox: Inbox, sender: Sender, face: OnScreen) -> Outcome {
+fn converse(settings: &Settings, inbox: Inbox, sender: Sender, output: OnScreen) -> Outcome {
     let mut inbox = inbox;
     let Some(name) = await_name(&mut inbox) else {
-        face.close();
+        output.close();
         return Outcome::Done;
     };
-    let mut face = face;
-    face.ready();
-    let (outcome, face) = Session::new(settings, name, inbox, sender, face).run();
-    face.close();
+    let mut output = output;
+    output.ready();
+    let (outcome, output) = Session::new(settings, name, inbox, sender, output).run();
+    output.close();
     outcome
 }
 
@@ -106,7 +102,7 @@ fn await_name(inbox: &mut Inbox) -> Option<String> {
     }
 }
 
-/// The screen as the session's face.
+/// The screen as the session's output.
 #[derive(Debug)]
 struct OnScreen {
     screen: Arc<Screen>,
@@ -118,7 +114,7 @@ struct OnScreen {
 impl OnScreen {
     fn push(&self, line: &str) {
         let stamp = if self.timestamps {
-            self.colours.aside(&clock::of_day()) + " "
+            self.colours.aside(&display::time_of_day()) + " "
         } else {
             String::new()
         };
@@ -136,7 +132,7 @@ impl OnScreen {
     }
 }
 
-impl Face for OnScreen {
+impl Output for OnScreen {
     fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()> {
         let shown = display::name(name, NAME_COLUMNS_MAX);
         let shown = self.colours.name(name, &shown);

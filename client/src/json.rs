@@ -4,36 +4,26 @@
 //! not UTF-8 is replaced in the text and kept in full, as hexadecimal, in `name_hex`/`text_hex`.
 //! Characters that a terminal may act on are escaped, so the line is harmless on a screen as well.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
-
-use serde::Serialize;
 
 use crate::display;
 
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<&'a str>,
-    name: &'a str,
-    text: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name_hex: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text_hex: Option<String>,
-}
-
 /// The line for one message, without its newline.
-#[must_use]
-pub fn line(time: Option<&str>, name: &[u8], text: &[u8]) -> String {
-    let json = serde_json::to_string(&Line {
-        time,
-        name: &String::from_utf8_lossy(name),
-        text: &String::from_utf8_lossy(text),
-        name_hex: hex_unless_utf8(name),
-        text_hex: hex_unless_utf8(text),
-    })
-    .unwrap_or_else(|error| unreachable!("strings always become JSON: {error}"));
-    escape_harmful(json)
+pub(crate) fn line(time: Option<&str>, name: &[u8], text: &[u8]) -> String {
+    let (name_hex, text_hex) = (hex_unless_utf8(name), hex_unless_utf8(text));
+    let fields = [
+        ("time", time.map(Cow::Borrowed)),
+        ("name", Some(String::from_utf8_lossy(name))),
+        ("text", Some(String::from_utf8_lossy(text))),
+        ("name_hex", name_hex.map(Cow::Owned)),
+        ("text_hex", text_hex.map(Cow::Owned)),
+    ];
+    let fields = fields.into_iter().filter_map(|(key, value)| {
+        let value = serde_json::Value::from(value?);
+        Some(format!("\"{key}\":{value}"))
+    });
+    escape_harmful(format!("{{{}}}", fields.collect::<Vec<_>>().join(",")))
 }
 
 fn hex_unless_utf8(bytes: &[u8]) -> Option<String> {

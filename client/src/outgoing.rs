@@ -14,7 +14,7 @@ const FRAMES_PER_WRITE_MAX: usize = 64;
 
 /// The queue in front of the socket.
 #[derive(Debug, Default)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// The name frame, while it is not sent.
     hello: Option<Bytes>,
     messages: VecDeque<Bytes>,
@@ -25,42 +25,36 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A new connection: the name goes first, and every message begins at its beginning.
-    pub fn restart(&mut self, name: &str) {
+    pub(crate) fn restart(&mut self, name: &str) {
         self.hello = Some(frame::encode(name.as_bytes()));
         self.offset = 0;
     }
 
     /// Queues a message.
-    pub fn push(&mut self, text: &[u8]) {
+    pub(crate) fn push(&mut self, text: &[u8]) {
         let frame = frame::encode(text);
         self.messages_bytes += frame.len();
         self.messages.push_back(frame);
     }
 
     /// Messages that are not (wholly) sent.
-    #[must_use]
-    pub fn messages(&self) -> usize {
+    pub(crate) fn messages(&self) -> usize {
         self.messages.len()
     }
 
     /// How much the messages that are not sent hold, in bytes.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.messages_bytes
     }
 
     /// Whether there is nothing to send, not even the name.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.hello.is_none() && self.messages.is_empty()
     }
 
     /// Writes until everything is written or `socket` takes no more; returns how many messages
     /// became complete.
-    ///
-    /// # Errors
-    /// What `socket` reports, other than that it would block.
-    pub fn write_to(&mut self, socket: &mut impl Write) -> io::Result<usize> {
+    pub(crate) fn write_to(&mut self, socket: &mut impl Write) -> io::Result<usize> {
         let mut completed = 0;
         while !self.is_empty() {
             match socket.write_vectored(&self.slices()) {

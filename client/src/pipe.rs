@@ -3,25 +3,24 @@
 //!
 //! Standard output is written in order and never dropped: a slow reader slows the client down.
 
-use std::io::{self, BufRead, BufWriter, Stdout, Write as _};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Stdin, Stdout, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::thread;
 
 use protocol::SERVER_NAME;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::clock;
 use crate::colours::Colours;
 use crate::command_line::{Format, Settings};
 use crate::display::{self, Tabs};
-use crate::face::Face;
 use crate::inbox::{Sender, Typed};
 use crate::json;
+use crate::output::Output;
 use crate::session::notice_text;
 
 /// Standard output for messages, standard error for the rest.
 #[derive(Debug)]
-pub struct Pipe {
+pub(crate) struct Pipe {
     stdout: BufWriter<Stdout>,
     format: Format,
     timestamps: bool,
@@ -30,20 +29,19 @@ pub struct Pipe {
 
 impl Pipe {
     /// As `settings` ask.
-    #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             stdout: BufWriter::with_capacity(64 * 1024, io::stdout()),
-            format: settings.format,
+            format: settings.format(),
             timestamps: settings.timestamps,
-            colours: settings.colours,
+            colours: settings.colours(),
         }
     }
 }
 
-impl Face for Pipe {
+impl Output for Pipe {
     fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()> {
-        let time = self.timestamps.then(clock::in_full);
+        let time = self.timestamps.then(display::timestamp);
         let line = match self.format {
             Format::Json => json::line(time.as_deref(), name, text).into_bytes(),
             Format::Plain => {
@@ -86,13 +84,12 @@ fn stamp(time: Option<&str>) -> String {
 }
 
 /// Reads standard input on a thread of its own and leaves every line with `sender`.
-pub fn read_stdin(settings: &Settings, sender: Sender) {
-    let limit = settings.message_bytes_max;
-    let raw = settings.format == Format::Raw;
+pub(crate) fn read_stdin(settings: &Settings, sender: Sender) {
+    let limit = settings.max_message_bytes;
+    let raw = settings.format() == Format::Raw;
     thread::spawn(move || {
-        let end = read_lines(io::stdin().lock(), limit, raw, &mut |typed| {
-            sender.typed(typed);
-        });
+        let input = BufReader::with_capacity(64 * 1024, Blocking(io::stdin()));
+        let end = read_lines(input, limit, raw, &mut |typed| sender.typed(typed));
         let reason = end
             .err()
             .map(|error| format!("cannot read standard input: {error}"));
@@ -100,58 +97,48 @@ pub fn read_stdin(settings: &Settings, sender: Sender) {
     });
 }
 
-/// Takes `input` apart into lines of up to `limit` bytes. A longer line is refused and passed over,
-/// in memory that the limit bounds; so is one that is not UTF-8, unless `raw`.
+/// Takes `input` apart into lines of up to `limit` bytes. A longer line is refused and passed over, in
+/// memory that the limit bounds; so is one that is not UTF-8, unless `raw`.
 fn read_lines(
     mut input: impl BufRead,
     limit: usize,
     raw: bool,
     sink: &mut dyn FnMut(Typed),
 ) -> io::Result<()> {
-    let mut line = Vec::new();
-    let mut number = 1_u64;
-    let mut line_bytes = 0_u64;
-    loop {
-        let available = match input.fill_buf() {
-            Ok(available) => available,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                wait_for_stdin()?;
-                continue;
+    for number in 1_u64.. {
+        let mut line = Vec::new();
+        // A carriage return and the end of the line come on top.
+        let part_bytes_max = limit as u64 + 2;
+        let mut part = input.by_ref().take(part_bytes_max);
+        let mut bytes = part.read_until(b'\n', &mut line)?;
+        let mut rest = Vec::new();
+        while bytes > 0 && rest.last().or(line.last()) != Some(&b'\n') {
+            rest.clear();
+            match input
+                .by_ref()
+                .take(part_bytes_max)
+                .read_until(b'\n', &mut rest)?
+            {
+                0 => break,
+                more => bytes += more,
             }
-            Err(error) => return Err(error),
-        };
-        let end_of_input = available.is_empty();
-        let newline = available.iter().position(|&byte| byte == b'\n');
-        let part = &available[..newline.unwrap_or(available.len())];
-        line_bytes += part.len() as u64;
-        // One byte more than the limit may be a carriage return.
-        let room = (limit + 1).saturating_sub(line.len());
-        line.extend_from_slice(&part[..part.len().min(room)]);
-        let used = part.len() + usize::from(newline.is_some());
-        input.consume(used);
-        if newline.is_some() || (end_of_input && line_bytes > 0) {
-            sink(finished(
-                std::mem::take(&mut line),
-                line_bytes,
-                number,
-                limit,
-                raw,
-            ));
-            (number, line_bytes) = (number + 1, 0);
         }
-        if end_of_input {
-            return Ok(());
+        if bytes == 0 {
+            break;
         }
+        bytes -= usize::from(rest.last().or(line.last()) == Some(&b'\n'));
+        sink(finished(line, bytes, number, limit, raw));
     }
+    Ok(())
 }
 
-fn finished(mut line: Vec<u8>, bytes: u64, number: u64, limit: usize, raw: bool) -> Typed {
-    let carriage_return = !raw && bytes == line.len() as u64 && line.last() == Some(&b'\r');
-    if carriage_return {
-        line.pop();
+/// The line of so many `bytes`, of which `line` is the beginning.
+fn finished(mut line: Vec<u8>, mut bytes: usize, number: u64, limit: usize, raw: bool) -> Typed {
+    line.truncate(bytes);
+    if !raw && bytes == line.len() && line.pop_if(|last| *last == b'\r').is_some() {
+        bytes -= 1;
     }
-    if bytes - u64::from(carriage_return) > limit as u64 {
+    if bytes > limit {
         return Typed::Refused(format!(
             "line {number} not sent: {bytes} bytes are over the limit of {limit} (--max-message-bytes)"
         ));
@@ -165,12 +152,19 @@ fn finished(mut line: Vec<u8>, bytes: u64, number: u64, limit: usize, raw: bool)
     }
 }
 
-/// Somebody made standard input non-blocking; wait as if it were not.
-fn wait_for_stdin() -> io::Result<()> {
-    let stdin = rustix::stdio::stdin();
-    match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
+/// Standard input that blocks also where somebody has made it non-blocking.
+struct Blocking(Stdin);
+
+impl Read for Blocking {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None);
+                }
+                result => return result,
+            }
+        }
     }
 }
 
@@ -179,7 +173,7 @@ mod tests {
     use super::*;
 
     fn lines(input: &[u8], buffer: usize, limit: usize, raw: bool) -> Vec<String> {
-        let input = io::BufReader::with_capacity(buffer, input);
+        let input = BufReader::with_capacity(buffer, input);
         let mut seen = Vec::new();
         read_lines(input, limit, raw, &mut |typed| {
             seen.push(match typed {

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Lines that wait for the screen, at most.
-pub const LINES_MAX: usize = 1000;
+pub(crate) const LINES_MAX: usize = 1000;
 /// Lines that are drawn at once, at most.
 const LINES_PER_PRINT_MAX: usize = 50;
 /// A print that lasts longer waits for the editor (which prefers keys to prints), and is harmless
@@ -30,7 +30,7 @@ const NUDGE: &str = "\x1b[A\n";
 
 /// The queue, shared by those who show, the printing thread and the editor.
 #[derive(Debug, Default)]
-pub struct Screen {
+pub(crate) struct Screen {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -68,7 +68,7 @@ enum Printing {
 
 impl Screen {
     /// Queues one line, without its end. Never waits.
-    pub fn push(&self, line: String) {
+    pub(crate) fn push(&self, line: String) {
         let mut state = self.lock();
         if state.lines.len() == LINES_MAX {
             state.lines.pop_front();
@@ -80,23 +80,22 @@ impl Screen {
     }
 
     /// How many lines never reached the screen.
-    #[must_use]
-    pub fn skipped(&self) -> u64 {
+    pub(crate) fn skipped(&self) -> u64 {
         self.lock().skipped
     }
 
     /// The editor may begin a line.
-    pub fn begin_line(&self) {
+    pub(crate) fn begin_line(&self) {
         self.lock().editing = true;
     }
 
     /// The editor has left its line.
-    pub fn end_line(&self) {
+    pub(crate) fn end_line(&self) {
         self.lock_or_halt().editing = false;
     }
 
     /// A line is being edited: printing is safe.
-    pub fn open_gate(&self) {
+    pub(crate) fn open_gate(&self) {
         let mut state = self.lock_or_halt();
         if !state.gate_open {
             state.gate_open = true;
@@ -105,7 +104,7 @@ impl Screen {
     }
 
     /// The line being edited is about to be left: nothing is printed any more.
-    pub fn close_gate(&self) {
+    pub(crate) fn close_gate(&self) {
         let mut state = self.lock_or_halt();
         state.gate_open = false;
         let deciding = |state: &mut State| state.printing == Printing::Deciding;
@@ -116,7 +115,7 @@ impl Screen {
     }
 
     /// The editor is drawing what it was handed, or a key.
-    pub fn drawn(&self) {
+    pub(crate) fn drawn(&self) {
         let mut state = self.lock_or_halt();
         if state.undrawn.pop_front().is_some() {
             self.changed.notify_all();
@@ -125,7 +124,7 @@ impl Screen {
 
     /// Hands lines to `print` until the screen is closed, `notice` making the line that stands for
     /// so many skipped ones. Returns when `print` fails, too: there is no terminal any more.
-    pub fn feed<E>(
+    pub(crate) fn feed<E>(
         &self,
         notice: impl Fn(u64) -> String,
         mut print: impl FnMut(String) -> Result<(), E>,
@@ -163,7 +162,7 @@ impl Screen {
 
     /// Ends the printing, halts the editor, and returns what was not drawn. Gives what is left a
     /// moment to be drawn, and the editor one to halt, each at most `patience`.
-    pub fn close(&self, patience: Duration, notice: impl Fn(u64) -> String) -> String {
+    pub(crate) fn close(&self, patience: Duration, notice: impl Fn(u64) -> String) -> String {
         let undrawn = |state: &mut State| {
             state.gate_open
                 && (state.has_lines()

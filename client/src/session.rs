@@ -4,8 +4,8 @@
 //! pipe's standard output. Messages wait in [`Outgoing`] until the kernel has them whole; whatever
 //! happens to the connection, what is still there at the end is said to be unsent.
 
-mod just_sent;
-mod link;
+mod clock;
+mod connecting;
 mod typed;
 
 use std::io;
@@ -16,26 +16,24 @@ use protocol::presence::Presence;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGINT;
 
-use crate::backoff::Backoff;
 use crate::command_line::Settings;
-use crate::company::Company;
 use crate::connection::Connection;
 use crate::display::{self, Tabs};
-use crate::face::Face;
-use crate::inbox::{Event, Inbox, Sender};
+use crate::inbox::{self, Event, Inbox, Sender, Typed};
 use crate::incoming::Received;
 use crate::outgoing::Outgoing;
+use crate::output::Output;
+use crate::roster::Roster;
 use crate::stats::Stats;
 
-use just_sent::JustSent;
-use link::Link;
+use clock::Clock;
+use connecting::{Backoff, State};
 
-/// After `/quit` or a signal, so long may it take to hand over what is unsent.
-const HAND_OVER_MAX: Duration = Duration::from_secs(2);
-/// After all was said and the server told so, its own leave is awaited for so long,
-const LINGER_MAX: Duration = Duration::from_secs(1);
-/// and for so long where a person waits.
-const LINGER_PERSON_MAX: Duration = Duration::from_millis(250);
+/// After `/quit` or a signal, so long may it take to hand over what is unsent, and as long the server's
+/// leave is awaited,
+const PATIENCE_MAX: Duration = Duration::from_secs(2);
+/// or this long where a person waits, or nothing was sent.
+const LINGER_SHORT_MAX: Duration = Duration::from_secs(1);
 /// How the server begins to say why it closes a connection.
 const CLOSING: &[u8] = b"closing";
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -44,10 +42,10 @@ const LINE_ROUNDS_MAX: usize = 16;
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Everything that was asked for was done.
     Done,
-    /// The server was lost, or something could not be sent.
+    /// The server was lost, or something was not sent or may not have arrived.
     Failed,
     /// Stopped by an interrupt from the keyboard.
     Interrupted,
@@ -57,9 +55,10 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy)]
 enum Goal {
     Chat,
-    /// Hand over what is unsent, at the latest until `until`, then leave.
+    /// Hand over what is unsent, at the latest until `until`, then leave; each takes at most `patience`.
     Leave {
         outcome: Outcome,
+        patience: Duration,
         until: Instant,
     },
     /// All was handed over and the server knows; wait for its leave, at the latest until `until`.
@@ -71,60 +70,64 @@ enum Goal {
 
 /// One run of the client.
 #[derive(Debug)]
-pub struct Session<'a, F> {
+pub(crate) struct Session<'a, O> {
     settings: &'a Settings,
     name: String,
     inbox: Inbox,
     sender: Sender,
-    face: F,
-    link: Link,
+    output: O,
+    state: State,
     goal: Goal,
     outgoing: Outgoing,
     backoff: Backoff,
     stats: Stats,
-    company: Company,
+    roster: Roster,
+    clock: Clock,
     input_ended: bool,
-    /// A line was refused: the run cannot end well.
-    refused: bool,
+    /// Messages sent on this connection. Nothing acknowledges them but the server's leave.
+    unconfirmed: u64,
+    /// A line was refused, or may not have arrived: the run cannot end well.
+    failed: bool,
     /// Nobody reads what is shown.
     muted: bool,
     last_activity: Instant,
-    just_sent: JustSent,
     buffer: Vec<u8>,
 }
 
-impl<'a, F: Face> Session<'a, F> {
-    /// A session under `name` that shows itself through `face`.
-    pub fn new(
+impl<'a, O: Output> Session<'a, O> {
+    /// A session under `name` that shows itself through `output`.
+    pub(crate) fn new(
         settings: &'a Settings,
         name: String,
         inbox: Inbox,
         sender: Sender,
-        face: F,
+        output: O,
     ) -> Self {
+        let now = Instant::now();
         Self {
             settings,
             name,
             inbox,
             sender,
-            face,
-            link: Link::Down,
+            output,
+            state: State::Down,
             goal: Goal::Chat,
             outgoing: Outgoing::default(),
             backoff: Backoff::default(),
             stats: Stats::default(),
-            company: Company::default(),
-            input_ended: !settings.send,
-            refused: false,
+            roster: Roster::default(),
+            clock: Clock::new(now),
+            input_ended: !settings.sends(),
+            unconfirmed: 0,
+            failed: false,
             muted: false,
-            last_activity: Instant::now(),
-            just_sent: JustSent::default(),
+            last_activity: now,
             buffer: vec![0; READ_BUFFER_BYTES],
         }
     }
 
-    /// Runs until it is over; gives the face back for its last words.
-    pub fn run(mut self) -> (Outcome, F) {
+    /// Runs until it is over; gives the output back for its last words.
+    pub(crate) fn run(mut self) -> (Outcome, O) {
         self.dial();
         let outcome = loop {
             self.inbox.acknowledge();
@@ -134,7 +137,7 @@ impl<'a, F: Face> Session<'a, F> {
                 break self.conclude(outcome);
             }
             if !self.muted
-                && let Err(error) = self.face.flush()
+                && let Err(error) = self.output.flush()
             {
                 self.reader_lost(&error);
             }
@@ -142,20 +145,20 @@ impl<'a, F: Face> Session<'a, F> {
                 Ok(readable) if readable => self.receive(),
                 Ok(_) => {}
                 Err(error) => {
-                    self.face
+                    self.output
                         .trouble(&format!("cannot wait for the server: {error}"));
                     break Outcome::Failed;
                 }
             }
         };
-        (outcome, self.face)
+        (outcome, self.output)
     }
 
     fn take_events(&mut self) {
         while let Some(event) = self.inbox.event() {
             match event {
                 Event::Dialled(Ok(stream)) => {
-                    match Connection::new(stream, self.settings.message_bytes_max) {
+                    match Connection::new(stream, self.settings.max_message_bytes) {
                         Ok(connection) => self.connected(connection),
                         Err(error) => self.lost(&error.into()),
                     }
@@ -169,7 +172,7 @@ impl<'a, F: Face> Session<'a, F> {
                         _ => Outcome::Done,
                     };
                     let patience = match self.goal {
-                        Goal::Chat => HAND_OVER_MAX,
+                        Goal::Chat => self.settings.linger.min(PATIENCE_MAX),
                         Goal::Leave { .. } | Goal::Linger { .. } => Duration::ZERO,
                     };
                     self.leave(outcome, patience);
@@ -192,16 +195,15 @@ impl<'a, F: Face> Session<'a, F> {
     }
 
     fn transmit(&mut self) {
-        let Link::Up(connection) = &mut self.link else {
+        let State::Up(connection) = &mut self.state else {
             return;
         };
         match connection.transmit(&mut self.outgoing) {
             Ok(0) => {}
             Ok(messages) => {
-                let now = Instant::now();
                 self.stats.sent += messages as u64;
-                self.last_activity = now;
-                self.just_sent.note(now, messages);
+                self.unconfirmed += messages as u64;
+                self.last_activity = self.clock.now();
             }
             // What it still says (why it closed, perhaps) comes before its end: read that first.
             Err(_) if self.read_last_words() => {}
@@ -213,25 +215,25 @@ impl<'a, F: Face> Session<'a, F> {
     /// found the end, and has dealt with it.
     fn read_last_words(&mut self) -> bool {
         self.receive();
-        !matches!(self.link, Link::Up(_))
+        !matches!(self.state, State::Up(_))
     }
 
     fn receive(&mut self) {
-        let Link::Up(connection) = &mut self.link else {
+        let State::Up(connection) = &mut self.state else {
             return;
         };
-        let (face, stats, count) = (&mut self.face, &mut self.stats, self.settings.count);
-        let company = &mut self.company;
+        let (output, stats, count) = (&mut self.output, &mut self.stats, self.settings.count);
+        let roster = &mut self.roster;
         let (before, mut shown) = (stats.received, Ok(()));
-        let (limit, muted) = (self.settings.message_bytes_max, self.muted);
+        let (limit, muted) = (self.settings.max_message_bytes, self.muted);
         let received = connection.receive(&mut self.buffer, &mut |received| {
             let enough = count.is_some_and(|count| stats.received >= count);
             if shown.is_ok() && !enough && !muted {
-                shown = show(face, stats, company, limit, received);
+                shown = show(output, stats, roster, limit, received);
             }
         });
         if self.stats.received > before {
-            self.last_activity = Instant::now();
+            self.last_activity = self.clock.now();
         }
         if let Err(lost) = received {
             self.lost(&lost);
@@ -243,28 +245,58 @@ impl<'a, F: Face> Session<'a, F> {
 
     /// Looks whether the session is over, and heads for the end where it should be.
     fn settle(&mut self) -> Option<Outcome> {
-        let now = Instant::now();
+        let now = self.clock.now();
         if matches!(self.goal, Goal::Chat) {
             self.head_for_the_end(now);
         }
-        match (self.goal, &self.link) {
-            (Goal::Chat, Link::Down) => Some(Outcome::Failed),
-            (Goal::Leave { outcome, until }, Link::Up(connection)) => {
-                if self.outgoing.is_empty() {
-                    connection.finish();
-                    let linger_max = match self.settings.interactive {
-                        true => LINGER_PERSON_MAX,
-                        false => LINGER_MAX,
-                    };
-                    let until = until.min(now + linger_max);
-                    self.goal = Goal::Linger { outcome, until };
-                    return None;
-                }
-                (now >= until).then_some(outcome)
-            }
-            (Goal::Linger { outcome, until }, Link::Up(_)) => (now >= until).then_some(outcome),
-            (Goal::Leave { outcome, .. } | Goal::Linger { outcome, .. }, _) => Some(outcome),
+        match (self.goal, &mut self.state) {
+            (Goal::Chat, State::Down) => Some(Outcome::Failed),
             (Goal::Chat, _) => None,
+            (
+                Goal::Leave {
+                    outcome, patience, ..
+                },
+                State::Up(connection),
+            ) if self.outgoing.is_empty() => {
+                connection.finish();
+                // Where nothing was sent, nothing needs to be confirmed.
+                let until = now
+                    + match self.unconfirmed {
+                        0 => patience.min(LINGER_SHORT_MAX),
+                        _ => patience,
+                    };
+                self.goal = Goal::Linger { outcome, until };
+                None
+            }
+            (Goal::Leave { until, .. } | Goal::Linger { until, .. }, State::Up(_))
+                if now < until =>
+            {
+                None
+            }
+            (Goal::Linger { outcome, .. }, State::Up(_)) => {
+                if let Some(uncertain) = self.uncertain() {
+                    let address = &self.settings.addr;
+                    self.output.trouble(&format!(
+                        "{address} has not closed the connection in time (--linger): {uncertain}"
+                    ));
+                }
+                Some(outcome)
+            }
+            (Goal::Leave { outcome, .. } | Goal::Linger { outcome, .. }, _) => Some(outcome),
+        }
+    }
+
+    /// What is to be said of the messages sent on a connection that has not ended as it should; the run
+    /// has failed if there are any.
+    fn uncertain(&mut self) -> Option<String> {
+        let unconfirmed = std::mem::take(&mut self.unconfirmed);
+        self.failed |= unconfirmed > 0;
+        match unconfirmed {
+            0 => None,
+            1 => Some("the line sent may not have arrived".to_owned()),
+            sent => Some(format!(
+                "of the {sent} lines sent, the last may not have arrived"
+            )),
         }
     }
 
@@ -272,55 +304,63 @@ impl<'a, F: Face> Session<'a, F> {
         let Settings {
             count,
             idle_exit,
-            send,
+            linger,
             ..
         } = *self.settings;
         let enough = count.is_some_and(|count| self.stats.received >= count);
-        let all_sent = matches!(self.link, Link::Up(_)) && self.outgoing.is_empty();
+        let all_sent = matches!(self.state, State::Up(_)) && self.outgoing.is_empty();
         let idle = all_sent
             && idle_exit.is_some_and(|idle| now.duration_since(self.last_activity) >= idle);
         let answers_awaited = count.is_some() || idle_exit.is_some();
+        let input_ended = self.settings.sends() && self.input_ended;
         if enough {
             // What was read from standard input already is part of the job.
-            for _ in 0..self.inbox.lines() {
-                self.take_one();
-            }
-            self.leave(Outcome::Done, HAND_OVER_MAX);
-        } else if idle || (send && self.input_ended && all_sent && !answers_awaited) {
-            self.leave(Outcome::Done, HAND_OVER_MAX);
+            let taken = (0..inbox::LINES_MAX).take_while(|_| self.take_one());
+            taken.for_each(drop);
+        }
+        if enough || idle || (input_ended && all_sent && !answers_awaited) {
+            self.leave(Outcome::Done, linger);
         }
     }
 
+    /// Heads for the end, or shortens the way there.
     fn leave(&mut self, outcome: Outcome, patience: Duration) {
-        let until = Instant::now() + patience;
+        let patience = match self.settings.interactive {
+            true => patience.min(LINGER_SHORT_MAX),
+            false => patience,
+        };
+        let until = self.clock.now() + patience;
         self.goal = match self.goal {
             Goal::Linger { .. } => Goal::Linger { outcome, until },
-            Goal::Chat | Goal::Leave { .. } => Goal::Leave { outcome, until },
+            Goal::Chat | Goal::Leave { .. } => Goal::Leave {
+                outcome,
+                patience,
+                until,
+            },
         };
     }
 
     /// The last notices, and what they make of the outcome.
     fn conclude(&mut self, outcome: Outcome) -> Outcome {
         if !self.muted {
-            let _ = self.face.flush();
+            let _ = self.output.flush();
         }
         // Whoever asked to leave did not ask for more lines to be read.
         let untaken = match outcome {
-            Outcome::Failed => self.inbox.lines(),
+            Outcome::Failed => std::iter::from_fn(|| self.inbox.typed())
+                .take(inbox::LINES_MAX)
+                .filter(|typed| matches!(typed, Typed::Line(_)))
+                .count(),
             Outcome::Done | Outcome::Interrupted => 0,
         };
         let unsent = self.outgoing.messages() + untaken;
         if unsent > 0 {
             let lines = lines_text(unsent);
-            self.face.trouble(&format!("{lines} read but not sent"));
+            self.output.trouble(&format!("{lines} read but not sent"));
         }
+        let refused = self.stats.closed_by_server && !self.settings.interactive;
         match outcome {
-            Outcome::Done if unsent > 0 => Outcome::Failed,
-            Outcome::Done
-                if !self.settings.interactive && (self.refused || self.stats.closed_by_server) =>
-            {
-                Outcome::Failed
-            }
+            Outcome::Done if unsent > 0 || self.failed || refused => Outcome::Failed,
             outcome => outcome,
         }
     }
@@ -331,19 +371,19 @@ impl<'a, F: Face> Session<'a, F> {
         let outcome = if error.kind() == io::ErrorKind::BrokenPipe {
             Outcome::Done
         } else {
-            self.face
+            self.output
                 .trouble(&format!("cannot write to standard output: {error}"));
             Outcome::Failed
         };
         if matches!(self.goal, Goal::Chat) {
-            self.leave(outcome, HAND_OVER_MAX);
+            self.leave(outcome, self.settings.linger.min(PATIENCE_MAX));
         }
     }
 
     /// Waits until something is to be done; says whether the socket has something to read.
     fn wait(&mut self, at_once: bool) -> io::Result<bool> {
-        if let Link::Away { until } = self.link
-            && until <= Instant::now()
+        if let State::Away { until } = self.state
+            && until <= self.clock.now()
         {
             self.dial();
         }
@@ -352,9 +392,9 @@ impl<'a, F: Face> Session<'a, F> {
         } else {
             self.timeout()
         };
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let timespec = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut fds = vec![PollFd::new(&self.inbox, PollFlags::IN)];
-        if let Link::Up(connection) = &self.link {
+        if let State::Up(connection) = &self.state {
             let writable = if self.outgoing.is_empty() {
                 PollFlags::empty()
             } else {
@@ -362,17 +402,19 @@ impl<'a, F: Face> Session<'a, F> {
             };
             fds.push(PollFd::new(connection, PollFlags::IN | writable));
         }
-        let reader = self.face.reader();
+        let reader = self.output.reader();
         if let Some(reader) = &reader
             && !self.muted
         {
             fds.push(PollFd::new(reader, PollFlags::empty()));
         }
-        match poll(&mut fds, timeout.as_ref()) {
+        let polled = poll(&mut fds, timespec.as_ref());
+        self.clock.turned(Instant::now(), timeout);
+        match polled {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let up = matches!(self.link, Link::Up(_));
+        let up = matches!(self.state, State::Up(_));
         let readable = up
             && fds[1]
                 .revents()
@@ -387,60 +429,57 @@ impl<'a, F: Face> Session<'a, F> {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let link = match self.link {
-            Link::Away { until } => Some(until),
-            Link::Dialling | Link::Up(_) | Link::Down => None,
+        let link = match self.state {
+            State::Away { until } => Some(until),
+            State::Dialling | State::Up(_) | State::Down => None,
         };
         let goal = match self.goal {
             Goal::Leave { until, .. } | Goal::Linger { until, .. } => Some(until),
             Goal::Chat => self
                 .settings
                 .idle_exit
-                .filter(|_| matches!(self.link, Link::Up(_)))
+                .filter(|_| matches!(self.state, State::Up(_)))
                 .and_then(|idle| self.last_activity.checked_add(idle)),
         };
         let next = link.into_iter().chain(goal).min()?;
         // Rounded up, so that waking a little early does not turn into a busy loop.
-        Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+        Some(next.saturating_duration_since(self.clock.now()) + Duration::from_millis(1))
     }
 }
 
 fn show(
-    face: &mut impl Face,
+    output: &mut impl Output,
     stats: &mut Stats,
-    company: &mut Company,
+    roster: &mut Roster,
     limit: usize,
     received: Received<'_>,
 ) -> io::Result<()> {
-    match received {
-        Received::Message { name, text } if name == SERVER_NAME.as_bytes() => {
+    match (received.name, received.text) {
+        (Some(name), Ok(text)) if name == SERVER_NAME.as_bytes() => {
             stats.closed_by_server |= text.starts_with(CLOSING);
             let presence = str::from_utf8(text).ok().and_then(Presence::parse);
             if let Some(presence) = &presence {
-                company.take(presence);
+                roster.take(presence);
             }
             match presence {
                 // One line reads better than a name a line.
-                Some(Presence::Here { .. }) => face.server_notice(company.line().as_bytes()),
-                _ => face.server_notice(text),
+                Some(Presence::Here { .. }) => output.server_notice(roster.line().as_bytes()),
+                _ => output.server_notice(text),
             }
             Ok(())
         }
-        Received::Message { name, text } => {
+        (Some(name), Ok(text)) => {
             stats.received += 1;
-            face.message(name, text)
+            output.message(name, text)
         }
-        Received::TooLong {
-            name,
-            payload_bytes,
-        } => {
+        (name, text) => {
             stats.too_long += 1;
-            let whose = name.map_or_else(
-                || "somebody with a name".to_owned(),
-                |name| format!("a message of {}", display::name(name, 40)),
-            );
-            face.trouble(&format!(
-                "skipped {whose} of {payload_bytes} bytes: over the limit of {limit} (--max-message-bytes)"
+            let whose = name.map_or("somebody with a name".to_owned(), |name| {
+                format!("a message of {}", display::name(name, 40))
+            });
+            let bytes = text.map_or_else(|bytes| bytes, |text| text.len() as u64);
+            output.trouble(&format!(
+                "skipped {whose} of {bytes} bytes: over the limit of {limit} (--max-message-bytes)"
             ));
             Ok(())
         }
@@ -448,8 +487,7 @@ fn show(
 }
 
 /// What the server says, without a line break that a notice could hide behind.
-#[must_use]
-pub fn notice_text(text: &[u8]) -> String {
+pub(crate) fn notice_text(text: &[u8]) -> String {
     display::safe(text, Tabs::Spaces)
 }
 

@@ -2,62 +2,34 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clock;
-
 /// The counts of one run.
 #[derive(Debug, Default)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// Messages that were handed to the kernel whole.
-    pub sent: u64,
+    pub(crate) sent: u64,
     /// Messages of others.
-    pub received: u64,
+    pub(crate) received: u64,
     /// Messages that were stepped over because they are over the limit.
-    pub too_long: u64,
+    pub(crate) too_long: u64,
     /// Whether the server said that it closes the connection, and so refused something.
-    pub closed_by_server: bool,
+    pub(crate) closed_by_server: bool,
     /// Connections made.
-    pub connections: u64,
-    /// Since when the present connection stands.
-    pub connected: Option<Since>,
-}
-
-/// A moment, for both kinds of clocks.
-#[derive(Debug)]
-pub struct Since {
-    at: Instant,
-    of_day: String,
-}
-
-impl Since {
-    /// This moment.
-    #[must_use]
-    pub fn now() -> Self {
-        Self {
-            at: Instant::now(),
-            of_day: clock::of_day(),
-        }
-    }
-
-    /// How long ago that was.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.at.elapsed()
-    }
+    pub(crate) connections: u64,
+    /// Since when the present connection stands, also as it is shown.
+    pub(crate) connected: Option<(Instant, String)>,
 }
 
 impl Stats {
     /// The lines that `/stats` shows; `waiting` messages are not sent yet, and `skipped` did not
     /// reach the screen.
-    #[must_use]
-    pub fn lines(&self, address: &str, waiting: usize, skipped: u64) -> Vec<String> {
+    pub(crate) fn lines(&self, address: &str, waiting: usize, skipped: u64) -> Vec<String> {
         let mut lines = vec![
             format!("sent {}, received {}", self.sent, self.received),
             match &self.connected {
-                Some(since) => format!(
-                    "connected to {address} since {} ({})",
-                    since.of_day,
-                    seconds(since.elapsed())
-                ),
+                Some((since, shown)) => {
+                    let lived = seconds(since.elapsed());
+                    format!("connected to {address} since {shown} ({lived})")
+                }
                 None => format!("not connected to {address}"),
             },
         ];
@@ -77,8 +49,7 @@ impl Stats {
 }
 
 /// `75 s` as `1 min 15 s`.
-#[must_use]
-pub fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
@@ -97,7 +68,7 @@ mod tests {
             stats.lines("h:1", 0, 0),
             ["sent 0, received 0", "not connected to h:1"]
         );
-        stats.connected = Some(Since::now());
+        stats.connected = Some((Instant::now(), "12:00:00".to_owned()));
         stats.too_long = 3;
         let lines = stats.lines("h:1", 2, 0);
         assert!(lines[1].starts_with("connected to h:1 since "), "{lines:?}");

@@ -39,10 +39,7 @@ const STALL_BYTES_MAX: usize = 256;
 static ORIGINAL: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// Makes the terminal quiet, and sees to it that a panic of any thread restores it first.
-///
-/// # Errors
-/// When standard input is no terminal.
-pub fn enter() -> io::Result<()> {
+pub(crate) fn enter() -> io::Result<()> {
     let original = tcgetattr(stdin())?;
     let mut quiet = original.clone();
     quiet
@@ -64,7 +61,7 @@ pub fn enter() -> io::Result<()> {
 }
 
 /// Puts the terminal back as it was found; the cursor stands at the left of an empty line then.
-pub fn restore() {
+pub(crate) fn restore() {
     let original = ORIGINAL
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -77,7 +74,7 @@ pub fn restore() {
 
 /// Stops the client, as Ctrl-Z asks for, with the terminal as the shell left it; returns when it is
 /// continued, with the terminal as it was before.
-pub fn suspend() {
+pub(crate) fn suspend() {
     let original = ORIGINAL
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -112,7 +109,7 @@ fn stop() {
 
 /// Writes past the editor: only for when it does not draw. What a terminal that is stalled, or gone,
 /// does not take is given up, for nobody can see it.
-pub fn write_out(text: &str) {
+pub(crate) fn write_out(text: &str) {
     let mut rest = text.as_bytes();
     let patience = Timespec::try_from(STALL_MAX).ok();
     while !rest.is_empty() {

@@ -4,9 +4,10 @@ mod support;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
-use support::process::{command, start};
+use support::process::{Finished, command, start};
 use support::server::{Scripted, Tutorial, frame};
 
 #[test]
@@ -61,6 +62,91 @@ fn the_server_is_told_of_the_end_and_its_last_words_are_shown() {
         (finished.code, &finished.stdout[..], &finished.stderr[..]),
         (Some(0), "ann > bye x\n", "")
     );
+}
+
+#[test]
+fn lines_are_not_called_sent_unless_the_server_takes_leave() {
+    let linger = ["--name", "x", "--linger", "200ms"];
+    let in_doubt = |finished: Finished, expected: &str| {
+        assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+        assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+        assert!(finished.stderr.ends_with(expected), "{}", finished.stderr);
+    };
+    let server = Scripted::start();
+    // The server's kernel takes everything, and the server itself never even accepts.
+    let mut client = start(server.address, &linger);
+    client.write(b"one\ntwo\n");
+    let late = "(--linger): of the 2 lines sent, the last may not have arrived\n";
+    in_doubt(client.finish(), late);
+    let mut unread = server.accept_any();
+    // It stops reading after the name.
+    let mut client = start(server.address, &linger);
+    client.write(b"one\ntwo\n");
+    let peer = server.accept("x");
+    in_doubt(client.finish(), late);
+    // It ends with something unread, as when it is killed: a reset.
+    let mut client = start(server.address, &["--name", "x"]);
+    client.write(b"unread\n");
+    drop(client.stdin.take());
+    let reset = server.accept("x");
+    reset.0.peek(&mut [0; 16]).unwrap();
+    drop(reset);
+    let lost = "Connection reset by peer (os error 104); the line sent may not have arrived\n";
+    in_doubt(client.wait(), lost);
+    // It closes before we do, whatever it has read.
+    let mut client = start(server.address, &["--name", "x"]);
+    client.write(b"one\n");
+    let mut early = server.accept("x");
+    assert_eq!(early.read(), "one");
+    early.close();
+    let closed = "the server closed the connection; the line sent may not have arrived\n";
+    in_doubt(client.wait(), closed);
+    // Where nothing was sent, nothing can be lost.
+    let silent = start(server.address, &linger);
+    let _unread = server.accept("x");
+    let finished = silent.finish();
+    assert_eq!((finished.code, &finished.stderr[..]), (Some(0), ""));
+    assert_eq!(unread.read(), "x");
+    drop(peer);
+}
+
+#[test]
+fn a_signal_does_not_call_lines_sent_either() {
+    let server = Scripted::start();
+    let mut client = start(server.address, &["--name", "x", "--linger", "200ms"]);
+    let mut peer = server.accept("x");
+    client.write(b"one\n");
+    assert_eq!(peer.read(), "one");
+    client.signal(Signal::TERM);
+    let finished = client.wait();
+    assert_eq!(finished.code, Some(1));
+    assert!(
+        finished
+            .stderr
+            .ends_with("the line sent may not have arrived\n"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn time_in_which_the_client_was_stopped_is_not_the_servers() {
+    let server = Scripted::start();
+    let mut client = start(server.address, &["--name", "x", "--linger", "2s"]);
+    let mut peer = server.accept("x");
+    client.write(b"one\n");
+    drop(client.stdin.take());
+    assert_eq!(peer.read(), "one");
+    peer.read_end();
+    client.stop();
+    // Longer than it lingers: the time is what is tested.
+    std::thread::sleep(Duration::from_millis(2500));
+    peer.relay("ann", b"meanwhile");
+    client.signal(Signal::CONT);
+    assert_eq!(client.line(), "ann > meanwhile");
+    peer.close();
+    let finished = client.wait();
+    assert_eq!((finished.code, &finished.stderr[..]), (Some(0), ""));
 }
 
 #[test]
@@ -129,6 +215,8 @@ fn raw_is_bytes_as_they_are_both_ways() {
     std::io::Read::read_exact(&mut peer.0, &mut wire).unwrap();
     assert_eq!(wire[..], frame(b"\xff\x00\r"));
     peer.relay("ann", b"\x1b[31m\xff");
+    peer.read_end();
+    peer.close();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.stdout, b"ann > \x1b[31m\xff\n");
 }
@@ -325,7 +413,7 @@ fn idle_exit_counts_from_the_last_message() {
     server.joined("x");
     let began = std::time::Instant::now();
     for text in ["1", "2", "3"] {
-        std::thread::sleep(std::time::Duration::from_millis(600)); // Traffic, not synchronisation.
+        std::thread::sleep(Duration::from_millis(600)); // Traffic, not synchronisation.
         peer.send(text.as_bytes());
         assert_eq!(client.line(), format!("peer > {text}"));
     }

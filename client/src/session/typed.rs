@@ -1,19 +1,19 @@
 //! What was typed, or read from standard input: messages to be sent, and commands.
 
-use super::{Goal, HAND_OVER_MAX, Link, Outcome, Session, lines_text};
+use super::{Goal, Outcome, PATIENCE_MAX, Session, State, lines_text};
 use crate::commands::{self, Command};
 use crate::display;
-use crate::face::Face;
 use crate::inbox::Typed;
+use crate::output::Output;
 
 /// In a pipe, lines are taken only while less than this is unsent, in bytes.
 const UNSENT_BYTES_MAX: usize = 256 * 1024;
 /// What a person typed while the server was away is kept up to this, in bytes.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-impl<F: Face> Session<'_, F> {
+impl<O: Output> Session<'_, O> {
     /// Takes what there is and there is room for; says whether that was anything.
-    pub(super) fn take_typed(&mut self) -> bool {
+    pub(crate) fn take_typed(&mut self) -> bool {
         let mut taken = false;
         while matches!(self.goal, Goal::Chat) && self.has_room() && self.take_one() {
             taken = true;
@@ -22,7 +22,7 @@ impl<F: Face> Session<'_, F> {
     }
 
     /// Takes one thing that was typed; says whether there was one.
-    pub(super) fn take_one(&mut self) -> bool {
+    pub(crate) fn take_one(&mut self) -> bool {
         let typed = self.inbox.typed();
         let taken = typed.is_some();
         if let Some(typed) = typed {
@@ -45,11 +45,11 @@ impl<F: Face> Session<'_, F> {
             Typed::Ended(reason) => {
                 self.input_ended = true;
                 if let Some(reason) = reason {
-                    self.face.trouble(&reason);
-                    self.refused = true;
+                    self.output.trouble(&reason);
+                    self.failed = true;
                 }
                 if self.settings.interactive {
-                    self.leave(Outcome::Done, HAND_OVER_MAX);
+                    self.leave(Outcome::Done, PATIENCE_MAX);
                 }
             }
         }
@@ -63,31 +63,33 @@ impl<F: Face> Session<'_, F> {
                 for line in lines {
                     self.say(line.as_bytes());
                 }
-                if said && !matches!(self.link, Link::Up(_)) {
+                if said && !matches!(self.state, State::Up(_)) {
                     let waiting = lines_text(self.outgoing.messages());
-                    self.face
+                    self.output
                         .trouble(&format!("no connection: {waiting} not sent yet, kept"));
                 }
             }
-            Command::Quit => return self.leave(Outcome::Done, HAND_OVER_MAX),
-            Command::Help => commands::HELP.iter().for_each(|line| self.face.aside(line)),
+            Command::Quit => return self.leave(Outcome::Done, PATIENCE_MAX),
+            Command::Help => commands::HELP
+                .iter()
+                .for_each(|line| self.output.aside(line)),
             Command::Stats => {
-                let (waiting, skipped) = (self.outgoing.messages(), self.face.skipped());
-                for line in self.stats.lines(&self.settings.address, waiting, skipped) {
-                    self.face.aside(&line);
+                let (waiting, skipped) = (self.outgoing.messages(), self.output.skipped());
+                for line in self.stats.lines(&self.settings.addr, waiting, skipped) {
+                    self.output.aside(&line);
                 }
             }
-            Command::Who => self.face.aside(&self.company.line()),
-            Command::Unknown(line) => self.face.trouble(&format!(
+            Command::Who => self.output.aside(&self.roster.line()),
+            Command::Unknown(line) => self.output.trouble(&format!(
                 "unknown command {}; /help lists all, //text says /text",
                 display::name(line.as_bytes(), 40)
             )),
         }
-        self.face.ready();
+        self.output.ready();
     }
 
     fn say(&mut self, text: &[u8]) {
-        let limit = self.settings.message_bytes_max;
+        let limit = self.settings.max_message_bytes;
         if text.len() > limit {
             return self.refuse(&format!(
                 "not sent: message of {} bytes is over the limit of {limit} (--max-message-bytes)",
@@ -102,7 +104,7 @@ impl<F: Face> Session<'_, F> {
     }
 
     fn refuse(&mut self, reason: &str) {
-        self.refused = true;
-        self.face.trouble(reason);
+        self.failed = true;
+        self.output.trouble(reason);
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 
 use super::DEADLINE;
 
@@ -122,7 +122,14 @@ impl Client {
         }
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+    /// Stops it; returns when it has stopped.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), stopped).expect("it stops");
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
         signal_child(&self.child, signal);
     }
 }
@@ -134,7 +141,7 @@ impl Drop for Client {
     }
 }
 
-pub(crate) fn signal_child(child: &Child, signal: rustix::process::Signal) {
+pub(crate) fn signal_child(child: &Child, signal: Signal) {
     rustix::process::kill_process(Pid::from_child(child), signal).expect("the client is alive");
 }
 

@@ -219,9 +219,12 @@ impl Terminal {
         assert_eq!(format!("{modes:#?}"), format!("{:#?}", self.modes_before));
     }
 
-    /// Leaves as a person does, by Ctrl-D on an empty line.
-    pub(crate) fn leave(self) {
+    /// Leaves as a person does, by Ctrl-D on an empty line; the server reads to the end and closes.
+    pub(crate) fn leave(self, mut peer: Peer) {
         self.keys("\x04");
+        peer.0.set_read_timeout(Some(DEADLINE)).unwrap();
+        peer.0.read_to_end(&mut Vec::new()).unwrap();
+        peer.close();
         assert_eq!(self.finish().0, Some(0));
     }
 

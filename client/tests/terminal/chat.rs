@@ -40,7 +40,8 @@ fn a_name_that_no_server_takes_is_asked_for_again() {
     terminal.keys("ann\r");
     terminal.prompts("ann >");
     server.joined("ann");
-    terminal.leave();
+    terminal.keys("\x04");
+    assert_eq!(terminal.finish().0, Some(0));
 }
 
 #[test]
@@ -83,5 +84,5 @@ fn what_is_typed_while_the_server_is_away_is_kept_and_said_to_be() {
     terminal.prompts("ann >");
     terminal.keys("after\r");
     assert_eq!(peer.read(), "after");
-    terminal.leave();
+    terminal.leave(peer);
 }

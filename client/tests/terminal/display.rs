@@ -33,7 +33,7 @@ fn nothing_harmful_reaches_the_terminal() {
     ] {
         assert!(!written.contains(harmful), "{harmful:?} in {written:?}");
     }
-    terminal.leave();
+    terminal.leave(peer);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn wide_and_combining_characters_keep_the_layout() {
     );
     terminal.keys("の\r");
     assert_eq!(peer.read(), "半分の");
-    terminal.leave();
+    terminal.leave(peer);
 }
 
 #[test]

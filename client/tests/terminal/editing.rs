@@ -66,7 +66,7 @@ fn several_lines_pasted_are_sent_line_by_line() {
             "{lines:#?}"
         );
     }
-    terminal.leave();
+    terminal.leave(peer);
 }
 
 #[test]
@@ -109,5 +109,5 @@ fn a_resize_keeps_the_line_and_what_comes_after() {
     }
     terminal.keys(" and after\r");
     assert_eq!(peer.read(), "typed before and after");
-    terminal.leave();
+    terminal.leave(peer);
 }

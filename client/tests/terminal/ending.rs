@@ -77,7 +77,7 @@ fn an_interrupt_from_outside_is_like_the_key() {
     terminal.prompts("ann >");
     terminal.keys("still here\r");
     assert_eq!(peer.read(), "still here");
-    terminal.leave();
+    terminal.leave(peer);
 }
 
 #[test]

@@ -54,5 +54,5 @@ fn a_history_that_cannot_be_kept_is_said_and_the_chat_goes_on() {
     terminal.sees("no history: cannot use /dev/null/x");
     terminal.keys("hello\r");
     assert_eq!(peer.read(), "hello");
-    terminal.leave();
+    terminal.leave(peer);
 }

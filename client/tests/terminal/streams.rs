@@ -53,7 +53,7 @@ fn typing_in_a_stream_of_200_messages_a_second_loses_no_key_and_no_message() {
     for (line, shown) in own[..lines].iter().enumerate() {
         assert_eq!(**shown, format!("ann > {typed}{line}"));
     }
-    terminal.leave();
+    terminal.leave(peer);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn lines_entered_in_a_stream_are_never_torn_and_leave_no_echo() {
         1 + expected.len() + typed.len() + 1,
         "something else was shown"
     );
-    terminal.leave();
+    terminal.leave(peer);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_flood_neither_stalls_the_socket_nor_breaks_the_prompt() {
     terminal.keys("/stats\r");
     terminal.sees("sent 1, received 30000");
     terminal.sees(&format!("{skipped} skipped: the screen could not keep up"));
-    terminal.leave();
+    terminal.leave(peer);
 }
 
 #[test]
@@ -190,5 +190,5 @@ fn messages_wait_while_the_history_is_searched() {
     let lines = terminal.transcript();
     let shown = lines.iter().filter(|line| line.starts_with("bob > while"));
     assert_eq!(shown.count(), 100);
-    terminal.leave();
+    terminal.leave(peer);
 }

@@ -16,16 +16,16 @@ const NAMES_SHOWN_MAX: usize = 50;
 
 /// Those who are there.
 #[derive(Debug, Default)]
-pub struct Company {
+pub(crate) struct Roster {
     /// `None` until the server has told.
     here: Option<u64>,
     /// Those of whom the name is known; several may have the same.
     names: BTreeMap<String, u64>,
 }
 
-impl Company {
+impl Roster {
     /// Takes over what the server tells.
-    pub fn take(&mut self, notice: &Presence<'_>) {
+    pub(crate) fn take(&mut self, notice: &Presence<'_>) {
         match notice {
             Presence::Joined(name) => {
                 self.here = self.here.map(|here| here + 1);
@@ -52,13 +52,12 @@ impl Company {
     }
 
     /// The connection is a new one: what was known of the old one is not.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         *self = Self::default();
     }
 
     /// Who is there, in a line.
-    #[must_use]
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Some(here) = self.here else {
             return "the server does not tell who is here (it would with --announce-presence)"
                 .into();
@@ -85,27 +84,27 @@ mod tests {
 
     #[test]
     fn the_list_follows_the_notices() {
-        let mut company = Company::default();
-        assert!(company.line().contains("does not tell"));
+        let mut roster = Roster::default();
+        assert!(roster.line().contains("does not tell"));
         for text in ["* 2 here:\nann\nann", "bob joined", "ann left", "zoe left"] {
-            company.take(&Presence::parse(text).unwrap());
+            roster.take(&Presence::parse(text).unwrap());
         }
-        assert_eq!(company.line(), "1 here: ann, bob");
-        company.take(&Presence::parse("* 120 joined, 3 left, 118 here").unwrap());
-        assert_eq!(company.line(), "118 here: ann, bob and 116 more");
-        company.forget();
-        assert!(company.line().contains("does not tell"));
+        assert_eq!(roster.line(), "1 here: ann, bob");
+        roster.take(&Presence::parse("* 120 joined, 3 left, 118 here").unwrap());
+        assert_eq!(roster.line(), "118 here: ann, bob and 116 more");
+        roster.forget();
+        assert!(roster.line().contains("does not tell"));
     }
 
     #[test]
     fn names_are_harmless_and_not_endless() {
         let names: Vec<String> = (0..200).map(|n| format!("\u{202e}{n}")).collect();
-        let mut company = Company::default();
-        company.take(&Presence::Here {
+        let mut roster = Roster::default();
+        roster.take(&Presence::Here {
             here: 200,
             names: names.iter().map(String::as_str).collect(),
         });
-        let line = company.line();
+        let line = roster.line();
         assert!(
             line.contains("<U+202E>0, ") && line.ends_with(" and 150 more"),
             "{line}"

@@ -5,11 +5,8 @@ use std::os::fd::BorrowedFd;
 
 /// Where messages and notices go. Nothing here may block for long, except a pipe's standard output,
 /// whose reader sets the pace.
-pub trait Face {
+pub(crate) trait Output {
     /// Shows a message of somebody.
-    ///
-    /// # Errors
-    /// When nobody can see it any more.
     fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()>;
 
     /// Shows what the server itself says.
@@ -22,9 +19,6 @@ pub trait Face {
     fn trouble(&mut self, text: &str);
 
     /// Makes everything visible that was shown so far.
-    ///
-    /// # Errors
-    /// When nobody can see it any more.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
