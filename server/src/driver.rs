@@ -1,10 +1,9 @@
-//! Drivers: the thin shells that move bytes between a [`Hub`] and the kernel.
+//! Drivers: the event loops that move bytes between a [`Hub`] and the kernel.
 
+mod accepting;
 mod choice;
 mod connections;
 mod epoll;
-mod reserve;
-mod retry;
 #[cfg(feature = "tokio-uring")]
 mod tokio_uring;
 mod uring;
@@ -14,10 +13,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
-
-use rustix::io::Errno;
-use tracing::warn;
+use std::time::Instant;
 
 use crate::command::{Commands, RingCounters};
 use crate::control::Control;
@@ -38,9 +34,6 @@ const READ_BYTES: usize = 256 * 1024;
 /// Connections that are accepted before the loop looks at those that are there. Without it, whoever
 /// connects as fast as we accept would keep the thread from everybody else.
 const ACCEPTS: usize = 128;
-
-/// How long accepting pauses when the kernel has no descriptor or memory for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How bytes get into and out of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,50 +135,5 @@ fn handle_wake(
     hub.wake(now);
     if commands.carry_out(hub, ring, now) {
         control.wake(thread);
-    }
-}
-
-/// Why `accept` gave no connection.
-#[derive(Debug)]
-enum AcceptError {
-    /// The queue is empty.
-    NobodyWaits,
-    /// The connection at the head of the queue broke; the next may be fine.
-    PeerGaveUp,
-    /// No descriptor or memory: trying again at once would spin.
-    Starved(Starved),
-}
-
-/// What the kernel said when it could give no connection.
-#[derive(Debug)]
-struct Starved(io::Error);
-
-impl From<io::Error> for AcceptError {
-    fn from(error: io::Error) -> Self {
-        match Errno::from_io_error(&error) {
-            Some(Errno::AGAIN) => Self::NobodyWaits,
-            Some(
-                Errno::CONNABORTED
-                | Errno::INTR
-                | Errno::PROTO
-                | Errno::PERM
-                | Errno::NETDOWN
-                | Errno::HOSTDOWN
-                | Errno::HOSTUNREACH
-                | Errno::NETUNREACH,
-            ) => Self::PeerGaveUp,
-            _ => Self::Starved(Starved(error)),
-        }
-    }
-}
-
-impl Starved {
-    /// Tells the operator, who alone can help.
-    fn warn(&self) {
-        warn!(
-            error = %self.0,
-            "cannot keep new connections for now: they are refused; those that are there are served. \
-             Raise the limit on open files (ulimit -n, LimitNOFILE=) to take more"
-        );
     }
 }

@@ -144,7 +144,10 @@ fn serve_logging(
     if let Some(address) = server.metrics_address() {
         logging.say(&format!("metrics on http://{address}/metrics"));
     }
-    let descriptors = server.descriptors();
+    let descriptors = match server.descriptors() {
+        Some(limit) => limit.to_string(),
+        None => "an unknown number of".into(),
+    };
     server.run_and_tell(|address| {
         if is_confined {
             confine_calls()?;

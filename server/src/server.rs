@@ -130,7 +130,7 @@ pub struct Server {
     adopted: bool,
     address: SocketAddr,
     metrics: Option<TcpListener>,
-    descriptors: u64,
+    descriptors: Option<u64>,
     control: Arc<Control>,
     /// The workers' ends of their command channels.
     commands: Vec<Commands>,
@@ -220,9 +220,9 @@ impl Server {
         self.metrics.as_ref()?.local_addr().ok()
     }
 
-    /// How many descriptors the process may have open.
+    /// How many descriptors the process may have open; `None` when the system does not say.
     #[must_use]
-    pub fn descriptors(&self) -> u64 {
+    pub fn descriptors(&self) -> Option<u64> {
         self.descriptors
     }
 

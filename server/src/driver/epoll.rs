@@ -18,12 +18,9 @@ use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use super::connections::Connections;
-use super::reserve::Reserve;
-use super::retry::{self, Retries};
-use super::{
-    ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, drain, end_turn, handle_wake,
-};
+use super::accepting::{AcceptError, Accepting};
+use super::connections::{Connections, Retries, passes};
+use super::{ACCEPTS, CHUNK, READ_BYTES, Worker, drain, end_turn, handle_wake};
 use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
@@ -44,26 +41,25 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     let waker = worker.control.waker(worker.thread);
     watch(&poll, &waker, WAKER, Interest::READABLE)?;
     worker.tell_begun();
-    let mut shell = Shell {
+    let mut event_loop = EventLoop {
         thread: worker.thread,
         control: worker.control,
         hub: worker.hub,
         commands: worker.commands,
         poll,
-        accepting: Accepting::Ready,
-        starving: false,
-        reserve: Reserve::new(),
+        accepting: Accepting::new(),
+        somebody_waits: true,
         listener: Some(worker.listener),
         connections: Connections::new(),
         unread: VecDeque::new(),
         retries: Retries::default(),
         read_buffer: vec![0; READ_BYTES],
     };
-    shell.serve()?;
-    Ok(shell.hub.snapshot())
+    event_loop.serve()?;
+    Ok(event_loop.hub.snapshot())
 }
 
-struct Shell {
+struct EventLoop {
     thread: usize,
     control: Arc<Control>,
     hub: Hub,
@@ -72,25 +68,14 @@ struct Shell {
     /// Closed when draining begins.
     listener: Option<TcpListener>,
     accepting: Accepting,
-    /// The operator was told that there is no descriptor left.
-    starving: bool,
-    reserve: Reserve,
+    /// There may be somebody in the queue of the listener, of whom no event tells.
+    somebody_waits: bool,
     connections: Connections<Connection>,
     /// Connections that are to be read from although no event says so.
     unread: VecDeque<ConnectionId>,
     /// Connections whose `blocked` waits for memory, not for room.
     retries: Retries,
     read_buffer: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Accepting {
-    /// The queue is empty until the listener's next event.
-    Waiting,
-    /// There may be more in the queue.
-    Ready,
-    /// No descriptor was left: to be tried again at this time.
-    Pausing(Instant),
 }
 
 /// The driver's side of a connection.
@@ -104,7 +89,7 @@ struct Connection {
     unread: bool,
 }
 
-impl Shell {
+impl EventLoop {
     fn serve(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         loop {
@@ -150,15 +135,15 @@ impl Shell {
         if self.hub.has_transmits() || !self.unread.is_empty() {
             return Some(Duration::ZERO);
         }
-        let accept_again = match self.accepting {
-            _ if self.listener.is_none() => None,
-            Accepting::Waiting => None,
-            Accepting::Ready => return Some(Duration::ZERO),
-            Accepting::Pausing(until) => Some(until),
+        let now = Instant::now();
+        let accept_again = if self.somebody_waits && self.listener.is_some() {
+            self.accepting.pause(now).or(Some(now))
+        } else {
+            None
         };
         let deadlines = [self.hub.poll_timeout(), accept_again, self.retries.next()];
         let next = deadlines.into_iter().flatten().min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        Some(next.saturating_duration_since(now))
     }
 
     fn handle(&mut self, events: &Events) {
@@ -169,7 +154,7 @@ impl Shell {
         }
         for event in events {
             match event.token() {
-                LISTENER => self.accepting = Accepting::Ready,
+                LISTENER => self.somebody_waits = true,
                 WAKER => {
                     let (hub, commands) = (&mut self.hub, &mut self.commands);
                     handle_wake(hub, &self.control, commands, self.thread, None, now);
@@ -199,7 +184,7 @@ impl Shell {
         match send(&connection.stream, &bytes, flags) {
             Ok(sent) => self.hub.transmitted(id, sent, now),
             Err(Errno::AGAIN) => connection.blocked = Some(bytes),
-            Err(error) if retry::passes(error) => {
+            Err(error) if passes(error) => {
                 connection.blocked = Some(bytes);
                 self.retries.put_off(id, now);
             }
@@ -295,10 +280,8 @@ impl Shell {
 
     /// Takes connections off the queue, unless none is left or it has to pause.
     fn accept(&mut self, now: Instant) {
-        match self.accepting {
-            Accepting::Waiting => return,
-            Accepting::Pausing(until) if until > now => return,
-            Accepting::Pausing(_) | Accepting::Ready => self.accepting = Accepting::Ready,
+        if !self.somebody_waits || self.accepting.pause(now).is_some() {
+            return;
         }
         for _ in 0..ACCEPTS {
             let Some(listener) = &self.listener else {
@@ -306,22 +289,18 @@ impl Shell {
             };
             match listener.accept().map_err(AcceptError::from) {
                 Ok((stream, peer)) => {
-                    self.starving = false;
-                    self.reserve.refill();
-                    let id = self.hub.accept(peer, now);
-                    self.connect(id, stream, now);
+                    if let Some(stream) = self.accepting.admit(stream, &mut self.hub, now) {
+                        let id = self.hub.accept(peer, now);
+                        self.connect(id, stream, now);
+                    }
                 }
                 Err(AcceptError::PeerGaveUp) => {}
                 Err(AcceptError::NobodyWaits) => {
-                    self.accepting = Accepting::Waiting;
+                    self.somebody_waits = false;
                     return;
                 }
                 Err(AcceptError::Starved(error)) => {
-                    if !std::mem::replace(&mut self.starving, true) {
-                        error.warn();
-                    }
-                    self.reserve.refuse_waiting(listener, || self.hub.refuse());
-                    self.accepting = Accepting::Pausing(now + ACCEPT_PAUSE);
+                    self.accepting.starve(&error, now);
                     return;
                 }
             }

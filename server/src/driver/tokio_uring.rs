@@ -5,32 +5,30 @@
 //! all connections share, so an idle connection costs no buffer. What always holds: a descriptor is
 //! closed only when no task and no operation uses it any more.
 
-mod operations;
-
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::marker::PhantomData;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use io_uring_06::{cqueue, opcode, squeue, types};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, shutdown};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, sleep_until, timeout_at};
+use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
 
-use super::connections::Connections;
-use super::reserve::Reserve;
-use super::retry::{self, SEND_PAUSE};
-use super::{
-    ACCEPT_PAUSE, ACCEPTS, AcceptError, CHUNK, READ_BYTES, Worker, drain, end_turn, handle_wake,
-};
+use super::accepting::{AcceptError, Accepting};
+use super::connections::{Connections, SEND_PAUSE, passes};
+use super::{ACCEPTS, CHUNK, READ_BYTES, Worker, drain, end_turn, handle_wake};
 use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
-use operations::{readable, send};
 
 /// Entries of the submission queue.
 const SUBMISSIONS: u32 = 1024;
@@ -48,11 +46,11 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     builder.entries(SUBMISSIONS).uring_builder(&ring);
     let runtime = tokio_uring::Runtime::new(&builder)?;
     worker.tell_begun();
-    Ok(runtime.block_on(serve(worker)))
+    runtime.block_on(serve(worker))
 }
 
 /// What the tasks of one thread share. Nothing is borrowed across an `await`.
-struct Shell {
+struct EventLoop {
     thread: usize,
     control: Arc<Control>,
     hub: RefCell<Hub>,
@@ -61,6 +59,8 @@ struct Shell {
     read_buffer: RefCell<Vec<u8>>,
     /// The hub may have something to do.
     work: Notify,
+    /// Why serving cannot go on.
+    failure: RefCell<Option<io::Error>>,
 }
 
 /// The driver's side of a connection, owned by all tasks and operations that use it.
@@ -69,11 +69,29 @@ struct Connection {
     stream: TcpStream,
     /// Wakes the reading task from a pause.
     resume: Notify,
-    /// The hub gave the connection up.
-    released: Cell<bool>,
+    state: Cell<State>,
 }
 
-async fn serve(worker: Worker) -> Snapshot {
+/// Who uses a connection, and whether it ends.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    /// The task that reads has not ended.
+    reading: bool,
+    /// A send is on its way.
+    sending: bool,
+    /// The hub gave the connection up.
+    released: bool,
+}
+
+impl Connection {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.get();
+        change(&mut state);
+        self.state.set(state);
+    }
+}
+
+async fn serve(worker: Worker) -> io::Result<Snapshot> {
     let Worker {
         thread,
         control,
@@ -83,38 +101,41 @@ async fn serve(worker: Worker) -> Snapshot {
         listener_is_adopted: adopted,
         ..
     } = worker;
-    let shell = Rc::new(Shell::new(thread, control, commands, hub));
+    let event_loop = Rc::new(EventLoop::new(thread, control, commands, hub));
     let listener = Rc::new(listener);
-    tokio_uring::spawn(Rc::clone(&shell).accept(Rc::clone(&listener)));
-    tokio_uring::spawn(Rc::clone(&shell).hear_waker());
-    loop {
-        match shell.control.stage() {
+    tokio_uring::spawn(Rc::clone(&event_loop).accept(Rc::clone(&listener)));
+    tokio_uring::spawn(Rc::clone(&event_loop).hear_waker());
+    while event_loop.failure.borrow().is_none() {
+        match event_loop.control.stage() {
             Stage::Serving => {}
             Stage::Draining => {
                 // Ends the accepting task, and refuses whoever comes now.
                 if !adopted {
                     let _ = shutdown(&listener, Shutdown::Both);
                 }
-                let mut hub = shell.hub.borrow_mut();
-                drain(&mut hub, &shell.control, Instant::now());
+                let mut hub = event_loop.hub.borrow_mut();
+                drain(&mut hub, &event_loop.control, Instant::now());
                 if hub.is_empty() {
                     break;
                 }
             }
             Stage::Stopped => break,
         }
-        if shell.turn() {
+        if event_loop.turn() {
             // Completes once the kernel has taken the sends before it, so that what completed with
             // them, and what arrived meanwhile, is seen before the next chunk.
             let _ = tokio_uring::no_op().await;
         } else {
-            shell.wait().await;
+            event_loop.wait().await;
         }
     }
-    shell.hub.borrow().snapshot()
+    match event_loop.failure.take() {
+        Some(error) => Err(error),
+        None => Ok(event_loop.hub.borrow().snapshot()),
+    }
 }
 
-impl Shell {
+impl EventLoop {
     fn new(thread: usize, control: Arc<Control>, commands: Commands, hub: Hub) -> Self {
         Self {
             thread,
@@ -124,6 +145,7 @@ impl Shell {
             connections: RefCell::new(Connections::new()),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             work: Notify::new(),
+            failure: RefCell::new(None),
         }
     }
 
@@ -137,6 +159,7 @@ impl Shell {
                 break;
             };
             if let Some(connection) = self.find(transmit.id) {
+                connection.change(|state| state.sending = true);
                 tokio_uring::spawn(Rc::clone(self).send(connection, transmit.bytes));
             }
         }
@@ -160,7 +183,7 @@ impl Shell {
         let more = hub.has_transmits();
         drop(hub);
         for connection in released {
-            self.release(connection);
+            self.release(&connection);
         }
         more
     }
@@ -179,7 +202,11 @@ impl Shell {
     /// Looks around when another thread, or the control, wakes this one.
     async fn hear_waker(self: Rc<Self>) {
         let waker = self.control.waker(self.thread).as_raw_fd();
-        while readable(waker, Arc::clone(&self.control)).await.is_ok() {
+        loop {
+            if let Err(error) = readable(waker, Arc::clone(&self.control)).await {
+                *self.failure.borrow_mut() = Some(error);
+                return self.work.notify_one();
+            }
             let mut hub = self.hub.borrow_mut();
             let mut commands = self.commands.borrow_mut();
             let (control, now) = (&self.control, Instant::now());
@@ -189,8 +216,7 @@ impl Shell {
     }
 
     async fn accept(self: Rc<Self>, listener: Rc<TcpListener>) {
-        let mut starving = false;
-        let mut reserve = Reserve::new();
+        let mut accepting = Accepting::new();
         let mut at_once = 0;
         while self.control.stage() == Stage::Serving {
             at_once += 1;
@@ -199,28 +225,27 @@ impl Shell {
                 // Completes once the others had their turn.
                 let _ = tokio_uring::no_op().await;
             }
-            match listener.accept() {
+            let now = Instant::now();
+            match listener.accept().map_err(AcceptError::from) {
                 Ok((stream, peer)) => {
-                    starving = false;
-                    reserve.refill();
-                    let id = self.hub.borrow_mut().accept(peer, Instant::now());
-                    self.connect(id, stream);
+                    let mut hub = self.hub.borrow_mut();
+                    if let Some(stream) = accepting.admit(stream, &mut hub, now) {
+                        let id = hub.accept(peer, now);
+                        self.connect(id, stream);
+                    }
                     self.work.notify_one();
                 }
-                Err(error) => match AcceptError::from(error) {
-                    AcceptError::NobodyWaits => {
-                        at_once = 0;
-                        let _ = readable(listener.as_raw_fd(), Rc::clone(&listener)).await;
+                Err(AcceptError::NobodyWaits) => {
+                    at_once = 0;
+                    let _ = readable(listener.as_raw_fd(), Rc::clone(&listener)).await;
+                }
+                Err(AcceptError::PeerGaveUp) => {}
+                Err(AcceptError::Starved(error)) => {
+                    accepting.starve(&error, now);
+                    if let Some(until) = accepting.pause(now) {
+                        sleep_until(until.into()).await;
                     }
-                    AcceptError::PeerGaveUp => {}
-                    AcceptError::Starved(error) => {
-                        if !std::mem::replace(&mut starving, true) {
-                            error.warn();
-                        }
-                        reserve.refuse_waiting(&listener, || self.hub.borrow_mut().refuse());
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                }
             }
         }
     }
@@ -230,7 +255,11 @@ impl Shell {
             id,
             stream,
             resume: Notify::new(),
-            released: Cell::new(false),
+            state: Cell::new(State {
+                reading: true,
+                sending: false,
+                released: false,
+            }),
         });
         self.connections
             .borrow_mut()
@@ -243,7 +272,7 @@ impl Shell {
         let fd = connection.stream.as_raw_fd();
         loop {
             let watched = readable(fd, Rc::clone(&connection)).await;
-            if connection.released.get() {
+            if connection.state.get().released {
                 break;
             }
             let reading = match watched {
@@ -261,7 +290,8 @@ impl Shell {
                 }
             }
         }
-        self.let_go(connection);
+        connection.change(|state| state.reading = false);
+        self.close_if_over(&connection);
     }
 
     /// Takes what there is.
@@ -282,7 +312,7 @@ impl Shell {
         let fd = connection.stream.as_raw_fd();
         let mut sent = send(fd, Rc::clone(&connection), bytes).await;
         if let Err(error) = &sent
-            && Errno::from_io_error(error).is_some_and(retry::passes)
+            && Errno::from_io_error(error).is_some_and(passes)
         {
             // Until then it is on its way for the hub, which goes on with the same bytes.
             sleep(SEND_PAUSE).await;
@@ -298,33 +328,79 @@ impl Shell {
         }
         drop(hub);
         self.work.notify_one();
-        self.let_go(connection);
+        connection.change(|state| state.sending = false);
+        self.close_if_over(&connection);
     }
 
     /// Ends what the tasks of a connection wait for; the last of them closes it.
-    fn release(&self, connection: Rc<Connection>) {
-        connection.released.set(true);
+    fn release(&self, connection: &Connection) {
+        connection.change(|state| state.released = true);
         // Completes whatever is in flight; fails only when the connection is broken already.
         let _ = shutdown(&connection.stream, Shutdown::Both);
         connection.resume.notify_one();
-        self.let_go(connection);
+        self.close_if_over(connection);
     }
 
-    /// A task is done with a connection. The last one to be done with a released connection closes
-    /// it.
-    fn let_go(&self, connection: Rc<Connection>) {
-        let id = connection.id;
-        let mine_and_the_tables = 2;
-        if connection.released.get() && Rc::strong_count(&connection) == mine_and_the_tables {
-            self.connections.borrow_mut().remove(id);
-            drop(connection);
-            self.hub.borrow_mut().closed(id);
+    /// Closes a connection that was released, once no task uses it any more. It takes the table's
+    /// reference; the last of the tasks drops its own as it ends.
+    fn close_if_over(&self, connection: &Connection) {
+        let state = connection.state.get();
+        if state.released && !state.reading && !state.sending {
+            self.connections.borrow_mut().remove(connection.id);
+            self.hub.borrow_mut().closed(connection.id);
             self.work.notify_one();
         }
     }
 
     fn find(&self, id: ConnectionId) -> Option<Rc<Connection>> {
         self.connections.borrow().get(id).cloned()
+    }
+}
+
+// The ring operations that the runtime's own API lacks: waiting for readiness, and OP_SEND (which skips
+// the file layer that OP_WRITE goes through). Each owns its connection, or whatever else the descriptor
+// belongs to, so the descriptor outlives the operation even when nobody waits for it any more.
+
+/// Waits until `fd`, which `owner` keeps open, can be read from or has ended.
+///
+/// # Errors
+/// When the kernel cannot watch the descriptor.
+async fn readable<O: Unpin + 'static>(fd: RawFd, owner: O) -> io::Result<()> {
+    let events = PollFlags::IN | PollFlags::RDHUP;
+    let entry = opcode::PollAdd::new(types::Fd(fd), u32::from(events.bits())).build();
+    operate(owner, entry).await.map(|_| ())
+}
+
+/// Sends the beginning of `bytes` on `fd`, which `owner` keeps open; returns how many the kernel
+/// took.
+///
+/// # Errors
+/// When the connection broke.
+async fn send<O: Unpin + 'static>(fd: RawFd, owner: O, bytes: Bytes) -> io::Result<usize> {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let flags = SendFlags::NOSIGNAL.bits().cast_signed();
+    let entry = opcode::Send::new(types::Fd(fd), bytes.as_ptr(), length)
+        .flags(flags)
+        .build();
+    operate((owner, bytes), entry).await
+}
+
+async fn operate<D: Unpin + 'static>(data: D, entry: squeue::Entry) -> io::Result<usize> {
+    UnsubmittedOneshot::new(data, Outcome(PhantomData), entry)
+        .submit()
+        .await
+}
+
+/// Turns a completion into a result and lets go of what the operation owned.
+struct Outcome<D>(PhantomData<D>);
+
+impl<D> OneshotOutputTransform for Outcome<D> {
+    type Output = io::Result<usize>;
+    type StoredData = D;
+
+    fn transform_oneshot_output(self, _owned: D, completion: cqueue::Entry) -> Self::Output {
+        let result = completion.result();
+        usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
     }
 }
 
@@ -358,14 +434,14 @@ mod tests {
         let most = runtime.block_on(async {
             let (control, commands) = Control::of_one();
             let hub = Hub::new(Limits::default(), Log::new(1 << 20));
-            let shell = Rc::new(Shell::new(0, Arc::clone(&control), commands, hub));
-            tokio_uring::spawn(Rc::clone(&shell).accept(Rc::new(listener)));
+            let event_loop = Rc::new(EventLoop::new(0, Arc::clone(&control), commands, hub));
+            tokio_uring::spawn(Rc::clone(&event_loop).accept(Rc::new(listener)));
             let mut most = 0;
             let mut before = 0;
             while before < CROWD {
                 // As the driver's own loop waits for its next turn.
                 let _ = tokio_uring::no_op().await;
-                let accepted = shell.connections.borrow().ids().len();
+                let accepted = event_loop.connections.borrow().ids().len();
                 most = most.max(accepted - before);
                 before = accepted;
             }

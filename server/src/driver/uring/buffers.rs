@@ -19,6 +19,21 @@ pub(super) const GROUP: u16 = 0;
 /// What the kernel demands of the address of a buffer ring.
 const PAGE_BYTES: usize = 4096;
 
+/// A buffer that a completion named, and how much came in it. Whoever has it owns the buffer.
+#[derive(Debug)]
+pub(super) struct Filled {
+    buffer: u16,
+    bytes: u32,
+}
+
+impl Filled {
+    /// # Safety
+    /// A completion has just named the buffer, and nobody else has it.
+    pub(super) unsafe fn new(buffer: u16, bytes: u32) -> Self {
+        Self { buffer, bytes }
+    }
+}
+
 /// A ring of `count` buffers of `buffer_bytes` each.
 #[derive(Debug)]
 pub(super) struct Buffers {
@@ -42,7 +57,7 @@ impl Buffers {
             buffer_bytes,
             tail: 0,
         };
-        (0..count).for_each(|buffer| buffers.give_back(buffer));
+        (0..count).for_each(|buffer| buffers.give_back(Filled { buffer, bytes: 0 }));
         buffers.publish();
         buffers
     }
@@ -68,15 +83,15 @@ impl Buffers {
         }
     }
 
-    /// The first `bytes` of a buffer that a completion named.
-    pub(super) fn filled(&self, buffer: u16, bytes: u32) -> &[u8] {
-        assert!(buffer < self.count && bytes <= self.buffer_bytes);
+    /// What came in a buffer.
+    pub(super) fn filled<'a>(&'a self, filled: &'a Filled) -> &'a [u8] {
+        assert!(filled.buffer < self.count && filled.bytes <= self.buffer_bytes);
         // SAFETY: the range lies in our allocation, was zeroed at least, and the kernel does not
-        // write to it: a completion named this buffer, and it was not given back since.
+        // write to it: `filled` is ours until it is given back.
         unsafe {
             std::slice::from_raw_parts(
-                self.memory.as_ptr().add(self.offset(buffer)),
-                bytes as usize,
+                self.memory.as_ptr().add(self.offset(filled.buffer)),
+                filled.bytes as usize,
             )
         }
     }
@@ -87,7 +102,9 @@ impl Buffers {
     }
 
     /// Puts a buffer back. The kernel sees it after [`Self::publish`].
-    pub(super) fn give_back(&mut self, buffer: u16) {
+    #[expect(clippy::needless_pass_by_value, reason = "it is the driver's no more")]
+    pub(super) fn give_back(&mut self, filled: Filled) {
+        let buffer = filled.buffer;
         let index = usize::from(self.tail & (self.count - 1));
         // SAFETY: the index is below `count`. The kernel reads entries only up to the published
         // tail, and this one lies behind it, for it holds at most `count` buffers. The fields are

@@ -9,19 +9,26 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 use rustix::net::Shutdown;
 
-use super::operation::{Completion, Operation, Target};
+use super::operation::{Operation, Target};
 use super::queue::Wait;
 use crate::driver::RingCounters;
+use crate::driver::accepting::Newcomer;
+use crate::hub::ConnectionId;
 
-pub(super) trait Kernel {
+/// # Safety
+/// Bytes that are held stay where they are and unchanged until their [`Self::Held`] is dropped: the
+/// driver has operations point into them.
+pub(super) unsafe trait Kernel: Sized {
     /// A connection's descriptor, which is closed when this is dropped. No operation may be in flight
     /// on it then.
-    type Socket;
-    /// Bytes that a send reads from. They stay where they are until this is dropped, which may not
-    /// be before the completion of the send was taken.
+    type Socket: Newcomer;
+    /// Bytes that a send reads from.
     type Held: Deref<Target = [u8]>;
+    /// A receive buffer that was filled; it is the driver's until it gives it back.
+    type Filled;
 
     fn now(&self) -> Instant;
 
@@ -35,7 +42,7 @@ pub(super) trait Kernel {
     fn enter(&mut self, wait: Wait) -> io::Result<()>;
 
     /// The next completion.
-    fn reap(&mut self) -> Option<Completion>;
+    fn reap(&mut self) -> Option<Completion<Self>>;
 
     fn counters(&self) -> RingCounters;
 
@@ -45,18 +52,6 @@ pub(super) trait Kernel {
     /// Ends what accepts, and refuses whoever comes from now on, unless others listen there as well.
     /// The accept in flight still has to complete.
     fn stop_listening(&mut self);
-
-    /// Refuses those who wait, although there is no descriptor left.
-    fn refuse_waiting(&mut self, refusal: impl FnMut() -> Bytes);
-
-    /// There are descriptors: one is put aside for [`Self::refuse_waiting`], if none is.
-    fn refill_reserve(&mut self);
-
-    /// Takes over a descriptor.
-    ///
-    /// # Safety
-    /// A completion of an accept has just brought it, and nobody else has it.
-    unsafe fn adopt(&mut self, descriptor: u32) -> Self::Socket;
 
     /// Whose socket it is; `None` when the peer is gone already.
     fn peer(&self, socket: &Self::Socket) -> Option<SocketAddr>;
@@ -77,18 +72,42 @@ pub(super) trait Kernel {
     /// How many receive buffers there are.
     fn buffers(&self) -> u16;
 
-    /// The first `bytes` of a buffer that a completion named.
-    fn filled(&self, buffer: u16, bytes: u32) -> &[u8];
+    /// What came.
+    fn filled<'a>(&'a self, filled: &'a Self::Filled) -> &'a [u8];
 
-    /// Puts back a buffer that a completion named. The kernel sees it after [`Self::publish`].
-    fn give_back(&mut self, buffer: u16);
+    /// Puts a buffer back. The kernel sees it after [`Self::publish`].
+    fn give_back(&mut self, filled: Self::Filled);
 
     /// Shows the kernel the buffers that were given back.
     fn publish(&mut self);
 
-    /// Frees the buffers. No receive may be in flight.
+    /// Frees the buffers.
     ///
     /// # Errors
     /// When the kernel does not let go of them.
-    fn free_buffers(&mut self) -> io::Result<()>;
+    ///
+    /// # Safety
+    /// No receive may be in flight.
+    unsafe fn free_buffers(&mut self) -> io::Result<()>;
+}
+
+/// What the kernel says of an operation.
+pub(super) struct Completion<K: Kernel> {
+    pub(super) event: Event<K>,
+    /// The operation goes on: more completions of it will come.
+    pub(super) goes_on: bool,
+}
+
+/// Which operation it was, and what came of it.
+pub(super) enum Event<K: Kernel> {
+    /// A connection was accepted, or accepting ended.
+    Accepted(Result<K::Socket, Errno>),
+    /// The waker became readable.
+    Woken,
+    /// An operation was cancelled, or was over before that; the operation itself tells.
+    Cancelled,
+    /// Bytes came, in a buffer, or receiving ended.
+    Received(ConnectionId, Result<u32, Errno>, Option<K::Filled>),
+    /// The one send of a connection is done.
+    Sent(ConnectionId, Result<u32, Errno>),
 }

@@ -4,7 +4,7 @@
 //! a completion of a connection that is gone can never be taken for one of its successor.
 
 use io_uring::types::{Fd, Fixed};
-use io_uring::{cqueue, opcode, squeue};
+use io_uring::{opcode, squeue};
 use rustix::event::PollFlags;
 use rustix::net::SendFlags;
 
@@ -23,7 +23,7 @@ const SEND_FLAGS: i32 = SendFlags::NOSIGNAL.bits().cast_signed();
 pub(super) enum Token {
     /// A connection was accepted, or accepting ended.
     Accept,
-    /// The waker was woken.
+    /// The waker became readable.
     Waker,
     /// An operation was cancelled, or was over before that; the operation itself tells.
     Cancel,
@@ -205,31 +205,6 @@ impl Operation {
 
     pub(super) fn action(&self) -> Action {
         self.action
-    }
-}
-
-/// What the kernel says of an operation.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Completion {
-    pub(super) token: Token,
-    /// What the system call would have returned, or its error.
-    pub(super) result: Result<u32, rustix::io::Errno>,
-    /// The buffer of the ring that was filled.
-    pub(super) buffer: Option<u16>,
-    /// The operation goes on: more completions of it will come.
-    pub(super) goes_on: bool,
-}
-
-impl From<cqueue::Entry> for Completion {
-    fn from(entry: cqueue::Entry) -> Self {
-        let result = entry.result();
-        Self {
-            token: Token::from_bits(entry.user_data()),
-            result: u32::try_from(result)
-                .map_err(|_| rustix::io::Errno::from_raw_os_error(-result)),
-            buffer: cqueue::buffer_select(entry.flags()),
-            goes_on: cqueue::more(entry.flags()),
-        }
     }
 }
 

@@ -1,112 +1,15 @@
-//! The ring itself: set up with what the kernel has, filled, entered, reaped.
+//! The queues of a ring: filled, entered, reaped.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use io_uring::types::{SubmitArgs, Timespec};
-use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter};
+use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue};
 use rustix::io::Errno;
 
-use super::operation::{Completion, Operation};
-use super::restriction::restrict_and_enable;
+use super::operation::Operation;
 use crate::driver::RingCounters;
-
-/// What of the kernel's offers a ring was set up with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Features {
-    /// Since 6.6: no indirection between the queue and its entries.
-    pub(crate) no_sqarray: bool,
-    /// Since 6.1 (with SINGLE_ISSUER, 6.0): completions are worked off when we ask, all at once.
-    pub(crate) defer_taskrun: bool,
-    /// Since 5.18/5.19: no interrupt for a completion; a bad entry does not end a submission.
-    pub(crate) coop_taskrun: bool,
-    /// Since 5.10: the ring does nothing but what this driver asks of it.
-    pub(crate) restricted: bool,
-}
-
-impl Features {
-    /// From the most that any kernel offers to the least that every kernel does.
-    const STEPS: [Self; 4] = [
-        Self::new(true, true, true),
-        Self::new(false, true, true),
-        Self::new(false, false, true),
-        Self::new(false, false, false),
-    ];
-
-    const fn new(no_sqarray: bool, defer_taskrun: bool, coop_taskrun: bool) -> Self {
-        Self {
-            no_sqarray,
-            defer_taskrun,
-            coop_taskrun,
-            restricted: false,
-        }
-    }
-
-    fn build(self, submissions: u32, completions: u32) -> io::Result<IoUring> {
-        let mut builder = IoUring::builder();
-        builder.setup_clamp().setup_cqsize(completions).dontfork();
-        // Until it is restricted.
-        builder.setup_r_disabled();
-        if self.coop_taskrun {
-            builder
-                .setup_submit_all()
-                .setup_coop_taskrun()
-                .setup_taskrun_flag();
-        }
-        if self.defer_taskrun {
-            builder.setup_single_issuer().setup_defer_taskrun();
-        }
-        if self.no_sqarray {
-            builder.setup_no_sqarray();
-        }
-        builder.build(submissions)
-    }
-}
-
-impl fmt::Display for Features {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (self.defer_taskrun, "SINGLE_ISSUER DEFER_TASKRUN"),
-            (self.coop_taskrun, "COOP_TASKRUN SUBMIT_ALL"),
-            (self.no_sqarray, "NO_SQARRAY"),
-            (self.restricted, "RESTRICTED"),
-        ];
-        let taken: Vec<&str> = names
-            .iter()
-            .filter(|(taken, _)| *taken)
-            .map(|(_, name)| *name)
-            .collect();
-        f.write_str(&taken.join(" "))
-    }
-}
-
-/// A ring with as many features as the kernel has, stepping down as long as it answers EINVAL.
-///
-/// The ring belongs to the calling thread, and does nothing but what the driver asks of it: see
-/// [`super::restriction`].
-///
-/// # Errors
-/// Any other answer, or EINVAL to the plainest ring.
-pub(crate) fn set_up(submissions: u32, completions: u32) -> io::Result<(IoUring, Features)> {
-    let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
-    for features in Features::STEPS {
-        match features.build(submissions, completions) {
-            Ok(ring) => {
-                let restricted = restrict_and_enable(&ring)?;
-                let features = Features {
-                    restricted,
-                    ..features
-                };
-                return Ok((ring, features));
-            }
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => refusal = error,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(refusal)
-}
 
 /// How long [`Queue::enter`] waits for a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,11 +84,11 @@ impl<'ring> Queue<'ring> {
     }
 
     /// The next completion.
-    pub(super) fn reap(&mut self) -> Option<Completion> {
+    pub(super) fn reap(&mut self) -> Option<cqueue::Entry> {
         if self.completions.is_empty() {
             self.completions.sync();
         }
-        self.completions.next().map(Completion::from)
+        self.completions.next()
     }
 
     fn submit(&mut self, wait: Wait) -> io::Result<()> {

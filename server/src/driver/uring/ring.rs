@@ -6,16 +6,17 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Instant;
 
 use bytes::Bytes;
-use io_uring::IoUring;
+use io_uring::{IoUring, cqueue};
+use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 use tracing::debug;
 
-use super::buffers::{Buffers, GROUP};
-use super::kernel::Kernel;
-use super::operation::{Completion, Operation, Target};
+use super::buffers::{Buffers, Filled, GROUP};
+use super::kernel::{Completion, Event, Kernel};
+use super::operation::{Operation, Target, Token};
 use super::queue::{Queue, Wait};
+use crate::descriptors;
 use crate::driver::RingCounters;
-use crate::driver::reserve::Reserve;
 
 /// Most entries of a ring's table of files. Connections beyond it go by their descriptors.
 const FIXED_FILES_MAX: u32 = 1 << 17;
@@ -30,7 +31,6 @@ pub(super) struct Ring<'ring> {
     listener: Option<TcpListener>,
     /// Others listen on it, too.
     listener_is_adopted: bool,
-    reserve: Reserve,
 }
 
 impl<'ring> Ring<'ring> {
@@ -53,7 +53,6 @@ impl<'ring> Ring<'ring> {
             buffers: Some(buffers),
             listener: Some(listener),
             listener_is_adopted,
-            reserve: Reserve::new(),
         })
     }
 
@@ -62,9 +61,11 @@ impl<'ring> Ring<'ring> {
     }
 }
 
-impl Kernel for Ring<'_> {
+// SAFETY: the bytes of a `Bytes` are immutable, and stay where they are for as long as it lives.
+unsafe impl Kernel for Ring<'_> {
     type Socket = OwnedFd;
     type Held = Bytes;
+    type Filled = Filled;
 
     fn now(&self) -> Instant {
         Instant::now()
@@ -78,8 +79,28 @@ impl Kernel for Ring<'_> {
         self.queue.enter(wait)
     }
 
-    fn reap(&mut self) -> Option<Completion> {
-        self.queue.reap()
+    fn reap(&mut self) -> Option<Completion<Self>> {
+        let entry = self.queue.reap()?;
+        let result = entry.result();
+        let result = u32::try_from(result).map_err(|_| Errno::from_raw_os_error(-result));
+        let event = match Token::from_bits(entry.user_data()) {
+            Token::Accept => Event::Accepted(result.map(|descriptor| {
+                // SAFETY: the kernel has just opened it for us, and for nobody else.
+                unsafe { OwnedFd::from_raw_fd(descriptor.cast_signed()) }
+            })),
+            Token::Waker => Event::Woken,
+            Token::Cancel => Event::Cancelled,
+            Token::Receive(id) => {
+                let buffer = cqueue::buffer_select(entry.flags());
+                // SAFETY: a completion has just named it.
+                let filled =
+                    buffer.map(|buffer| unsafe { Filled::new(buffer, result.unwrap_or(0)) });
+                Event::Received(id, result, filled)
+            }
+            Token::Send(id) => Event::Sent(id, result),
+        };
+        let goes_on = cqueue::more(entry.flags());
+        Some(Completion { event, goes_on })
     }
 
     fn counters(&self) -> RingCounters {
@@ -100,21 +121,6 @@ impl Kernel for Ring<'_> {
                 let _ = shutdown(&listener, Shutdown::Both);
             }
         }
-    }
-
-    fn refuse_waiting(&mut self, refusal: impl FnMut() -> Bytes) {
-        if let Some(listener) = &self.listener {
-            self.reserve.refuse_waiting(listener, refusal);
-        }
-    }
-
-    fn refill_reserve(&mut self) {
-        self.reserve.refill();
-    }
-
-    unsafe fn adopt(&mut self, descriptor: u32) -> OwnedFd {
-        // SAFETY: it is open and nobody else's, as the caller promises.
-        unsafe { OwnedFd::from_raw_fd(descriptor.cast_signed()) }
     }
 
     fn peer(&self, socket: &OwnedFd) -> Option<SocketAddr> {
@@ -152,16 +158,16 @@ impl Kernel for Ring<'_> {
         self.buffers.as_ref().map_or(0, Buffers::count)
     }
 
-    fn filled(&self, buffer: u16, bytes: u32) -> &[u8] {
+    fn filled<'a>(&'a self, filled: &'a Filled) -> &'a [u8] {
         let buffers = self.buffers.as_ref();
         buffers
             .expect("nothing is received after the end")
-            .filled(buffer, bytes)
+            .filled(filled)
     }
 
-    fn give_back(&mut self, buffer: u16) {
+    fn give_back(&mut self, filled: Filled) {
         if let Some(buffers) = &mut self.buffers {
-            buffers.give_back(buffer);
+            buffers.give_back(filled);
         }
     }
 
@@ -171,7 +177,7 @@ impl Kernel for Ring<'_> {
         }
     }
 
-    fn free_buffers(&mut self) -> io::Result<()> {
+    unsafe fn free_buffers(&mut self) -> io::Result<()> {
         self.queue.submitter().unregister_buf_ring(GROUP)?;
         self.buffers = None;
         Ok(())
@@ -194,8 +200,7 @@ fn register_files(ring: &IoUring) -> u32 {
     if kernel_version() < (6, 13) {
         return 0;
     }
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let entries = descriptors
+    let entries = descriptors::limit()
         .and_then(|limit| u32::try_from(limit).ok())
         .map_or(FIXED_FILES_MAX, |limit| limit.min(FIXED_FILES_MAX));
     match ring.submitter().register_files_sparse(entries) {

@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rustix::io::Errno;
 
-use super::world::{File, InFlight, World};
-use crate::driver::uring::operation::{Action, Completion, Operation, Target, Token};
+use super::world::{Completed, FIRST, File, InFlight, World};
+use crate::driver::uring::operation::{Action, Operation, Target, Token};
 
 /// What comes of an operation for now.
 enum Outcome {
@@ -71,7 +71,7 @@ impl World {
                 Ok(0)
             }
         };
-        self.push_completion(Completion {
+        self.push_completion(Completed {
             token: Token::Cancel,
             result,
             buffer: None,
@@ -123,7 +123,7 @@ impl World {
             self.in_flight.swap_remove(place);
             self.late.retain(|late| *late != token);
         }
-        self.push_completion(Completion {
+        self.push_completion(Completed {
             token,
             result,
             buffer,
@@ -138,7 +138,7 @@ impl World {
         if self.waiting.is_empty() {
             return Outcome::Waits;
         }
-        if self.descriptors.len() >= self.odds.descriptors_max {
+        if self.descriptors.len() >= self.odds.descriptors_max.saturating_add(self.odds.spare) {
             self.tally.out_of_descriptors += 1;
             return Outcome::Last(Err(Errno::MFILE));
         }
@@ -147,7 +147,7 @@ impl World {
             return Outcome::Last(Err(errors[self.rng.random_range(0..errors.len())]));
         }
         let file = self.waiting.pop_front().expect("somebody waits");
-        let mut numbers = 3..;
+        let mut numbers = FIRST..;
         let free = numbers.find(|number| !self.descriptors.contains_key(number));
         let descriptor = free.expect("there are enough numbers");
         self.descriptors.insert(descriptor, file);
@@ -238,7 +238,7 @@ impl World {
         let error = errors[self.rng.random_range(0..errors.len())];
         let buffer = fills.then(|| self.buffers.fill(vec![b'?']));
         let goes_on = self.rng.random_bool(0.5);
-        self.push_completion(Completion {
+        self.push_completion(Completed {
             token,
             result: if fills { Ok(1) } else { Err(error) },
             buffer,

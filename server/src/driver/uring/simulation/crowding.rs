@@ -11,7 +11,7 @@ use super::kernel::SimulatedKernel;
 use super::odds::Odds;
 use super::world::World;
 use crate::control::{Control, Stage};
-use crate::driver::uring::Shell;
+use crate::driver::uring::event_loop::EventLoop;
 use crate::driver::uring::operation::Token;
 use crate::driver::uring::queue::Wait;
 use crate::hub::{Hub, Limits, Log};
@@ -65,19 +65,19 @@ fn run(seed: u64) -> u64 {
     let hub = Hub::new(Limits::default(), log);
     let kernel = SimulatedKernel::new(rng, odds, Arc::clone(&control));
     let world = kernel.world();
-    let mut shell = Shell::new(kernel, 0, Arc::clone(&control), commands, hub);
-    shell.multishot_receive = multishot;
-    shell.arm_accept();
+    let mut event_loop = EventLoop::new(kernel, 0, Arc::clone(&control), commands, hub);
+    event_loop.multishot_receive = multishot;
+    event_loop.arm_accept();
     let mut turn = |world_acts: &mut dyn FnMut(&mut World)| {
         world_acts(&mut world.borrow_mut());
-        let _ = shell.turn();
+        let _ = event_loop.turn();
         world.borrow_mut().enter(Wait::No);
         // A multishot accept brings all who wait.
         while !world.borrow().waiting.is_empty() {
             world.borrow_mut().try_complete(Token::Accept);
         }
-        shell.reap();
-        shell.hub.snapshot().counters.messages
+        event_loop.reap();
+        event_loop.hub.snapshot().counters.messages
     };
     turn(&mut |world| comes(world));
     while turn(&mut |world| world.peers[0].speak(0)) == 0 {}
@@ -92,8 +92,8 @@ fn run(seed: u64) -> u64 {
         assert!(latest <= DELAY_MAX, "{latest} turns late, in turn {number}");
     }
     control.advance(Stage::Stopped);
-    shell.wind_down().unwrap();
-    drop(shell);
+    event_loop.wind_down().unwrap();
+    drop(event_loop);
     latest
 }
 

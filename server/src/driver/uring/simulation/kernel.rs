@@ -1,7 +1,8 @@
-//! The simulated kernel as the driver sees it.
+//! The simulated kernel as the driver sees it, and its receive buffers: each belongs to the kernel, or to
+//! the driver until it gives it back.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -18,14 +19,19 @@ use super::odds::Odds;
 use super::world::{File, World};
 use crate::control::Control;
 use crate::driver::RingCounters;
-use crate::driver::uring::kernel::Kernel;
-use crate::driver::uring::operation::{Completion, Operation, Target};
+use crate::driver::accepting::Newcomer;
+use crate::driver::uring::kernel::{Completion, Event, Kernel};
+use crate::driver::uring::operation::{Operation, Target, Token};
 use crate::driver::uring::queue::Wait;
 
 pub(super) struct SimulatedKernel {
     world: Rc<RefCell<World>>,
-    /// What is in the buffers that completions named and that were not given back.
-    filled: BTreeMap<u16, Vec<u8>>,
+}
+
+/// A buffer that a completion named, and what is in it.
+pub(super) struct SimulatedFilled {
+    buffer: u16,
+    bytes: Vec<u8>,
 }
 
 /// Closed when dropped, which is checked.
@@ -45,7 +51,6 @@ impl SimulatedKernel {
     pub(super) fn new(rng: StdRng, odds: Odds, control: Arc<Control>) -> Self {
         Self {
             world: Rc::new(RefCell::new(World::new(rng, odds, control))),
-            filled: BTreeMap::new(),
         }
     }
 
@@ -54,9 +59,11 @@ impl SimulatedKernel {
     }
 }
 
-impl Kernel for SimulatedKernel {
+// SAFETY: the bytes of a `Bytes` are immutable, and stay where they are for as long as it lives.
+unsafe impl Kernel for SimulatedKernel {
     type Socket = SimulatedSocket;
     type Held = SimulatedHeld;
+    type Filled = SimulatedFilled;
 
     fn now(&self) -> Instant {
         self.world.borrow().now
@@ -71,13 +78,32 @@ impl Kernel for SimulatedKernel {
         Ok(())
     }
 
-    fn reap(&mut self) -> Option<Completion> {
+    fn reap(&mut self) -> Option<Completion<Self>> {
         let mut world = self.world.borrow_mut();
-        let completion = world.completions.pop_front()?;
-        if let Some(buffer) = completion.buffer {
-            self.filled.insert(buffer, world.buffers.hand_out(buffer));
-        }
-        Some(completion)
+        let completed = world.completions.pop_front()?;
+        let result = completed.result;
+        let event = match completed.token {
+            Token::Accept => Event::Accepted(result.map(|descriptor| {
+                let descriptor = descriptor.cast_signed();
+                SimulatedSocket {
+                    descriptor,
+                    file: world.descriptors[&descriptor],
+                    world: self.world(),
+                }
+            })),
+            Token::Waker => Event::Woken,
+            Token::Cancel => Event::Cancelled,
+            Token::Receive(id) => {
+                let filled = completed.buffer.map(|buffer| SimulatedFilled {
+                    buffer,
+                    bytes: world.buffers.hand_out(buffer),
+                });
+                Event::Received(id, result, filled)
+            }
+            Token::Send(id) => Event::Sent(id, result),
+        };
+        let goes_on = completed.goes_on;
+        Some(Completion { event, goes_on })
     }
 
     fn counters(&self) -> RingCounters {
@@ -98,26 +124,6 @@ impl Kernel for SimulatedKernel {
         world.complete_some(odds);
         world.listening = false;
         world.waiting.clear();
-    }
-
-    fn refuse_waiting(&mut self, mut refusal: impl FnMut() -> Bytes) {
-        let mut world = self.world.borrow_mut();
-        while let Some(file) = world.waiting.pop_front() {
-            let peer = &mut world.peers[file];
-            peer.is_sent(&refusal());
-            peer.server_ended = true;
-        }
-    }
-
-    fn refill_reserve(&mut self) {}
-
-    unsafe fn adopt(&mut self, descriptor: u32) -> SimulatedSocket {
-        let descriptor = descriptor.cast_signed();
-        SimulatedSocket {
-            descriptor,
-            file: self.world.borrow().descriptors[&descriptor],
-            world: self.world(),
-        }
     }
 
     fn peer(&self, socket: &SimulatedSocket) -> Option<SocketAddr> {
@@ -158,22 +164,37 @@ impl Kernel for SimulatedKernel {
         self.world.borrow().buffers.count()
     }
 
-    fn filled(&self, buffer: u16, bytes: u32) -> &[u8] {
-        &self.filled[&buffer][..bytes as usize]
+    fn filled<'a>(&'a self, filled: &'a SimulatedFilled) -> &'a [u8] {
+        &filled.bytes
     }
 
-    fn give_back(&mut self, buffer: u16) {
-        self.filled.remove(&buffer);
-        self.world.borrow_mut().buffers.give_back(buffer);
+    fn give_back(&mut self, filled: SimulatedFilled) {
+        self.world.borrow_mut().buffers.give_back(filled.buffer);
     }
 
     fn publish(&mut self) {
         self.world.borrow_mut().buffers.publish();
     }
 
-    fn free_buffers(&mut self) -> io::Result<()> {
+    unsafe fn free_buffers(&mut self) -> io::Result<()> {
         self.world.borrow_mut().free_buffers();
         Ok(())
+    }
+}
+
+impl Newcomer for SimulatedSocket {
+    fn number(&self) -> u64 {
+        if self.world.borrow().is_spare(self.descriptor) {
+            return u64::MAX;
+        }
+        self.descriptor.unsigned_abs().into()
+    }
+
+    fn tell(&self, notice: &[u8]) {
+        let mut world = self.world.borrow_mut();
+        world.peers[self.file].is_sent(notice);
+        world.shut(self.file, Shutdown::Write);
+        world.tally.refused += 1;
     }
 }
 
@@ -198,5 +219,66 @@ impl Drop for SimulatedHeld {
         if !thread::panicking() {
             self.world.borrow_mut().let_go(self.bytes.as_ptr());
         }
+    }
+}
+
+/// The receive buffers.
+#[derive(Debug)]
+pub(super) struct SimulatedBuffers {
+    memory: Vec<Vec<u8>>,
+    /// The kernel's, in the order in which it takes them.
+    free: VecDeque<u16>,
+    /// Given back, and not published yet.
+    unpublished: Vec<u16>,
+    /// The driver's.
+    handed_out: Vec<u16>,
+}
+
+impl SimulatedBuffers {
+    pub(super) fn new(count: u16) -> Self {
+        Self {
+            memory: vec![Vec::new(); usize::from(count)],
+            free: (0..count).collect(),
+            unpublished: Vec::new(),
+            handed_out: Vec::new(),
+        }
+    }
+
+    pub(super) fn count(&self) -> u16 {
+        u16::try_from(self.memory.len()).expect("as many as were asked for")
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Hands out a buffer with these bytes.
+    pub(super) fn fill(&mut self, bytes: Vec<u8>) -> u16 {
+        let buffer = self.free.pop_front().expect("a free buffer");
+        self.memory[usize::from(buffer)] = bytes;
+        self.handed_out.push(buffer);
+        buffer
+    }
+
+    /// What is in a buffer, for the driver to look at.
+    pub(super) fn hand_out(&mut self, buffer: u16) -> Vec<u8> {
+        std::mem::take(&mut self.memory[usize::from(buffer)])
+    }
+
+    pub(super) fn give_back(&mut self, buffer: u16) {
+        let place = self.handed_out.iter().position(|held| *held == buffer);
+        let place = place.unwrap_or_else(|| panic!("buffer {buffer} is given back twice"));
+        self.handed_out.swap_remove(place);
+        self.unpublished.push(buffer);
+    }
+
+    pub(super) fn publish(&mut self) {
+        self.free.extend(self.unpublished.drain(..));
+    }
+
+    /// All but those that completions name which were not taken are the kernel's.
+    pub(super) fn assert_all_back(&self, not_taken: usize) {
+        let back = self.free.len() + self.unpublished.len();
+        assert_eq!(back + not_taken, self.memory.len(), "{self:?}");
     }
 }

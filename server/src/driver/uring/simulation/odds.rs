@@ -15,8 +15,10 @@ pub(super) struct Odds {
     /// How the server's life ends.
     pub(super) last: Stage,
     pub(super) multishot_receive: bool,
-    /// Descriptors that the process may have.
+    /// Descriptors that connections may have.
     pub(super) descriptors_max: usize,
+    /// Descriptors beyond them, unless others took those.
+    pub(super) spare: usize,
     /// Places in the table of files.
     pub(super) fixed_files: u32,
     pub(super) buffers: u16,
@@ -87,6 +89,7 @@ impl Odds {
             comes: rng.random_range(0.01..0.3),
             says: rng.random_range(0.01..0.3),
             takes: rng.random_range(0.05..1.0),
+            spare: [0, 2][rng.random_range(0..2)],
         }
     }
 

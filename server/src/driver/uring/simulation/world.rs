@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, rngs::StdRng};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::Shutdown;
 
-use super::buffers::SimulatedBuffers;
+use super::kernel::SimulatedBuffers;
 use super::liveness::Liveness;
 use super::odds::Odds;
 use super::peer::Peer;
 use crate::control::Control;
-use crate::driver::ACCEPT_PAUSE;
-use crate::driver::uring::operation::{Action, Completion, Token};
+use crate::driver::accepting::ACCEPT_PAUSE;
+use crate::driver::uring::operation::{Action, Token};
 use crate::driver::uring::queue::Wait;
 
 /// Steps in which everything has to end after the faults.
@@ -24,6 +25,9 @@ const STEPS_TO_END: u32 = 200_000;
 
 /// A step of time when nothing happens.
 const A_WHILE: Duration = Duration::from_secs(1);
+
+/// The lowest number of a descriptor.
+pub(super) const FIRST: i32 = 3;
 
 /// Index of a peer, and of the file that is the server's end of its connection.
 pub(super) type File = usize;
@@ -49,7 +53,7 @@ pub(super) struct World {
     pub(super) in_flight: Vec<InFlight>,
     /// Operations that were submitted in this turn.
     pub(super) submitted: Vec<Token>,
-    pub(super) completions: VecDeque<Completion>,
+    pub(super) completions: VecDeque<Completed>,
     pub(super) buffers: SimulatedBuffers,
     /// Where held bytes begin; as often as they are held.
     pub(super) held: Vec<*const u8>,
@@ -85,6 +89,15 @@ pub(super) struct InFlight {
     pub(super) cancelled: bool,
 }
 
+/// What the kernel says of an operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Completed {
+    pub(super) token: Token,
+    pub(super) result: Result<u32, Errno>,
+    pub(super) buffer: Option<u16>,
+    pub(super) goes_on: bool,
+}
+
 /// How often what happened.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
@@ -93,6 +106,8 @@ pub(super) struct Tally {
     pub(super) closed: u64,
     pub(super) out_of_descriptors: u64,
     pub(super) out_of_buffers: u64,
+    /// Newcomers that were told that there is no descriptor for them.
+    pub(super) refused: u64,
     pub(super) out_of_memory: u64,
     pub(super) late_cancels: u64,
     pub(super) stale: u64,
@@ -235,6 +250,11 @@ impl World {
         }
     }
 
+    /// Whether a descriptor is one of those that no connection may keep.
+    pub(super) fn is_spare(&self, descriptor: i32) -> bool {
+        usize::try_from(descriptor - FIRST).is_ok_and(|place| place >= self.odds.descriptors_max)
+    }
+
     fn peers_act(&mut self) {
         if self.listening && self.chance(self.odds.comes) {
             self.peer_comes();
@@ -289,7 +309,7 @@ impl World {
         }
     }
 
-    pub(super) fn push_completion(&mut self, completion: Completion) {
+    pub(super) fn push_completion(&mut self, completion: Completed) {
         self.tally.completions += 1;
         self.completions.push_back(completion);
     }
@@ -372,6 +392,7 @@ impl Tally {
         let counts = [
             self.out_of_descriptors,
             self.out_of_buffers,
+            self.refused,
             self.out_of_memory,
             self.late_cancels,
             self.stale,
@@ -390,6 +411,7 @@ impl AddAssign for Tally {
         self.closed += other.closed;
         self.out_of_descriptors += other.out_of_descriptors;
         self.out_of_buffers += other.out_of_buffers;
+        self.refused += other.refused;
         self.out_of_memory += other.out_of_memory;
         self.late_cancels += other.late_cancels;
         self.stale += other.stale;
