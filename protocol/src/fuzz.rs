@@ -112,12 +112,15 @@ fn reference(mut stream: &[u8], payload_bytes_max: usize) -> (Vec<Event>, bool) 
     (events, !stream.is_empty())
 }
 
-/// Digits with nothing but spaces around them.
+/// Digits with nothing but white space around them, which is what `int(text.strip())` takes.
 fn is_number(header: &[u8]) -> bool {
-    let is_space = |byte: &&u8| **byte == b' ';
-    let digits: Vec<u8> = header.iter().skip_while(is_space).copied().collect();
-    let end = digits.iter().rposition(|byte| *byte != b' ');
-    end.is_some_and(|end| digits[..=end].iter().all(u8::is_ascii_digit))
+    let is_white_space = |byte: &u8| b" \t\n\r\x0b\x0c".contains(byte);
+    let begins = header.iter().position(|byte| !is_white_space(byte));
+    let ends = header.iter().rposition(|byte| !is_white_space(byte));
+    match (begins, ends) {
+        (Some(first), Some(last)) => header[first..=last].iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 /// What was decoded says the same once it is encoded again.

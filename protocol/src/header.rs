@@ -1,6 +1,7 @@
 //! The header: ten ASCII bytes that say how long the payload is.
 //!
-//! Written left-justified and padded with spaces (`"5         "`); read with spaces on either side.
+//! Written left-justified and padded with spaces (`"5         "`); read with white space on either side, as
+//! Python's `int(text.strip())` reads it: spaces, and the bytes 9 to 13 (tab to carriage return).
 //! Whatever [`encode`] writes, [`parse`] reads back as the same number.
 
 use std::fmt;
@@ -81,7 +82,7 @@ fn parse_any(header: &[u8; HEADER_BYTES]) -> Result<u64, HeaderError> {
     let mut digits = 0;
     for (position, &byte) in header.iter().enumerate() {
         match byte {
-            b' ' => digits_ended = digits > 0,
+            b' ' | b'\t'..=b'\r' => digits_ended = digits > 0,
             b'0'..=b'9' if digits_ended => return Err(HeaderError::InnerSpace { position }),
             b'0'..=b'9' => {
                 payload_bytes = payload_bytes * 10 + u64::from(byte - b'0');
@@ -99,16 +100,16 @@ fn parse_any(header: &[u8; HEADER_BYTES]) -> Result<u64, HeaderError> {
 /// Why ten bytes are not a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderError {
-    /// Ten spaces: no length at all.
+    /// Nothing but white space: no length at all.
     Blank,
-    /// A byte that is neither a digit nor a space: signs, underscores and binary end here.
+    /// A byte that is neither a digit nor white space: signs, underscores and binary end here.
     NotADigit {
         /// The byte as it came.
         byte: u8,
         /// Where it stands, 0 to 9.
         position: usize,
     },
-    /// A second number after a space.
+    /// A second number after white space.
     InnerSpace {
         /// Where the second number begins, 1 to 9.
         position: usize,
@@ -120,7 +121,7 @@ impl std::error::Error for HeaderError {}
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Blank => write!(f, "header of ten spaces announces no length"),
+            Self::Blank => write!(f, "blank header announces no length"),
             Self::NotADigit { byte, position } => write!(
                 f,
                 "header byte {} is '{}', not a digit or a space",
@@ -174,9 +175,24 @@ mod tests {
     }
 
     #[test]
-    fn is_read_with_spaces_on_either_side() {
-        for text in [b"5         ", b"         5", b"    5     ", b"0000000005"] {
+    fn is_read_with_white_space_on_either_side() {
+        for text in [
+            b"5         ",
+            b"         5",
+            b"    5     ",
+            b"0000000005",
+            b"\t\n5\r\x0b\x0c    ",
+        ] {
             assert_eq!(parse(text), Ok(5));
+        }
+        for byte in 0..=u8::MAX {
+            let is_white_space = byte == b' ' || (9..=13).contains(&byte);
+            for at in [0, 2, 9] {
+                let mut text = *b" 5        ";
+                text[at] = byte;
+                let is_taken = is_white_space || (at != 9 && byte.is_ascii_digit());
+                assert_eq!(parse(&text).is_ok(), is_taken, "{}", text.escape_ascii());
+            }
         }
     }
 
@@ -189,10 +205,7 @@ mod tests {
     #[test]
     fn errors_name_what_was_wrong() {
         let message = |text: &[u8; 10]| parse(text).unwrap_err().to_string();
-        assert_eq!(
-            message(b"          "),
-            "header of ten spaces announces no length"
-        );
+        assert_eq!(message(b"          "), "blank header announces no length");
         assert_eq!(
             message(b"GET / HTTP"),
             "header byte 1 is 'G', not a digit or a space"

@@ -23,7 +23,7 @@ fn a_header_that_is_no_number_closes_its_sender(setup: Setup) {
 }
 
 fn a_blank_header_closes_its_sender(setup: Setup) {
-    let why = "header of ten spaces announces no length";
+    let why = "blank header announces no length";
     for named in [false, true] {
         closes_only_the_offender(setup, named, &[b' '; 10], why, Reason::Malformed);
     }
