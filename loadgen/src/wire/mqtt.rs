@@ -4,8 +4,10 @@
 //! one that only sends says PINGREQ instead, so that PINGRESP shows it has been let in. Sessions are
 //! clean. The keep-alive is 0, which switches it off, so that who only listens need not say a word.
 
+use record::Protocol;
+
+use super::codec::Hello;
 use super::packets::{Broker, Kind, Packet, Stop, payload};
-use super::{Hello, Protocol};
 
 const CONNECT: u8 = 0x10;
 const PUBLISH: u8 = 0x30;
@@ -155,9 +157,9 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::inbox::Arrival;
-    use crate::inbox::tests::identity_of;
-    use crate::wire::tests::{fault, read, stamped};
+    use crate::wire::identity::Arrival;
+    use crate::wire::identity::tests::identity_of;
+    use crate::wire::inbox::tests::{fault, read, stamped};
 
     fn message(payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();

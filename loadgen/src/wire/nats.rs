@@ -3,8 +3,10 @@
 //! A client says CONNECT, SUB if it is to receive, and PING, and has joined when that is answered:
 //! NATS serves a connection's words in order. From then on it is NATS that asks with PING.
 
+use record::Protocol;
+
+use super::codec::Hello;
 use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
-use super::{Hello, Protocol};
 
 /// What is spoken with NATS.
 #[derive(Debug)]
@@ -72,9 +74,9 @@ fn message(bytes: &[u8], said: &[u8], next: usize) -> Result<Packet, Stop> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::inbox::Arrival;
-    use crate::inbox::tests::identity_of;
-    use crate::wire::tests::{fault, read, stamped};
+    use crate::wire::identity::Arrival;
+    use crate::wire::identity::tests::identity_of;
+    use crate::wire::inbox::tests::{fault, read, stamped};
 
     fn message(payload: &[u8], reply_to: &str) -> Vec<u8> {
         let head = format!("MSG a.topic 1 {reply_to}{}\r\n", payload.len());

@@ -1,19 +1,21 @@
 //! Packets: a broker's stream taken apart, however it was cut.
 //!
 //! A broker's protocol says by its scan what lies at the head of some bytes, or how much of it is missing. A
-//! packet that lies whole in what was read is not copied; one that was torn by the end of a read is
+//! packet that lies whole in what was read is not copied; one that was partial by the end of a read is
 //! put together first, and no more is copied than it needs. What is kept is at most one packet.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::{Hello, PAYLOAD_BYTES_MAX, Protocol, Undecodable, Wire};
-use crate::inbox::{Arrival, Identity};
+use record::Protocol;
+
+use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable};
+use super::identity::{Arrival, Identity};
 
 /// The longest line that is no payload.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// What a buffer for torn packets may keep of its size when it is empty.
+/// What a buffer for partial packets may keep of its size when it is empty.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 /// What ends a line.
@@ -49,7 +51,7 @@ pub(crate) trait Broker {
 #[derive(Debug)]
 pub(crate) struct Packets<B> {
     /// The beginning of a packet whose end has not come, or one that has been given out.
-    torn: Vec<u8>,
+    partial: Vec<u8>,
     is_given_out: bool,
     broker: PhantomData<B>,
 }
@@ -91,14 +93,14 @@ impl<B> Packets<B> {
     /// At the beginning of a stream.
     pub(crate) const fn new() -> Self {
         Self {
-            torn: Vec::new(),
+            partial: Vec::new(),
             is_given_out: false,
             broker: PhantomData,
         }
     }
 }
 
-impl<B: Broker> Wire for Packets<B> {
+impl<B: Broker> Codec for Packets<B> {
     const NAMES_AUTHORS: bool = false;
     const PONG: &'static [u8] = B::PONG;
 
@@ -117,13 +119,13 @@ impl<B: Broker> Wire for Packets<B> {
     ) -> Result<Option<Arrival<'d>>, Undecodable> {
         if self.is_given_out {
             self.is_given_out = false;
-            self.torn.clear();
-            self.torn.shrink_to(KEPT_BYTES_MAX);
+            self.partial.clear();
+            self.partial.shrink_to(KEPT_BYTES_MAX);
         }
         if input.is_empty() {
             return Ok(None);
         }
-        if self.torn.is_empty() {
+        if self.partial.is_empty() {
             return match B::scan(input) {
                 Ok(packet) => {
                     let (whole, rest) = input.split_at(packet.bytes);
@@ -132,7 +134,7 @@ impl<B: Broker> Wire for Packets<B> {
                 }
                 Err(Stop::Undecodable(error)) => Err(error),
                 Err(Stop::AtLeast(_) | Stop::OpenLine) => {
-                    self.torn.extend_from_slice(std::mem::take(input));
+                    self.partial.extend_from_slice(std::mem::take(input));
                     Ok(None)
                 }
             };
@@ -143,24 +145,24 @@ impl<B: Broker> Wire for Packets<B> {
         self.is_given_out = true;
         Ok(Some(arrival(
             packet.kind,
-            &self.torn[packet.body],
+            &self.partial[packet.body],
             identity,
         )))
     }
 
     fn is_mid_message(&self) -> bool {
-        !self.torn.is_empty() && !self.is_given_out
+        !self.partial.is_empty() && !self.is_given_out
     }
 }
 
 impl<B: Broker> Packets<B> {
-    /// Adds what the torn packet is missing.
+    /// Adds what the partial packet is missing.
     fn complete(&mut self, input: &mut &[u8]) -> Result<Option<Packet>, Undecodable> {
         loop {
-            let missing_bytes = match B::scan(&self.torn) {
+            let missing_bytes = match B::scan(&self.partial) {
                 Ok(packet) => return Ok(Some(packet)),
                 Err(Stop::Undecodable(error)) => return Err(error),
-                Err(Stop::AtLeast(bytes)) => bytes.saturating_sub(self.torn.len()).max(1),
+                Err(Stop::AtLeast(bytes)) => bytes.saturating_sub(self.partial.len()).max(1),
                 Err(Stop::OpenLine) => {
                     let end = input.iter().position(|&byte| byte == b'\n');
                     end.map_or(input.len(), |at| at + 1)
@@ -170,7 +172,7 @@ impl<B: Broker> Packets<B> {
                 return Ok(None);
             }
             let (more, rest) = input.split_at(missing_bytes.min(input.len()));
-            self.torn.extend_from_slice(more);
+            self.partial.extend_from_slice(more);
             *input = rest;
         }
     }
@@ -268,46 +270,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use proptest::sample::Index;
-
     use super::*;
-    use crate::inbox::Inbox;
-    use crate::inbox::tests::identity_of;
-    use crate::recent::Recent;
-    use crate::wire::tests::read;
-    use crate::wire::{mqtt, nats, redis};
-
-    /// Each broker's protocol, and a stream that holds whatever it has.
-    fn conversations() -> [(Protocol, Vec<u8>); 3] {
-        [
-            (Protocol::Mqtt, mqtt::tests::conversation()),
-            (Protocol::Nats, nats::tests::conversation()),
-            (Protocol::Redis, redis::tests::conversation()),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_read_does_not_depend_on_how_the_stream_was_cut(
-            cuts in proptest::collection::vec(any::<Index>(), 0..40)
-        ) {
-            for (protocol, stream) in conversations() {
-                let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
-                cuts.sort_unstable();
-                let identity = identity_of(protocol);
-                prop_assert_eq!(read(&identity, &stream, &cuts), read(&identity, &stream, &[]));
-            }
-        }
-
-        #[test]
-        fn whatever_comes_nothing_panics(stream in proptest::collection::vec(any::<u8>(), 0..200)) {
-            for (protocol, _) in conversations() {
-                let (identity, recent) = (identity_of(protocol), &mut Recent::none());
-                let _ = Inbox::new(protocol).take(&stream, &identity, recent, |_| ());
-            }
-        }
-    }
 
     #[test]
     fn decimals_are_digits_and_nothing_else() {

@@ -4,8 +4,10 @@
 //! once, and has joined when that is answered. Redis answers every PUBLISH with how many it went to,
 //! which is read and thrown away: the ledger counts for itself.
 
+use record::Protocol;
+
+use super::codec::Hello;
 use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
-use super::{Hello, Protocol};
 
 /// More than any answer to what is asked here has.
 const ELEMENTS_MAX: usize = 16;
@@ -93,9 +95,9 @@ fn array(bytes: &[u8], count: &[u8], mut at: usize) -> Result<Packet, Stop> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::inbox::Arrival;
-    use crate::inbox::tests::identity_of;
-    use crate::wire::tests::{fault, read, stamped};
+    use crate::wire::identity::Arrival;
+    use crate::wire::identity::tests::identity_of;
+    use crate::wire::inbox::tests::{fault, read, stamped};
 
     fn message(payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();

@@ -6,9 +6,9 @@
 
 use protocol::{DecodeError, Decoder, frame};
 
-use super::{Hello, PAYLOAD_BYTES_MAX, Undecodable, Wire};
-use crate::inbox::{Arrival, Identity};
-use crate::names::Speaker;
+use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable};
+use super::identity::{Arrival, Identity};
+use super::names::Speaker;
 
 /// What one client hears of the others.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Uringcast {
     }
 }
 
-impl Wire for Uringcast {
+impl Codec for Uringcast {
     const NAMES_AUTHORS: bool = true;
     /// The server never asks.
     const PONG: &'static [u8] = b"";
@@ -94,11 +94,11 @@ fn over_long(speaker: Speaker) -> Arrival<'static> {
 mod tests {
     use proptest::prelude::*;
     use protocol::frame::broadcast;
+    use record::Protocol;
 
     use super::*;
-    use crate::inbox::tests::identity_of;
-    use crate::stamp::Stamp;
-    use crate::wire::Protocol;
+    use crate::wire::identity::tests::identity_of;
+    use crate::wire::stamp::Stamp;
 
     fn identity() -> Identity {
         identity_of(Protocol::Uringcast)

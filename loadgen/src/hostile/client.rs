@@ -1,0 +1,194 @@
+//! One hostile client: its connection, and how far it has got.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use record::HostileKind;
+
+use crate::host::socket;
+use crate::wire::codec::Undecodable;
+use crate::wire::disconnects::CloseReason;
+use crate::wire::identity::{Arrival, Identity};
+use crate::wire::inbox::Inbox;
+use crate::wire::outbox::{Item, frame_of, hello};
+use crate::wire::recent::Recent;
+
+/// Clients that do not read have small buffers, so that it is the server that feels it.
+const RECEIVE_BUFFER_BYTES: usize = 4096;
+
+/// Longest segment that they take, as on Ethernet. A kernel sizes its send buffer by the segments: with
+/// those of the loopback, it would hold more than a megabyte for each of them.
+const SEGMENT_BYTES: u32 = 1400;
+
+/// What has never been a header.
+const GARBAGE: &[u8] = b"\xff\x00GET / HTTP/1.1\r\n\r\n";
+
+/// How much a half-open client says of what it was to say first: of uringcast's, a part of a header.
+const PART_OF_A_HELLO_BYTES: usize = 3;
+
+/// A connection of a hostile client.
+#[derive(Debug)]
+pub(super) struct HostileClient {
+    pub(super) kind: HostileKind,
+    pub(super) socket: TcpStream,
+    inbox: Inbox,
+    is_connected: bool,
+    /// When it was begun.
+    pub(super) began_ns: u64,
+    /// What a slow client may read by now.
+    pub(super) allowance_bytes: f64,
+    /// Whether anybody's message has come.
+    pub(super) has_heard: bool,
+    /// What it says first.
+    opening: Vec<u8>,
+}
+
+/// What reading came to.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) bytes: u64,
+    /// Set if the connection is over.
+    pub(super) end: Option<CloseReason>,
+    /// What the server said.
+    pub(super) notices: Vec<Vec<u8>>,
+}
+
+impl HostileClient {
+    /// Begins to connect. `number` tells the clients of a kind apart.
+    pub(super) fn connect(
+        kind: HostileKind,
+        number: u64,
+        target: SocketAddr,
+        now_ns: u64,
+        identity: &Identity,
+    ) -> io::Result<Self> {
+        let socket = socket::for_target(target)?;
+        if matches!(kind, HostileKind::Slow | HostileKind::Stalled) {
+            socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+            socket.set_tcp_mss(SEGMENT_BYTES)?;
+        }
+        Ok(Self {
+            kind,
+            socket: socket::begin_connect(socket, target)?,
+            inbox: Inbox::new(identity.protocol),
+            is_connected: false,
+            began_ns: now_ns,
+            allowance_bytes: 0.0,
+            has_heard: false,
+            opening: opening(kind, number, identity),
+        })
+    }
+
+    /// Whether it reads whatever comes as soon as it comes.
+    pub(super) fn reads_at_once(&self) -> bool {
+        !matches!(self.kind, HostileKind::Slow | HostileKind::Stalled)
+    }
+
+    /// Looks whether the connection stands; says whether it does since now. It then says what
+    /// clients of its kind say, which is short enough for any socket to take at once.
+    ///
+    /// # Errors
+    /// Why the connection could not be made, or is over already.
+    pub(super) fn check_connected(&mut self) -> io::Result<bool> {
+        if self.is_connected {
+            return Ok(false);
+        }
+        if !socket::is_connected(&self.socket)? {
+            return Ok(false);
+        }
+        self.is_connected = true;
+        self.socket.write_all(&self.opening)?;
+        Ok(true)
+    }
+
+    /// Reads until nothing is there, or `limit_bytes` are read.
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        limit_bytes: usize,
+        identity: &Identity,
+    ) -> Reading {
+        let mut reading = Reading {
+            bytes: 0,
+            end: None,
+            notices: Vec::new(),
+        };
+        let mut left_bytes = limit_bytes;
+        while left_bytes > 0 {
+            let room = left_bytes.min(buffer.len());
+            match self.socket.read(&mut buffer[..room]) {
+                Ok(0) => {
+                    reading.end = Some(if self.inbox.is_mid_message() {
+                        CloseReason::Partial
+                    } else {
+                        CloseReason::Closed
+                    });
+                    break;
+                }
+                Ok(bytes) => {
+                    left_bytes -= bytes;
+                    reading.bytes += bytes as u64;
+                    if let Err(error) = self.decode(&buffer[..bytes], identity, &mut reading) {
+                        reading.end = Some(CloseReason::Undecodable(error));
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    reading.end = Some(CloseReason::Broken(error));
+                    break;
+                }
+            }
+        }
+        reading
+    }
+
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        identity: &Identity,
+        reading: &mut Reading,
+    ) -> Result<(), Undecodable> {
+        let (mut has_heard, mut is_asked) = (self.has_heard, false);
+        let recent = &mut Recent::none();
+        self.inbox
+            .decode(bytes, identity, recent, |arrival| match arrival {
+                Arrival::Notice(text) => reading.notices.push(text.to_vec()),
+                Arrival::Ping => is_asked = true,
+                Arrival::Joined | Arrival::Chatter => {}
+                Arrival::Message(_)
+                | Arrival::Probe { .. }
+                | Arrival::Foreign
+                | Arrival::Corrupt => {
+                    has_heard = true;
+                }
+            })?;
+        self.has_heard = has_heard;
+        if is_asked {
+            // A socket that takes no few bytes is one of a client that the server is about to lose.
+            let _ = self.socket.write(&frame_of(identity, Item::Pong, 0, 0));
+        }
+        Ok(())
+    }
+}
+
+/// What a client of `kind` says first. Every other one that is to send garbage joins before it.
+fn opening(kind: HostileKind, number: u64, identity: &Identity) -> Vec<u8> {
+    // Brokers drive out one of two clients of the same name.
+    let name = if identity.protocol.is_broker() {
+        format!("m{number}")
+    } else {
+        kind.to_string()
+    };
+    let joining = hello(identity, &name);
+    match kind {
+        HostileKind::HalfOpen => joining[..PART_OF_A_HELLO_BYTES].to_vec(),
+        HostileKind::Garbage if number.is_multiple_of(2) => GARBAGE.to_vec(),
+        HostileKind::Garbage => [&joining[..], GARBAGE].concat(),
+        HostileKind::Slow | HostileKind::Stalled | HostileKind::Churn | HostileKind::Herd => {
+            joining
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The thread on which the hostile clients live.
+//!
+//! It turns a hundred times a second and whenever something comes. A thread of its own keeps the
+//! well-behaved clients' loop as fast as it is without them, as far as there are cores.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token};
+use record::{HostileKind, HostileOutcomes};
+use slab::Slab;
+
+use super::args::{CHURN_STAY, HostilePlan};
+use super::client::HostileClient;
+use crate::host::clock::{Clock, SECOND_NS, nanoseconds};
+use crate::host::{SystemError, refused};
+use crate::wire::disconnects::{self, CloseReason};
+use crate::wire::identity::Identity;
+
+const TURN: Duration = Duration::from_millis(10);
+const EVENTS_MAX: usize = 1024;
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// What one client that had stopped reading may read in the end.
+const LAST_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// When a garbage client comes back.
+const RETURN_NS: u64 = SECOND_NS;
+
+/// Clients that may begin to connect in one turn, but for a herd.
+const CONNECTS_PER_TURN: usize = 50;
+
+/// Hostile clients, under way.
+#[derive(Debug)]
+pub(crate) struct HostileClients {
+    commands: Sender<Command>,
+    thread: JoinHandle<HostileOutcomes>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Join,
+    Measure,
+}
+
+impl HostileClients {
+    /// Clients that wait for [`Self::join`]; they say hello by `identity`.
+    ///
+    /// # Errors
+    /// When the system refuses a thread or an epoll instance.
+    pub(crate) fn start(
+        plan: HostilePlan,
+        target: SocketAddr,
+        identity: Identity,
+    ) -> Result<Self, SystemError> {
+        let (commands, inbox) = channel();
+        let poll = Poll::new().map_err(refused("make an epoll instance"))?;
+        let mut thread_loop = Loop::new(plan, target, poll, identity);
+        let thread = thread::Builder::new()
+            .name("hostile".into())
+            .spawn(move || {
+                thread_loop.run(&inbox);
+                thread_loop.outcomes
+            })
+            .map_err(refused("start a thread"))?;
+        Ok(Self { commands, thread })
+    }
+
+    /// Lets them join.
+    pub(crate) fn join(&self) {
+        // A thread that has ended is noticed when its outcomes are asked for.
+        let _ = self.commands.send(Command::Join);
+    }
+
+    /// Tells them that the measured time begins.
+    pub(crate) fn measure(&self) {
+        let _ = self.commands.send(Command::Measure);
+    }
+
+    /// Ends them all; their outcomes.
+    pub(crate) fn end(self) -> HostileOutcomes {
+        drop(self.commands);
+        self.thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+struct Loop {
+    plan: HostilePlan,
+    target: SocketAddr,
+    poll: Poll,
+    clock: Clock,
+    identity: Identity,
+    clients: Slab<HostileClient>,
+    buffer: Vec<u8>,
+    outcomes: HostileOutcomes,
+    /// Who is to connect, and when at the earliest.
+    waiting: Vec<(u64, HostileKind)>,
+    numbers: u64,
+    turned_ns: u64,
+    joined_ns: Option<u64>,
+    measured_ns: Option<u64>,
+    churned: u64,
+    herd_left_ns: Option<u64>,
+    /// Of the herd that came back: how many have received a message.
+    herd_back: u32,
+}
+
+impl Loop {
+    fn new(plan: HostilePlan, target: SocketAddr, poll: Poll, identity: Identity) -> Self {
+        Self {
+            plan,
+            target,
+            poll,
+            clock: Clock::start(),
+            identity,
+            clients: Slab::new(),
+            buffer: vec![0; READ_BUFFER_BYTES],
+            outcomes: HostileOutcomes::new(),
+            waiting: Vec::new(),
+            numbers: 0,
+            turned_ns: 0,
+            joined_ns: None,
+            measured_ns: None,
+            churned: 0,
+            herd_left_ns: None,
+            herd_back: 0,
+        }
+    }
+
+    fn run(&mut self, commands: &Receiver<Command>) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            match commands.try_recv() {
+                Ok(Command::Join) => self.join(),
+                Ok(Command::Measure) => self.measured_ns = Some(self.clock.now_ns()),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => break,
+            }
+            // Interrupted or not, the turn goes on by the clock.
+            let _ = self.poll.poll(&mut events, Some(TURN));
+            for event in &events {
+                self.dispatch(event.token().0);
+            }
+            self.turn();
+        }
+        self.finish();
+    }
+
+    fn join(&mut self) {
+        let now_ns = self.clock.now_ns();
+        self.joined_ns = Some(now_ns);
+        for &(kind, count) in &self.plan.members {
+            self.waiting.extend((0..count).map(|_| (now_ns, kind)));
+        }
+    }
+
+    fn dispatch(&mut self, at: usize) {
+        let Some(client) = self.clients.get_mut(at) else {
+            return;
+        };
+        match client.check_connected() {
+            Ok(true) => self.outcomes.entry(client.kind).or_default().connected += 1,
+            Ok(false) => {}
+            Err(error) => return self.disconnected(at, &CloseReason::Broken(error)),
+        }
+        if self.clients[at].reads_at_once() {
+            self.read(at, usize::MAX);
+        }
+    }
+
+    fn turn(&mut self) {
+        let now_ns = self.clock.now_ns();
+        let turned_ns = std::mem::replace(&mut self.turned_ns, now_ns);
+        let seconds = (now_ns - turned_ns) as f64 / SECOND_NS as f64;
+        self.churn(now_ns);
+        self.herd(now_ns);
+        self.enter(now_ns);
+        self.trickle(seconds);
+    }
+
+    /// Lets those come and go that do.
+    fn churn(&mut self, now_ns: u64) {
+        let Some(joined_ns) = self.joined_ns else {
+            return;
+        };
+        let seconds = (now_ns - joined_ns) as f64 / SECOND_NS as f64;
+        while (self.churned as f64) < seconds * self.plan.churn_per_second {
+            self.churned += 1;
+            self.waiting.push((now_ns, HostileKind::Churn));
+        }
+        let stay_ns = nanoseconds(CHURN_STAY);
+        self.leave(|client| {
+            client.kind == HostileKind::Churn && client.began_ns + stay_ns <= now_ns
+        });
+    }
+
+    /// The herd leaves and connects again in the same turn.
+    fn herd(&mut self, now_ns: u64) {
+        let Some(measured_ns) = self.measured_ns else {
+            return;
+        };
+        let due_ns = measured_ns.saturating_add(nanoseconds(self.plan.herd_at));
+        if self.herd_left_ns.is_some() || due_ns > now_ns {
+            return;
+        }
+        self.herd_left_ns = Some(now_ns);
+        self.leave(|client| client.kind == HostileKind::Herd);
+        let count = self.herd_size();
+        for _ in 0..count {
+            self.connect(HostileKind::Herd, now_ns);
+        }
+    }
+
+    fn herd_size(&self) -> u32 {
+        let herd = self.plan.members.iter();
+        herd.filter(|(kind, _)| *kind == HostileKind::Herd)
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    fn leave(&mut self, goes: impl Fn(&HostileClient) -> bool) {
+        let leaving: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| goes(client))
+            .map(|(at, _)| at)
+            .collect();
+        for at in leaving {
+            let client = self.clients.remove(at);
+            self.outcomes.entry(client.kind).or_default().left += 1;
+        }
+    }
+
+    fn enter(&mut self, now_ns: u64) {
+        let mut places = CONNECTS_PER_TURN;
+        let mut entering = Vec::new();
+        self.waiting.retain(|&(from_ns, kind)| {
+            let enters = from_ns <= now_ns && places > 0;
+            if enters {
+                places -= 1;
+                entering.push(kind);
+            }
+            !enters
+        });
+        for kind in entering {
+            self.connect(kind, now_ns);
+        }
+    }
+
+    fn connect(&mut self, kind: HostileKind, now_ns: u64) {
+        self.numbers += 1;
+        self.outcomes.entry(kind).or_default().attempts += 1;
+        let client =
+            HostileClient::connect(kind, self.numbers, self.target, now_ns, &self.identity);
+        if let Err(error) = client.and_then(|client| self.watch(client)) {
+            let disconnects = &mut self.outcomes.entry(kind).or_default().disconnects;
+            disconnects::disconnected(disconnects, &CloseReason::Broken(error));
+        }
+    }
+
+    fn watch(&mut self, mut client: HostileClient) -> io::Result<()> {
+        let place = self.clients.vacant_entry();
+        self.poll.registry().register(
+            &mut client.socket,
+            Token(place.key()),
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        place.insert(client);
+        Ok(())
+    }
+
+    /// Lets the slow ones read what they may by now.
+    fn trickle(&mut self, seconds: f64) {
+        let more_bytes = self.plan.slow_bytes_per_second * seconds;
+        let slow: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.kind == HostileKind::Slow)
+            .map(|(at, _)| at)
+            .collect();
+        for at in slow {
+            let allowance = &mut self.clients[at].allowance_bytes;
+            *allowance += more_bytes;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is not negative, and more than fits is read over several turns"
+            )]
+            let whole = *allowance as usize;
+            *allowance -= whole as f64;
+            self.read(at, whole);
+        }
+    }
+
+    fn read(&mut self, at: usize, limit_bytes: usize) {
+        let client = &mut self.clients[at];
+        let had_heard = client.has_heard;
+        let reading = client.read(&mut self.buffer, limit_bytes, &self.identity);
+        let (kind, has_heard) = (client.kind, client.has_heard);
+        let outcome = self.outcomes.entry(kind).or_default();
+        outcome.received_bytes += reading.bytes;
+        for notice in &reading.notices {
+            disconnects::noticed(&mut outcome.disconnects, notice);
+        }
+        if kind == HostileKind::Herd && has_heard && !had_heard {
+            self.hear_herd();
+        }
+        if let Some(cause) = reading.end {
+            self.disconnected(at, &cause);
+        }
+    }
+
+    /// One of the herd has received a message: it is back if it had left.
+    fn hear_herd(&mut self) {
+        let Some(left_ns) = self.herd_left_ns else {
+            return;
+        };
+        self.herd_back += 1;
+        if self.herd_back == self.herd_size() {
+            let seconds = (self.clock.now_ns() - left_ns) as f64 / SECOND_NS as f64;
+            let outcome = self.outcomes.entry(HostileKind::Herd).or_default();
+            outcome.herd_back_seconds = Some(seconds);
+        }
+    }
+
+    fn disconnected(&mut self, at: usize, cause: &CloseReason) {
+        let client = self.clients.remove(at);
+        let outcome = self.outcomes.entry(client.kind).or_default();
+        disconnects::disconnected(&mut outcome.disconnects, cause);
+        if client.kind == HostileKind::Garbage {
+            let return_ns = self.clock.now_ns() + RETURN_NS;
+            self.waiting.push((return_ns, HostileKind::Garbage));
+        }
+    }
+
+    /// Those who did not read read what is left in their sockets: that tells who was disconnected.
+    fn finish(&mut self) {
+        let all: Vec<usize> = self.clients.iter().map(|(at, _)| at).collect();
+        for at in all {
+            self.read(at, LAST_READ_BYTES_MAX);
+        }
+        for (_, client) in &self.clients {
+            self.outcomes.entry(client.kind).or_default().still_there += 1;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The comparison: both sides, and what may be said of each figure.
+
+use std::path::Path;
+
+use record::Report;
+
+use super::figures::{self, Figure};
+use super::shift::{self, Finding, Shift};
+use super::warnings;
+use crate::measure::histograms::{Histograms, Kind};
+use crate::report::folder::{self, FolderError};
+
+/// One side: its repeats.
+pub(super) struct Side {
+    pub(super) name: String,
+    pub(super) reports: Vec<Report>,
+    /// The samples of all its runs.
+    pub(super) histograms: Histograms,
+}
+
+/// A figure on both sides.
+pub(super) struct Row {
+    pub(super) figure: Figure,
+    /// Medians of the runs.
+    pub(super) a: f64,
+    pub(super) b: f64,
+    /// `None` where a figure is zero.
+    pub(super) shift: Option<Shift>,
+}
+
+/// All that is to be said.
+pub(super) struct Comparison {
+    pub(super) a: Side,
+    pub(super) b: Side,
+    pub(super) rows: Vec<Row>,
+    /// Why to be careful.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Side {
+    pub(super) fn read(folder: &Path) -> Result<Self, FolderError> {
+        let (mut reports, mut histograms) = (Vec::new(), Histograms::empty());
+        for run in folder::runs(folder)? {
+            let record = folder::read(&run)?;
+            for kind in Kind::ALL {
+                histograms.add(kind, record.histograms.get(kind));
+            }
+            reports.push(record.report);
+        }
+        Ok(Self {
+            name: folder.display().to_string(),
+            reports,
+            histograms,
+        })
+    }
+
+    fn figures(&self, figure: Figure) -> Vec<f64> {
+        let mut figures: Vec<_> = self.reports.iter().filter_map(figure.of).collect();
+        figures.sort_by(f64::total_cmp);
+        figures
+    }
+}
+
+impl Comparison {
+    pub(super) fn new(a: Side, b: Side) -> Self {
+        let rows = figures::ALL.into_iter();
+        Self {
+            rows: rows.filter_map(|figure| Row::new(figure, &a, &b)).collect(),
+            warnings: warnings::all(&a.reports, &b.reports),
+            a,
+            b,
+        }
+    }
+
+    /// What the intervals hold, in words.
+    pub(super) fn interval_in_words(&self) -> String {
+        let interval = self
+            .rows
+            .iter()
+            .find_map(|row| row.shift.and_then(|shift| shift.interval));
+        match interval {
+            Some(interval) => format!("{:.0} % interval", interval.confidence * 100.0),
+            None => "no interval".to_owned(),
+        }
+    }
+}
+
+impl Row {
+    /// `None` where a side does not know the figure.
+    pub(super) fn new(figure: Figure, a: &Side, b: &Side) -> Option<Self> {
+        let (of_a, of_b) = (a.figures(figure), b.figures(figure));
+        if of_a.is_empty() || of_b.is_empty() {
+            return None;
+        }
+        Some(Self {
+            figure,
+            a: shift::median(&of_a),
+            b: shift::median(&of_b),
+            shift: Shift::of(&of_a, &of_b),
+        })
+    }
+
+    fn finding(&self) -> Finding {
+        self.shift.map_or(Finding::Unknown, |shift| shift.finding())
+    }
+
+    /// What may be said.
+    pub(super) fn in_words(&self) -> &'static str {
+        let is_higher = self.shift.is_some_and(|shift| shift.ratio > 1.0);
+        let is_better = is_higher == self.figure.higher_is_better;
+        match self.finding() {
+            Finding::Differs if is_better => "B is better",
+            Finding::Differs => "B is worse",
+            Finding::MayDiffer if is_better => "B may be better",
+            Finding::MayDiffer => "B may be worse",
+            Finding::NotShown => "no difference shown",
+            Finding::Unknown => "not known",
+        }
+    }
+}
+
+/// A ratio as a change in percent.
+pub(super) fn change(ratio: f64) -> String {
+    format!("{:+.1} %", (ratio - 1.0) * 100.0)
+}
+
+/// An interval as changes in percent; empty without one.
+pub(super) fn interval(row: &Row) -> String {
+    let interval = row.shift.and_then(|shift| shift.interval);
+    interval.map_or_else(String::new, |interval| {
+        let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+        format!(
+            "{:+.1} .. {:+.1} %",
+            percent(interval.low),
+            percent(interval.high)
+        )
+    })
+}

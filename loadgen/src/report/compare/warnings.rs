@@ -1,0 +1,84 @@
+//! Doubts about a comparison: what else differs between the two sides, and what so few runs cannot
+//! show. Each is a line.
+
+use record::Report;
+use record::figures::counted;
+
+use super::figures;
+
+/// A setting that both sides should have in common, as text.
+type Setting = (&'static str, fn(&Report) -> String);
+
+const SETTINGS: [Setting; 11] = [
+    ("protocol", |report| report.protocol.to_string()),
+    ("clients", |report| report.clients.to_string()),
+    ("senders", |report| report.senders.to_string()),
+    ("messages/s", |report| report.rate_requested.to_string()),
+    ("bytes", |report| report.size_bytes.to_string()),
+    ("arrival", |report| {
+        format!("{:?}", report.arrival).to_lowercase()
+    }),
+    ("seconds measured", |report| {
+        report.duration_seconds.to_string()
+    }),
+    ("processor", |report| {
+        unknown(report.environment.cpu.as_ref())
+    }),
+    ("cores", |report| {
+        report.environment.cores.unwrap_or_default().to_string()
+    }),
+    ("kernel", |report| {
+        unknown(report.environment.kernel.as_ref())
+    }),
+    ("loadgen", |report| report.environment.loadgen.in_words()),
+];
+
+/// All warnings, the gravest first.
+pub(super) fn all(a: &[Report], b: &[Report]) -> Vec<String> {
+    let invalid = [("A", a), ("B", b)].into_iter().filter_map(invalid);
+    let settings = SETTINGS.iter().filter_map(|setting| differs(setting, a, b));
+    invalid.chain(settings).chain([repeats(a, b)]).collect()
+}
+
+fn invalid((name, reports): (&str, &[Report])) -> Option<String> {
+    let all = reports.len() as u64;
+    let count = reports.iter().filter(|report| !report.valid).count() as u64;
+    (count > 0).then(|| {
+        format!(
+            "{name}: {count} of {} INVALID, so their figures say little",
+            counted(all, "run")
+        )
+    })
+}
+
+fn differs((name, of): &Setting, a: &[Report], b: &[Report]) -> Option<String> {
+    let values = |reports: &[Report]| {
+        let mut values: Vec<_> = reports.iter().map(of).collect();
+        values.sort();
+        values.dedup();
+        values.join(" and ")
+    };
+    let (a, b) = (values(a), values(b));
+    (a != b).then(|| format!("{name} differ: {a} in A, {b} in B"))
+}
+
+/// What so many repeats can show.
+fn repeats(a: &[Report], b: &[Report]) -> String {
+    let (of_a, of_b) = (a.len(), b.len());
+    match (of_a, of_b) {
+        (1, 1) => {
+            "one run on each side says nothing about chance: make at least 4 of each".to_owned()
+        }
+        _ if super::shift::confidence(of_a, of_b) < super::shift::CONFIDENCE => format!(
+            "{of_a} and {of_b} runs cannot show a difference with 95 % confidence, however large it is: make 4 and 4, or more"
+        ),
+        _ => format!(
+            "{} figures are compared, and by chance alone about one in twenty would seem to differ; figures of the same run are not independent",
+            figures::ALL.len()
+        ),
+    }
+}
+
+fn unknown(text: Option<&String>) -> String {
+    text.cloned().unwrap_or_else(|| "unknown".to_owned())
+}

@@ -1,0 +1,168 @@
+//! The command line: a run with its options, or what is done with runs that have been made.
+
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use cli::{Describe, Section};
+
+use super::args::Args;
+use super::error::Error;
+use super::output;
+use crate::report::folder::{self, FolderError};
+use crate::report::{compare, merge, summary};
+
+/// Measure a TCP broadcast server under an open-loop load and prove every delivery
+///
+/// Every client is a TCP connection of its own that receives the messages of all others. With --protocol
+/// redis, nats or mqtt clients only receive: they subscribe to --topic, and --publishers further
+/// connections send. Messages are sent by the clock, whatever the server does, and latencies count from
+/// the time each message was meant to be sent.
+#[derive(Debug, Parser)]
+#[command(
+    name = "loadgen",
+    version,
+    max_term_width = 100,
+    allow_negative_numbers = true,
+    args_conflicts_with_subcommands = true,
+    after_help = cli::help_sections(SECTIONS)
+)]
+pub(super) struct CommandLine {
+    #[command(subcommand)]
+    pub(super) task: Option<Task>,
+    #[command(flatten)]
+    pub(super) args: Args,
+}
+
+/// What to do instead of a run.
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// Print the summary of a run that --out has kept
+    Show {
+        /// Read a folder that --out has written, or one that holds several
+        dir: PathBuf,
+    },
+    /// Compare two sets of runs, and say how sure each difference is
+    ///
+    /// Each of A and B is a folder that --out has written, or one that holds several, which are then
+    /// taken for repeats of the same measurement. Four repeats on both sides are the fewest that can
+    /// show a difference with 95 % confidence.
+    Compare {
+        /// Compare with these runs
+        a: PathBuf,
+        /// Compare these runs
+        b: PathBuf,
+        /// Write the comparison as a page to FILE, too
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Add up the histograms and the ledgers of several runs
+    ///
+    /// Runs at the same time count as several generators of one load, runs one after the other as
+    /// repeats.
+    Merge {
+        /// Add up the runs in these folders, which --out has written or which hold such folders
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+        /// Write the sum to folder DIR
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    #[command(flatten)]
+    Describe(Describe),
+}
+
+const SECTIONS: &[Section] = &[
+    Section {
+        title: "Exit status",
+        entries: &[
+            ("0", "The measurement is valid, and every --slo holds."),
+            (
+                "1",
+                "It could not be made, or a step of several could not. One line on standard error says why.",
+            ),
+            ("2", "Wrong usage."),
+            (
+                "3",
+                "It was made and is INVALID: the reasons are in the summary and in run.json.",
+            ),
+            ("4", "It is valid and breaks a condition of --slo."),
+        ],
+    },
+    Section {
+        title: "Files",
+        entries: &[(
+            "--out DIR",
+            "run.json, report.html, report.md, summary.txt, latency.hgrm, latency.hlog, timeseries.csv and the plots as SVG. results/schema.md of the source describes run.json.",
+        )],
+    },
+    Section {
+        title: "Environment",
+        entries: &[("NO_COLOR", "If set, progress has no colours.")],
+    },
+];
+
+impl Task {
+    /// Does it; `program` is what this program is called where it is installed.
+    ///
+    /// # Errors
+    /// What keeps it from being done, in one line.
+    pub(super) fn carry_out(self, program: &str) -> Result<(), Error> {
+        let text = match self {
+            Self::Show { dir } => show(&dir)?,
+            Self::Compare { a, b, html } => compare::run(&a, &b, html.as_deref())?,
+            Self::Merge { dirs, out } => merge::run(&dirs, &out)?,
+            Self::Describe(describe) => describe.text(CommandLine::command(), program, SECTIONS),
+        };
+        output::print(&text)
+    }
+}
+
+fn show(folder: &Path) -> Result<String, FolderError> {
+    let folders = folder::reported(folder)?;
+    let mut parts = Vec::new();
+    for one in &folders {
+        let summary = summary::render(&folder::read_report(one)?);
+        parts.push(match folders.len() {
+            1 => summary,
+            _ => format!("{}\n\n{summary}", one.display()),
+        });
+    }
+    Ok(parts.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_needs_no_subcommand_and_a_subcommand_takes_no_options_of_a_run() {
+        let run = CommandLine::try_parse_from(["loadgen", "--clients", "7"]).unwrap();
+        assert!(run.task.is_none() && run.args.clients == 7);
+        let show = CommandLine::try_parse_from(["loadgen", "show", "x"]).unwrap();
+        assert!(matches!(show.task, Some(Task::Show { .. })));
+        assert!(CommandLine::try_parse_from(["loadgen", "--clients", "7", "show", "x"]).is_err());
+        assert!(CommandLine::try_parse_from(["loadgen", "merge", "--out", "x"]).is_err());
+    }
+
+    /// Every option and argument of every subcommand, as roff writes it.
+    #[test]
+    fn the_manual_has_all_options_of_all_subcommands() {
+        let command = CommandLine::command();
+        let page = Describe::Man.text(command.clone(), "loadgen", SECTIONS);
+        let arguments = command
+            .get_subcommands()
+            .flat_map(clap::Command::get_arguments);
+        for argument in arguments.chain(command.get_arguments()) {
+            let written = match argument.get_long() {
+                Some(long) => format!("\\-\\-{}", long.replace('-', "\\-")),
+                None => argument.get_id().to_string().to_uppercase(),
+            };
+            assert!(page.contains(&written), "{written}");
+        }
+    }
+}

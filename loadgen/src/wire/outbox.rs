@@ -1,0 +1,331 @@
+//! The outbox: what one client still has to send.
+//!
+//! An item becomes bytes only when all before it are with the kernel, so that the stamp of a message
+//! says when it really left. A full socket keeps items waiting; it never drops one or leaves it partial.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+
+use record::Protocol;
+
+use super::codec::{Codec, Hello};
+use super::identity::{Identity, NAMELESS};
+use super::mqtt::Mqtt;
+use super::nats::Nats;
+use super::packets::Packets;
+use super::redis::Redis;
+use super::stamp::Stamp;
+use super::uringcast::Uringcast;
+
+/// What most protocols put before a payload fits in this; a longer head costs an allocation more.
+const HEAD_BYTES_USUAL: usize = 64;
+
+/// One thing to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// The client's name, or whatever else a client says first.
+    Name,
+    /// The answer to the server's question whether the client is alive.
+    Pong,
+    /// A probe of the barrier.
+    Probe { round: u32 },
+    /// A message of the schedule.
+    Message(Outgoing),
+    /// The rest of something that an earlier run had begun to send.
+    Leftover,
+}
+
+/// A message of the schedule, as the ledger numbered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) number: u32,
+    pub(crate) previous: Option<u32>,
+    pub(crate) intended_ns: u64,
+    pub(crate) payload_bytes: usize,
+}
+
+/// Items that wait for the socket, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    waiting: VecDeque<Item>,
+    /// The frame of the first item, if the socket took only a part of it.
+    begun: Option<Box<Begun>>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    frame: Vec<u8>,
+    written_bytes: usize,
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, item: Item) {
+        self.waiting.push_back(item);
+    }
+
+    /// Forgets all that waits, but for the frame that the socket has a part of.
+    pub(crate) fn forget(&mut self) {
+        self.waiting.clear();
+        if self.begun.is_some() {
+            self.waiting.push_back(Item::Leftover);
+        }
+    }
+
+    pub(crate) fn holds_name(&self) -> bool {
+        self.waiting.front() == Some(&Item::Name)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many messages of the schedule wait.
+    pub(crate) fn messages(&self) -> u64 {
+        let is_message = |item: &&Item| matches!(item, Item::Message(_));
+        self.waiting.iter().filter(is_message).count() as u64
+    }
+
+    /// Writes to `socket` what it takes. `frame_of` makes an item's bytes when its turn comes, by the
+    /// time that the clock `now_ns` shows then. `sent` is told of each item that the socket has taken
+    /// whole, and when its last bytes were handed over: before the write, because the kernel may let
+    /// the server run in the middle of it.
+    ///
+    /// # Errors
+    /// Whatever the socket says, except that it is full.
+    pub(crate) fn flush(
+        &mut self,
+        socket: &mut impl Write,
+        mut now_ns: impl FnMut() -> u64,
+        mut frame_of: impl FnMut(Item, u64) -> Vec<u8>,
+        mut sent: impl FnMut(Item, u64),
+    ) -> io::Result<()> {
+        while let Some(&item) = self.waiting.front() {
+            let handed_over_ns = now_ns();
+            let begun = self.begun.get_or_insert_with(|| {
+                Box::new(Begun {
+                    frame: frame_of(item, handed_over_ns),
+                    written_bytes: 0,
+                })
+            });
+            while begun.written_bytes < begun.frame.len() {
+                match socket.write(&begun.frame[begun.written_bytes..]) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(bytes) => begun.written_bytes += bytes,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.begun = None;
+            self.waiting.pop_front();
+            sent(item, handed_over_ns);
+        }
+        Ok(())
+    }
+}
+
+/// What `item` is on the wire when `client` begins to send it at `now_ns`.
+pub(crate) fn frame_of(identity: &Identity, item: Item, client: u32, now_ns: u64) -> Vec<u8> {
+    match identity.protocol {
+        Protocol::Uringcast => frame::<Uringcast>(identity, item, client, now_ns),
+        Protocol::Redis => frame::<Packets<Redis>>(identity, item, client, now_ns),
+        Protocol::Nats => frame::<Packets<Nats>>(identity, item, client, now_ns),
+        Protocol::Mqtt => frame::<Packets<Mqtt>>(identity, item, client, now_ns),
+    }
+}
+
+/// What a client that receives says first, under `name`.
+pub(crate) fn hello(identity: &Identity, name: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let hello = Hello {
+        name,
+        run: identity.run,
+        topic: Some(&identity.topic),
+    };
+    match identity.protocol {
+        Protocol::Uringcast => Uringcast::put_hello(&mut out, &hello),
+        Protocol::Redis => Packets::<Redis>::put_hello(&mut out, &hello),
+        Protocol::Nats => Packets::<Nats>::put_hello(&mut out, &hello),
+        Protocol::Mqtt => Packets::<Mqtt>::put_hello(&mut out, &hello),
+    }
+    out
+}
+
+fn frame<W: Codec>(identity: &Identity, item: Item, client: u32, now_ns: u64) -> Vec<u8> {
+    let author = if W::NAMES_AUTHORS { client } else { NAMELESS };
+    let payload = match item {
+        Item::Name => return opening::<W>(identity, client),
+        Item::Pong => return W::PONG.to_vec(),
+        // Its frame was made before it became one.
+        Item::Leftover => return Vec::new(),
+        Item::Probe { round } => identity.stamper.probe(round, author),
+        Item::Message(message) => {
+            let stamp = Stamp {
+                number: message.number,
+                previous: message.previous,
+                intended_ns: message.intended_ns,
+                sent_ns: now_ns,
+            };
+            identity
+                .stamper
+                .message(&stamp, author, message.payload_bytes)
+        }
+    };
+    let mut out = Vec::with_capacity(HEAD_BYTES_USUAL + payload.len());
+    W::put_payload(&mut out, &identity.topic, &payload);
+    out
+}
+
+fn opening<W: Codec>(identity: &Identity, client: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    let hello = Hello {
+        name: &identity.names.of(client),
+        run: identity.run,
+        topic: (client < identity.receivers).then_some(&identity.topic),
+    };
+    W::put_hello(&mut out, &hello);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that takes as many bytes at a time as the list says, and is full in between.
+    struct Trickle {
+        takes: Vec<usize>,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Trickle {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.takes.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = self.takes.remove(0).min(bytes.len());
+            self.taken.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn frame_of(item: Item, _: u64) -> Vec<u8> {
+        format!("<{item:?}>").into_bytes()
+    }
+
+    fn no_clock() -> u64 {
+        0
+    }
+
+    #[test]
+    fn items_leave_whole_and_in_order_however_the_socket_takes_them() {
+        let items = [Item::Name, Item::Probe { round: 1 }, Item::Name];
+        let whole: Vec<u8> = items.iter().flat_map(|&item| frame_of(item, 0)).collect();
+        let mut outbox = Outbox::default();
+        for item in items {
+            outbox.push(item);
+        }
+        let mut socket = Trickle {
+            takes: Vec::new(),
+            taken: Vec::new(),
+        };
+        let mut sent = Vec::new();
+        while !outbox.is_empty() {
+            socket.takes = vec![3];
+            outbox
+                .flush(&mut socket, no_clock, frame_of, |item, _| sent.push(item))
+                .unwrap();
+        }
+        assert_eq!(socket.taken, whole);
+        assert_eq!(sent, items);
+    }
+
+    #[test]
+    fn an_item_becomes_bytes_only_when_its_turn_comes() {
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Name);
+        outbox.push(Item::Probe { round: 1 });
+        let mut socket = Trickle {
+            takes: vec![2],
+            taken: Vec::new(),
+        };
+        let mut made = Vec::new();
+        let make = |item, now_ns| {
+            made.push(item);
+            frame_of(item, now_ns)
+        };
+        outbox
+            .flush(&mut socket, no_clock, make, |_, _| ())
+            .unwrap();
+        assert_eq!(made, [Item::Name]);
+    }
+
+    #[test]
+    fn an_item_is_sent_when_the_write_that_takes_its_last_byte_begins() {
+        let clock = std::cell::Cell::new(5);
+        let now_ns = || clock.get();
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Name);
+        let mut socket = Trickle {
+            takes: vec![2],
+            taken: Vec::new(),
+        };
+        let mut sent = Vec::new();
+        let mut stamped = Vec::new();
+        for (at_ns, takes) in [(5, 2), (8, 100)] {
+            clock.set(at_ns);
+            socket.takes = vec![takes];
+            let make = |item, now_ns| {
+                stamped.push(now_ns);
+                frame_of(item, now_ns)
+            };
+            outbox
+                .flush(&mut socket, now_ns, make, |item, now_ns| {
+                    sent.push((item, now_ns));
+                })
+                .unwrap();
+        }
+        assert_eq!(stamped, [5], "its stamp says when its first byte went");
+        assert_eq!(sent, [(Item::Name, 8)]);
+    }
+
+    #[test]
+    fn what_was_begun_is_finished_even_if_the_rest_is_forgotten() {
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Probe { round: 1 });
+        outbox.push(Item::Probe { round: 2 });
+        let mut socket = Trickle {
+            takes: vec![2],
+            taken: Vec::new(),
+        };
+        outbox
+            .flush(&mut socket, no_clock, frame_of, |_, _| ())
+            .unwrap();
+        outbox.forget();
+        socket.takes = vec![100];
+        let mut sent = Vec::new();
+        outbox
+            .flush(&mut socket, no_clock, frame_of, |item, _| sent.push(item))
+            .unwrap();
+        assert_eq!(socket.taken, frame_of(Item::Probe { round: 1 }, 0));
+        assert_eq!(sent, [Item::Leftover]);
+    }
+
+    #[test]
+    fn a_socket_that_is_closed_is_an_error() {
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Name);
+        let mut socket = Trickle {
+            takes: vec![0],
+            taken: Vec::new(),
+        };
+        assert!(
+            outbox
+                .flush(&mut socket, no_clock, frame_of, |_, _| ())
+                .is_err()
+        );
+    }
+}
