@@ -33,6 +33,15 @@ pub fn name(payload: &[u8], name_bytes_max: usize) -> Result<&str, NameError> {
     }
 }
 
+/// Whether `character` deceives whoever reads it raw: it controls a terminal, is not seen, turns the
+/// direction of what follows, or ends a line for some programs and not for others. Tab and newline count.
+/// Logs, reports and terminals show it escaped.
+#[must_use]
+pub fn is_deceptive(character: char) -> bool {
+    let is_separator = matches!(character, '\u{2028}' | '\u{2029}');
+    character.is_control() || is_separator || is_invisible(character)
+}
+
 /// Whether nothing is shown of `character`: what Unicode lists as `Default_Ignorable_Code_Point` in
 /// `DerivedCoreProperties.txt`, and the marks of interlinear annotation.
 const fn is_invisible(character: char) -> bool {

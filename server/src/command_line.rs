@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use cli::duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -16,25 +17,21 @@ use crate::logging::LogFormat;
 use crate::server::{self, Config, ServerError};
 use crate::subcommands::Task;
 
-/// Relays each message of a client to all other clients.
+/// Relay each message of a client to all other clients.
 ///
-/// Prints `listening on ADDR (driver ...)` on standard error when it is ready. SIGTERM or SIGINT
-/// ends it in good order: everything accepted is delivered first. A second signal ends it at once.
-/// SIGHUP reads the configuration again.
+/// Prints `listening on ADDR (driver ...)` to standard error when ready.
 ///
-/// Every option can also be given by a variable (URINGCAST_MAX_CLIENTS for --max-clients) or a line
-/// of the file that --config names (max-clients = 10). A flag goes before a variable, a variable
-/// before the file.
-///
-/// Exit status: 0 everything accepted was delivered, 1 not so or the server cannot run, 2 the
-/// configuration is wrong.
+/// Each option can also be set by a variable (URINGCAST_MAX_CLIENTS for --max-clients) or by a line
+/// of the file that --config names (max-clients = 10). A flag overrides a variable, a variable
+/// overrides the file.
 #[derive(Debug, Parser)]
 #[command(
     name = "server",
     version,
     max_term_width = 100,
     allow_negative_numbers = true,
-    args_conflicts_with_subcommands = true
+    args_conflicts_with_subcommands = true,
+    after_help = cli::help_sections(SECTIONS)
 )]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
@@ -44,143 +41,169 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Check the configuration, and end: status 0 when it is right, 2 when not
+    /// Check the configuration and exit: status 0 if it is valid, 2 if not
     #[arg(long)]
     pub(crate) check_config: bool,
 
-    /// Print every option with its value and where that comes from, and end
+    /// Print every option with its value and where the value comes from, and exit
     #[arg(long)]
     pub(crate) print_config: bool,
 
-    /// Where to listen; port 0 picks a free one
+    /// Listen on ADDR; port 0 picks a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9989", value_parser = address)]
     listen: SocketAddr,
 
-    /// How bytes get into and out of the kernel
+    /// Choose how bytes get into and out of the kernel
     #[arg(long, value_enum, default_value_t = DriverChoice::Auto)]
     driver: DriverChoice,
 
-    /// Threads, each with its own ring and connections; all share one order of messages
+    /// Serve on N threads, each with its own connections; all share one order of messages
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
 
-    /// Keep each thread on a processor of its own
+    /// Pin each thread to a processor of its own
     #[arg(long)]
     pin: bool,
 
-    /// Give up what serving never needs: to write files, to start programs, to reach out, to gain
-    /// privileges (landlock and seccomp)
+    /// Sandbox the process (landlock, seccomp): no writes, no exec, no outgoing connections
     #[arg(long)]
     pub(crate) confine: bool,
 
-    /// Most clients at once; 0: any number
+    /// Refuse new clients while N are connected; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
     max_clients: u32,
 
-    /// Most clients at once from one IPv4 address or IPv6 /64 network; 0: any number
+    /// Refuse new clients while N from the same IPv4 address or IPv6 /64 network are connected; 0: no
+    /// limit
     #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
     max_clients_per_ip: u32,
 
-    /// Refuse a client whose name somebody has who is there
+    /// Refuse a client whose name is in use
     #[arg(long, help_heading = RELOADABLE)]
     unique_names: bool,
 
-    /// Most messages a second that are taken from one client, after a burst of as many; more wait in
-    /// its kernel, none is dropped; 0: any number
+    /// Read at most N messages a second from each client, after a burst of N. The rest waits in the
+    /// client's connection, nothing is dropped; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
     rate_per_client: u32,
 
-    /// Most bytes of messages a second that are taken from one client, after a burst of as many;
-    /// 0: any number
+    /// Read at most BYTES of messages a second from each client, after a burst of BYTES. The rest waits
+    /// as for --rate-per-client; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 0)]
     bytes_per_client: u32,
 
-    /// Most bytes of messages that a client may be behind which has taken nothing for a second;
-    /// 0: any number
+    /// Evict a client (or skip, see --slow-policy) that has read nothing for 1 s and is more than BYTES
+    /// behind; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 0)]
     max_backlog_bytes: u64,
 
-    /// What becomes of a client that is too far behind, or takes next to nothing while a full log
-    /// makes everyone wait
+    /// Choose what happens to a client that is too far behind, or that reads next to nothing while the
+    /// log is full
     #[arg(long, help_heading = RELOADABLE, value_enum, default_value_t = SlowPolicy::Disconnect)]
     slow_policy: SlowPolicy,
 
-    /// How many of the last messages a newcomer is sent first, as far as half of the log holds them
+    /// Send each new client the last N messages first, as far as half of the log holds them
     #[arg(long, value_name = "N", default_value_t = 0)]
     history: u32,
 
-    /// Tell everyone who joins and leaves, and a newcomer who is there; not with --history
+    /// Tell all clients who joins and leaves, and each new client who is there; not with --history
     #[arg(long)]
     announce_presence: bool,
 
-    /// Longest name of a client, in bytes
+    /// Refuse names longer than BYTES
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_name_bytes: u32,
 
-    /// Longest message, in bytes; 0: whatever a quarter of --log-bytes has room for
+    /// Refuse messages longer than BYTES; 0: what a quarter of --log-bytes can hold
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 65_536)]
     max_message_bytes: u32,
 
-    /// Messages may be any bytes, not only UTF-8
+    /// Accept messages of any bytes, not only UTF-8
     #[arg(long, help_heading = RELOADABLE)]
     binary: bool,
 
-    /// Most bytes of messages held for those who have not been sent them; when it is reached,
-    /// reading waits; 0: any number
+    /// Hold at most BYTES of messages that some client has not been sent yet. At the limit, authors
+    /// wait; 0: no limit
     #[arg(long, value_name = "BYTES", default_value_t = 67_108_864)]
     log_bytes: u64,
 
-    /// Least time between two sends of messages to the same client: `auto` (a quarter more than a
-    /// round of all clients takes), or a time such as 50ms, which trades latency for CPU; 0s: none.
-    /// Whoever is more than 128 KiB behind is not left to wait
+    /// Wait at least TIME between two sends to the same client, so that each send carries more: `auto`
+    /// (1.25 times as long as a round of all clients takes), or a time such as 50ms, which trades
+    /// latency for CPU. A client more than 128 KiB behind is not made to wait; 0s: never wait
     #[arg(long, help_heading = RELOADABLE, value_name = "auto|TIME", default_value = "auto", value_parser = coalesce)]
     coalesce: Coalesce,
 
-    /// How long a new connection may take to give its name; 0s: any time
+    /// Close a new connection that does not give its name within TIME; 0s: never
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "10s", value_parser = patience)]
     handshake_timeout: Duration,
 
-    /// How long a frame may take from its first byte to its last; 0s: any time
+    /// Close a client that takes longer than TIME from the first byte of a frame to the last; 0s: never
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     frame_timeout: Duration,
 
-    /// How long a connection may be silent before the kernel asks whether its peer is still there;
-    /// three questions without an answer end it; 0s: never ask
+    /// Probe a client that has been silent for TIME (TCP keepalive), and close it after three probes
+    /// without an answer; 0s: never
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = keepalive)]
     keepalive: Duration,
 
-    /// How long what was sent may stay unacknowledged by the peer's kernel; 0s: as long as ours tries
+    /// Close a connection on which the peer's kernel has acknowledged nothing for TIME while data was
+    /// in flight (TCP_USER_TIMEOUT); 0s: when our kernel gives up, after about 15 minutes
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = user_timeout)]
     user_timeout: Duration,
 
-    /// How long a receiver may take nothing of what it is sent; 0s: any time
+    /// Close a client that takes no byte of what it is sent for TIME; 0s: never
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     write_deadline: Duration,
 
-    /// How long draining may take before what is left is given up; 0s: any time
+    /// Stop draining after TIME, and exit with status 1 if something was not delivered; 0s: never
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     drain_timeout: Duration,
 
-    /// Where to serve metrics and a page about the server over HTTP, such as 127.0.0.1:9990; port 0
-    /// picks a free one. Whoever reaches it sees names and addresses
+    /// Serve metrics and a live page over HTTP on ADDR, such as 127.0.0.1:9990; port 0 picks a free
+    /// port. Everyone who reaches it sees names and addresses of clients
     #[arg(long, value_name = "ADDR", value_parser = named_address)]
     metrics_listen: Option<NamedAddress>,
 
-    /// Answer requests for metrics that ask for this host name, beside IP addresses, localhost and the
-    /// name in --metrics-listen; may be repeated. Refuse all other names, as a web page may have its own
-    /// name lead here (DNS rebinding)
+    /// Answer metrics requests for the host NAME as well; can be given several times. IP addresses,
+    /// localhost and the host in --metrics-listen are always answered. Others are refused, because a
+    /// web page could have its own name lead here (DNS rebinding)
     #[arg(long, value_name = "NAME")]
     metrics_allow_host: Vec<String>,
 
-    /// How lines of the log are written; where journald reads them, with the level in front
+    /// Choose how log lines are written; for journald, each begins with its level
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
-    /// What to log: error, warn, info (joins and leaves), debug (messages), trace, or a filter such
-    /// as `warn,server=debug`
+    /// Log this level and those before it: error, warn, info (joins and leaves), debug (messages),
+    /// trace. Or a filter by target, such as `warn,server::session=debug`
     #[arg(long, help_heading = RELOADABLE, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub(crate) log: EnvFilter,
 }
+
+/// The end of `--help` and of the manual page.
+pub(crate) const SECTIONS: &[cli::Section] = &[
+    cli::Section {
+        title: "Signals",
+        entries: &[
+            (
+                "SIGTERM, SIGINT",
+                "Deliver everything that was accepted, then exit; the second exits at once",
+            ),
+            (
+                "SIGHUP",
+                "Read the configuration again, and apply what can change in a running server",
+            ),
+        ],
+    },
+    cli::Section {
+        title: "Exit status",
+        entries: &[
+            ("0", "Everything that was accepted was delivered"),
+            ("1", "Something was not delivered, or the server cannot run"),
+            ("2", "The configuration is wrong"),
+        ],
+    },
+];
 
 impl CommandLine {
     /// The server that the command line asks for.
@@ -293,16 +316,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "the name has no address".into())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| {
-        format!("{error}; write a number and a unit, such as 250ms, 10s or 2min")
-    })?;
-    if duration > DURATION_MAX {
-        return Err("longer than 365 days; write a shorter time".into());
-    }
-    Ok(duration)
-}
-
 /// 0 on the command line is no limit.
 fn limit(most: u32) -> Option<u32> {
     (most > 0).then_some(most)
@@ -360,9 +373,6 @@ fn patience(text: &str) -> Result<Duration, String> {
         patience => Ok(patience),
     }
 }
-
-/// Far from what the clock can hold.
-const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {

@@ -22,10 +22,8 @@ mod server;
 mod service_manager;
 mod signals;
 mod subcommands;
-mod usage;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -61,9 +59,7 @@ where
 fn act(arguments: Vec<OsString>, configuration: Configuration) -> ExitCode {
     let command_line = &configuration.command_line;
     if let Some(task) = &command_line.task {
-        let path = arguments.first().map(Path::new);
-        let name = path.and_then(Path::file_name).unwrap_or("server".as_ref());
-        return task.carry_out(&name.to_string_lossy());
+        return task.carry_out(&cli::program(&arguments, "server"));
     }
     if let Err(error) = configuration.check() {
         return refuse(&error);
@@ -73,7 +69,7 @@ fn act(arguments: Vec<OsString>, configuration: Configuration) -> ExitCode {
             eprintln!("warning: {UNKNOWN_VARIABLE}: {variable}");
         }
         return match command_line.print_config {
-            true => subcommands::print(&effective(&configuration)),
+            true => cli::print_or_fail(&effective(&configuration), "error"),
             false => ExitCode::SUCCESS,
         };
     }
@@ -93,12 +89,7 @@ const UNKNOWN_VARIABLE: &str = "no option has a variable of this name; it is not
 /// There is no configuration to run with.
 fn refuse(error: &ConfigurationError) -> ExitCode {
     if let ConfigurationError::Usage(error) = error {
-        if error.use_stderr() {
-            eprintln!("{}", usage::one_line(error, "server"));
-        } else {
-            let _ = error.print();
-        }
-        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        return cli::refuse(error, "error", "server");
     }
     eprintln!("error: {error}");
     ExitCode::from(2)
@@ -126,7 +117,7 @@ fn serve_logging(
     logging: &Arc<Logging>,
 ) -> Result<Summary, ServerError> {
     for variable in &configuration.unknown_variables {
-        warn!(variable, "{UNKNOWN_VARIABLE}");
+        warn!(target: "server::config", variable, "{UNKNOWN_VARIABLE}");
     }
     let config = configuration.command_line.config()?;
     let is_confined = configuration.command_line.confine;
@@ -169,6 +160,7 @@ fn serve_logging(
 fn tell_end(summary: &Summary) {
     let counters = &summary.counters;
     info!(
+        target: "server",
         connections = counters.accepted,
         messages = counters.messages,
         deliveries = counters.delivered,
@@ -177,6 +169,6 @@ fn tell_end(summary: &Summary) {
     );
     let undelivered = summary.undelivered();
     if undelivered > 0 {
-        warn!(undelivered, "ended before everything was delivered");
+        warn!(target: "server", undelivered, "ended before everything was delivered");
     }
 }

@@ -13,7 +13,7 @@ use tracing::debug;
 pub(crate) fn give_back() {
     let began = Instant::now();
     trim();
-    debug!(took = ?began.elapsed(), "the log is shorter: free memory was given back to the system");
+    debug!(target: "server::driver", took = ?began.elapsed(), "the log is shorter: free memory was given back to the system");
 }
 
 #[cfg(target_env = "gnu")]

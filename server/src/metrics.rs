@@ -68,7 +68,7 @@ impl Metrics {
         let until = Arc::clone(&ends);
         let serve = move || {
             if let Err(error) = http::serve(listener, poll, site, &until) {
-                tracing::error!(%error, "metrics are not served any more");
+                tracing::error!(target: "server::metrics", %error, "metrics are not served any more");
             }
         };
         let thread = thread::Builder::new().name("metrics".into()).spawn(serve)?;

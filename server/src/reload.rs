@@ -26,7 +26,7 @@ impl Reloader {
     /// Reads the configuration again.
     pub(crate) fn reload(&mut self, logging: &Logging) {
         if let Err(problem) = self.try_reload(logging) {
-            error!("the configuration stays as it was: {problem}");
+            error!(target: "server::config", "the configuration stays as it was: {problem}");
         }
     }
 
@@ -52,14 +52,14 @@ impl Reloader {
             .collect();
         let command_line = command_line_of(&merged)?;
         if !self.server.set_limits(&command_line.limits())? {
-            warn!("a serving thread is stuck: it takes the new limits once it answers again");
+            warn!(target: "server::config", "a serving thread is stuck: it takes the new limits once it answers again");
         }
         logging.set_filter(command_line.log.clone());
         self.settings = merged;
         for (old, new) in &changed {
             tell(old, new);
         }
-        info!(changed = changed.len(), "the configuration was read again");
+        info!(target: "server::config", changed = changed.len(), "the configuration was read again");
         Ok(())
     }
 }
@@ -73,8 +73,8 @@ fn tell(old: &Setting, new: &Setting) {
     } = new;
     let (from, to) = (old.text(), new.text());
     if *reloadable {
-        info!(option, from, to, %origin, "changed");
+        info!(target: "server::config", option, from, to, %origin, "changed");
     } else {
-        warn!(option, from, to, %origin, "cannot be changed while the server runs: restart it");
+        warn!(target: "server::config", option, from, to, %origin, "cannot be changed while the server runs: restart it");
     }
 }

@@ -278,7 +278,7 @@ impl Server {
                 let all_or_none = StopsAll { control };
                 if pin {
                     let processor = pin_thread(thread)?;
-                    info!(thread, processor, "pinned");
+                    info!(target: "server::driver", thread, processor, "pinned");
                 }
                 let snapshot = driver.run(worker)?;
                 all_or_none.control.set_last(thread, snapshot);

@@ -42,7 +42,9 @@ pub(crate) fn tell_stopping() {
 pub(crate) fn tell_reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => warn!(%error, "cannot tell the service manager about a reload"),
+        Err(error) => {
+            warn!(target: "server::systemd", %error, "cannot tell the service manager about a reload");
+        }
     }
 }
 
@@ -64,7 +66,7 @@ pub(crate) fn feed_watchdog(server: Handle) -> io::Result<()> {
             if server.is_alive(period / 4) {
                 tell(&[NotifyState::Watchdog]);
             } else {
-                warn!("a serving thread does not answer; the watchdog is not fed");
+                warn!(target: "server::systemd", "a serving thread does not answer; the watchdog is not fed");
             }
             thread::sleep(period / 4);
         }
@@ -75,6 +77,6 @@ pub(crate) fn feed_watchdog(server: Handle) -> io::Result<()> {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        warn!(%error, "cannot tell the service manager (NOTIFY_SOCKET)");
+        warn!(target: "server::systemd", %error, "cannot tell the service manager (NOTIFY_SOCKET)");
     }
 }

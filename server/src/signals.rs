@@ -35,7 +35,7 @@ pub(crate) fn hear(
                 }
                 _ if drains => server.stop(),
                 _ => {
-                    info!("draining; a second signal ends at once");
+                    info!(target: "server", "draining; a second signal ends at once");
                     drains = true;
                     service_manager::tell_stopping();
                     server.drain();

@@ -1,11 +1,10 @@
 //! The subcommands: what a package is made of, printed.
 
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use clap_complete::Shell;
 
+use crate::command_line::SECTIONS;
 use crate::configuration::{command, commented_defaults};
 
 /// What to do instead of serving.
@@ -13,13 +12,8 @@ use crate::configuration::{command, commented_defaults};
 pub(crate) enum Task {
     /// Print a configuration file with every option, its default and what it does
     DefaultConfig,
-    /// Print a completion script for a shell
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
-    /// Print the manual page, in roff
-    Man,
+    #[command(flatten)]
+    Describe(cli::Describe),
 }
 
 impl Task {
@@ -27,41 +21,10 @@ impl Task {
     pub(crate) fn carry_out(self, program: &str) -> ExitCode {
         let text = match self {
             Self::DefaultConfig => commented_defaults(&command()),
-            Self::Completions { shell } => completions(program, shell),
-            Self::Man => manual(program),
+            Self::Describe(describe) => describe.text(command(), program, SECTIONS),
         };
-        print(&text)
+        cli::print_or_fail(&text, "error")
     }
-}
-
-/// Writes `text` to standard output. A reader that has gone away has read enough; a disk that is full
-/// has not taken it.
-pub(crate) fn print(text: &str) -> ExitCode {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes());
-    match written.and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!(
-                "error: cannot write standard output: {error}; choose a place that can be written"
-            );
-            ExitCode::FAILURE
-        }
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-fn completions(program: &str, shell: Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), program, &mut script);
-    String::from_utf8_lossy(&script).into_owned()
-}
-
-fn manual(program: &str) -> String {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command().name(program.to_owned()))
-        .render(&mut page)
-        .expect("memory takes all that is written");
-    String::from_utf8_lossy(&page).into_owned()
 }
 
 #[cfg(test)]
@@ -69,13 +32,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manual_and_the_completions_know_the_flags() {
-        assert!(manual("server").contains("\\-\\-max\\-clients"));
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            assert!(
-                completions("server", shell).contains("max-clients"),
-                "{shell}"
-            );
+    fn the_manual_knows_the_flags_and_the_exit_status() {
+        let manual = cli::Describe::Man.text(command(), "server", SECTIONS);
+        for part in ["\\-\\-max\\-clients", "EXIT STATUS", "SIGHUP"] {
+            assert!(manual.contains(part), "{part}");
         }
     }
 }

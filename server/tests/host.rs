@@ -139,8 +139,8 @@ fn the_guide_explains_every_reason_and_the_package_has_the_guide() {
         let row = format!("| `{}` |", reason.name());
         assert!(guide.contains(&row), "no row {row}");
     }
-    let manifest = include_str!("../Cargo.toml");
-    assert!(manifest.contains("../docs/*.md"));
+    let script = include_str!("../dist/scripts/build-package");
+    assert!(script.contains("for page in docs/*.md; do put "));
 }
 
 #[test]
@@ -226,6 +226,43 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
     // Still nobody reads: the end does not wait for it.
     assert!(child.wait().unwrap().success());
     drop(stderr);
+}
+
+#[test]
+fn a_name_forges_nothing_in_the_log() {
+    const NAMES: [&str; 4] = [
+        "x peer=10.9.9.9:1",
+        "\u{202e}nna",
+        "\u{2028}2026-11-25T00:00:00Z ERROR server: disk full",
+        "\"} {\"level\":\"ERROR\"",
+    ];
+    for format in ["text", "json"] {
+        let mut child = server().args(["--log-format", format]).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let address = address(&hear(&mut stderr, "listening on "));
+        for name in NAMES {
+            let peer = TcpStream::connect(address).unwrap();
+            say(&peer, name);
+            let joined = hear(&mut stderr, "joined");
+            assert!(!joined.contains(['\u{202e}', '\u{2028}']), "{joined:?}");
+            if format == "json" {
+                let fields: serde_json::Value = serde_json::from_str(&joined).unwrap();
+                assert_eq!(fields["name"], name);
+                assert_eq!(fields["target"], "server::session");
+                continue;
+            }
+            let line = joined
+                .split_once(" server::session: joined name=\"")
+                .unwrap();
+            // Whatever the name is, the field that follows it is ours.
+            let (_, rest) = line.1.rsplit_once("\" peer=").unwrap();
+            let peer: SocketAddr = rest.parse().unwrap();
+            assert!(peer.ip().is_loopback());
+        }
+        signal(&child, Signal::TERM);
+        stderr.read_to_string(&mut String::new()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
 }
 
 #[test]
@@ -428,7 +465,7 @@ fn a_reload_changes_what_is_logged() {
     let mut changed = String::new();
     stderr.read_line(&mut changed).unwrap();
     assert!(
-        changed.contains("option=\"log\" from=\"warn\" to=\"info\""),
+        changed.contains("changed option=log from=warn to=info"),
         "{changed}"
     );
     let loud = TcpStream::connect(address).unwrap();

@@ -113,6 +113,7 @@ impl Accepting {
     fn warn(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.starving, true) {
             warn!(
+                target: "server::driver",
                 %error,
                 "cannot keep new connections for now: they are refused; those that are there are \
                  served. Raise the limit on open files (ulimit -n, LimitNOFILE=) to take more"

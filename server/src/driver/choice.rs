@@ -11,13 +11,13 @@ use super::{Driver, RingSizes, uring};
 /// What an operator may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum DriverChoice {
-    /// uring where the kernel allows it, else epoll
+    /// Use uring where the kernel allows it, else epoll
     Auto,
-    /// A raw io_uring a thread: the fastest
+    /// Use a raw io_uring in each thread: the fastest
     Uring,
-    /// The tokio-uring runtime
+    /// Use the tokio-uring runtime
     TokioUring,
-    /// epoll, for hosts where io_uring is switched off
+    /// Use epoll, where io_uring is switched off
     Epoll,
 }
 
@@ -50,7 +50,7 @@ fn fall_back(error: io::Error) -> Result<Driver, NoRing> {
         return Err(NoRing { error, remedy });
     }
     let cause = likely_cause(&error, setting().as_deref());
-    warn!(driver = "epoll", %error, cause, "io_uring cannot be used here; epoll is used instead");
+    warn!(target: "server::driver", driver = "epoll", %error, cause, "io_uring cannot be used here; epoll is used instead");
     Ok(Driver::Epoll)
 }
 

@@ -73,7 +73,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     let adopted = worker.listener_is_adopted;
     let kernel = Ring::new(&mut ring, buffers, worker.listener, adopted)?;
     let fixed_files = kernel.fixed_files();
-    info!(thread = worker.thread, %features, fixed_files, "ring");
+    info!(target: "server::driver", thread = worker.thread, %features, fixed_files, "ring");
     let _ = worker.begun.send(());
     let mut event_loop = EventLoop::new(
         kernel,

@@ -57,9 +57,9 @@ pub struct Limits {
 /// What becomes of a subscriber that holds others up, or is too far behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SlowPolicy {
-    /// It is told why, and closed
+    /// Tell it why, and close it
     Disconnect,
-    /// It misses what it was owed, is told how much, and goes on with the next message
+    /// Skip what it was owed, tell it how much, and go on with the next message
     Skip,
 }
 

@@ -5,21 +5,25 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::Context;
+use tracing::{Event, Level};
 
 /// Lines of one kind in one [`WHILE`].
 const BURST: u32 = 50;
-pub(super) const WHILE: Duration = Duration::from_secs(5);
+const WHILE: Duration = Duration::from_secs(5);
 
 /// What each kind has had of its share.
-#[derive(Debug, Default)]
-pub(super) struct Limiter(Mutex<HashMap<Identifier, Share>>);
+#[derive(Debug)]
+pub(super) struct Limiter {
+    shares: Mutex<HashMap<Identifier, Share>>,
+    /// Unparked when a line is left out.
+    watcher: Thread,
+}
 
 #[derive(Debug)]
 struct Share {
@@ -40,13 +44,26 @@ pub(super) struct LeftOut {
 }
 
 impl Limiter {
+    /// One that unparks `watcher` when a line is left out.
+    pub(super) fn waking(watcher: Thread) -> Self {
+        Self {
+            shares: Mutex::default(),
+            watcher,
+        }
+    }
+
+    /// Has the watcher look.
+    pub(super) fn wake(&self) {
+        self.watcher.unpark();
+    }
+
     /// Whether a line of this kind passes at `now`.
-    fn passes(&self, event: &Event<'_>, now: Instant) -> bool {
+    pub(super) fn passes(&self, event: &Event<'_>, now: Instant) -> bool {
         let metadata = event.metadata();
         if *metadata.level() > Level::INFO {
             return true;
         }
-        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shares = self.lock();
         let share = shares.entry(metadata.callsite()).or_insert_with(|| Share {
             message: message_of(event),
             level: *metadata.level(),
@@ -54,12 +71,21 @@ impl Limiter {
             passed: 0,
             left_out: 0,
         });
-        share.passes(now)
+        let passes = share.passes(now);
+        if !passes {
+            self.wake();
+        }
+        passes
+    }
+
+    /// Whether something was left out and not told.
+    pub(super) fn has_left_out(&self) -> bool {
+        self.lock().values().any(|share| share.left_out > 0)
     }
 
     /// What was left out in times that are over at `now`, or in any.
     pub(super) fn left_out(&self, now: Option<Instant>) -> Vec<LeftOut> {
-        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shares = self.lock();
         let over = shares.values_mut().filter(|share| {
             let is_over = |now: Instant| now.saturating_duration_since(share.since) >= WHILE;
             share.left_out > 0 && now.is_none_or(is_over)
@@ -70,6 +96,10 @@ impl Limiter {
             lines: std::mem::take(&mut share.left_out),
         })
         .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Identifier, Share>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,18 +129,11 @@ impl LeftOut {
             lines,
         } = self;
         match *level {
-            Level::ERROR | Level::WARN => tracing::warn!(kind = message, lines, "{TEXT}"),
-            _ => tracing::info!(kind = message, lines, "{TEXT}"),
+            Level::ERROR | Level::WARN => {
+                tracing::warn!(target: "server::log", kind = message, lines, "{TEXT}");
+            }
+            _ => tracing::info!(target: "server::log", kind = message, lines, "{TEXT}"),
         }
-    }
-}
-
-/// Asks the limiter about each event that the filter lets through.
-pub(super) struct Layer(pub(super) Arc<Limiter>);
-
-impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
-    fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
-        self.0.passes(event, Instant::now())
     }
 }
 

@@ -39,38 +39,38 @@ fn write_server(page: &mut Page, whole: &Whole<'_>) {
     page.family(
         "uringcast_build_info",
         "gauge",
-        "Which program runs, and how; always 1.",
+        "Version and driver of the server; always 1.",
     );
     let version = env!("CARGO_PKG_VERSION");
     let labels = [("version", version), ("driver", whole.driver)];
     page.sample("uringcast_build_info", &labels, 1);
     page.gauge("uringcast_threads", "Serving threads.", whole.threads);
-    let help = "Serving threads that did not answer in time: their figures are older.";
+    let help = "Serving threads that did not answer within 250 ms; their figures are older.";
     page.gauge("uringcast_threads_unanswered", help, whole.unanswered);
-    let help = "1 while the server drains before its end.";
+    let help = "1 while the server drains before it exits.";
     page.gauge("uringcast_draining", help, u8::from(whole.draining));
 }
 
 fn write_connections(page: &mut Page, figures: &Figures) {
     let snapshot = &figures.snapshot;
     let counters = &snapshot.counters;
-    let help = "Connections that are there, whatever their state.";
+    let help = "Open connections, in any state.";
     page.gauge("uringcast_connections", help, counters.connections);
-    let help = "Connections that gave a name and are not on their way out.";
+    let help = "Clients that have joined and are not being closed.";
     page.gauge("uringcast_subscribers", help, snapshot.subscribers);
     let name = "uringcast_connections_total";
     page.family(
         name,
         "counter",
-        "Connections that came, by whether there was room.",
+        "Connections accepted, and refused because a limit was reached.",
     );
     let refused = [Reason::Full, Reason::AddressFull, Reason::NoDescriptor];
     let refused: u64 = refused.iter().map(|&it| counters.closed[it]).sum();
     page.sample(name, &[("result", "accepted")], counters.accepted - refused);
     page.sample(name, &[("result", "refused")], refused);
-    let help = "Connections that gave a name.";
+    let help = "Clients that joined.";
     page.counter("uringcast_joins_total", help, counters.joined);
-    let help = "Connections that ended, by why.";
+    let help = "Connections closed, by reason.";
     page.by_reason("uringcast_disconnects_total", help, &counters.closed);
 }
 
@@ -79,28 +79,28 @@ fn write_deliveries(page: &mut Page, figures: &Figures, whole: &Whole<'_>) {
     let counters = &snapshot.counters;
     let help = "Messages accepted from clients.";
     page.counter("uringcast_messages_received_total", help, counters.messages);
-    let help = "Times that a client was not read from for a while since it said too much.";
+    let help = "Times that reading from a client paused because it was over its rate.";
     page.counter("uringcast_throttles_total", help, counters.throttled);
-    let help = "Deliveries that accepted messages made due: one for each other subscriber.";
+    let help = "Deliveries owed: one per message and subscriber other than its author.";
     page.counter("uringcast_deliveries_owed_total", help, counters.owed);
-    let help = "Deliveries that the kernel took whole.";
+    let help = "Deliveries that the kernel accepted completely.";
     page.counter("uringcast_deliveries_total", help, counters.delivered);
-    let help = "Deliveries given up since the receiver went, by why.";
+    let help = "Deliveries not made because the receiver was closed or skipped them, by reason.";
     page.by_reason(
         "uringcast_deliveries_discarded_total",
         help,
         &counters.discarded,
     );
-    let help = "Deliveries owed and neither made nor given up.";
+    let help = "Deliveries owed that are neither made nor discarded.";
     page.gauge("uringcast_deliveries_pending", help, counters.pending());
-    let help = "Bytes that messages held for receivers take of the log's bound.";
+    let help = "Bytes of messages that the log holds.";
     page.gauge("uringcast_log_bytes", help, whole.log_bytes);
     page.gauge(
         "uringcast_log_limit_bytes",
-        "The log's bound.",
+        "Most bytes that the log may hold (--log-bytes).",
         whole.log_bytes_max,
     );
-    let help = "Bytes of messages from the hindmost subscriber to the head of the log.";
+    let help = "Bytes that the subscriber furthest behind has still to be sent.";
     page.gauge(
         "uringcast_backlog_bytes_max",
         help,
@@ -110,22 +110,21 @@ fn write_deliveries(page: &mut Page, figures: &Figures, whole: &Whole<'_>) {
 
 fn write_times(page: &mut Page, figures: &Figures) {
     let measures = &figures.snapshot.measures;
-    let help =
-        "From accepting a message until it was sent to the last who was owed it, or that one went.";
+    let help = "Time from accepting a message until its last receiver was sent it or was closed.";
     page.histogram(
         "uringcast_fanout_duration_seconds",
         help,
         &measures.fan_out,
         MICROS,
     );
-    let help = "For each send: how long its oldest message had waited since it was accepted.";
+    let help = "For each send: time since its oldest message was accepted.";
     page.histogram(
         "uringcast_queue_to_wire_seconds",
         help,
         &measures.queue_to_wire,
         MICROS,
     );
-    let help = "Messages that one send carries.";
+    let help = "Messages per send.";
     page.histogram(
         "uringcast_messages_per_send",
         help,
@@ -136,21 +135,17 @@ fn write_times(page: &mut Page, figures: &Figures) {
 
 fn write_kernel(page: &mut Page, figures: &Figures) {
     let counters = &figures.snapshot.counters;
-    page.counter(
-        "uringcast_sends_total",
-        "Sends that completed.",
-        counters.sends,
-    );
-    let help = "Sends of which the kernel took only a part.";
+    page.counter("uringcast_sends_total", "Completed sends.", counters.sends);
+    let help = "Sends of which the kernel accepted only a part.";
     page.counter("uringcast_short_sends_total", help, counters.short_sends);
     let Some(ring) = &figures.ring else { return };
-    let help = "Times that an operation found the submission queue full.";
+    let help = "Operations that found the submission queue full.";
     page.counter(
         "uringcast_ring_submissions_full_total",
         help,
         ring.submissions_full,
     );
-    let help = "Times that completions had overflowed into the kernel's memory.";
+    let help = "Times that the completion queue overflowed into the kernel's memory.";
     page.counter(
         "uringcast_ring_completions_overflow_total",
         help,

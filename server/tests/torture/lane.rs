@@ -36,7 +36,7 @@ pub(crate) fn time_for_a_driver() -> Duration {
 /// The same, if `URINGCAST_TORTURE` says so: the drivers share that time.
 pub(crate) fn asked_time_for_a_driver() -> Option<Duration> {
     let text = std::env::var("URINGCAST_TORTURE").ok()?;
-    let time = humantime::parse_duration(&text).expect("URINGCAST_TORTURE is a time, as in 10min");
+    let time = cli::duration(&text).expect("URINGCAST_TORTURE is a time, as in 10min");
     Some(share_of_a_driver(time))
 }
 

@@ -126,7 +126,7 @@ impl<K: Kernel> EventLoop<K> {
             }
             Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => {}
             Err(Errno::INVAL) if connection.multishot => {
-                debug!("no multishot receive");
+                debug!(target: "server::driver", "no multishot receive");
                 self.multishot_receive = false;
             }
             Err(error) => {

@@ -206,7 +206,7 @@ fn register_files(ring: &IoUring) -> u32 {
     match ring.submitter().register_files_sparse(entries) {
         Ok(()) => entries,
         Err(error) => {
-            debug!(%error, "no fixed files");
+            debug!(target: "server::driver", %error, "no fixed files");
             0
         }
     }
