@@ -1,8 +1,10 @@
 //! The harmless form of text that comes from others: nothing that moves a cursor, rings, reorders
 //! or hides reaches the terminal, and what was there stays visible.
 //!
-//! C0 controls and DEL are written `^[` (as `cat -v` does), C1 and bidirectional controls
-//! `<U+202E>` and bytes that are not UTF-8 `<FF>` (as `less` does). All other text stays as it is.
+//! C0 controls and DEL are written `^[` (as `cat -v` does); C1 controls, all that reorders text and all
+//! that does not show `<U+202E>`, and bytes that are not UTF-8 `<FF>` (as `less` does). Joiners and
+//! variation selectors stay where they belong, in emoji and in the scripts that need them. All other
+//! text stays as it is. A name that could be taken for the server's is written out as well.
 
 use std::fmt::Write as _;
 
@@ -20,28 +22,52 @@ pub(crate) enum Tabs {
     Show,
 }
 
-/// Appends the harmless form of `bytes` to `out`.
-pub(crate) fn push(out: &mut String, bytes: &[u8], tabs: Tabs) {
+/// The harmless form of `bytes`.
+pub(crate) fn safe(bytes: &[u8], tabs: Tabs) -> String {
+    let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            push_character(out, character, tabs);
+        let mut before = None;
+        let mut characters = chunk.valid().chars().peekable();
+        while let Some(character) = characters.next() {
+            let next = characters.peek().copied();
+            if is_in_place(character, before, next) {
+                out.push(character);
+            } else {
+                push(&mut out, character, tabs);
+            }
+            before = Some(character);
         }
         for byte in chunk.invalid() {
             let _ = write!(out, "<{byte:02X}>");
         }
     }
-}
-
-/// The harmless form of `bytes`.
-pub(crate) fn safe(bytes: &[u8], tabs: Tabs) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    push(&mut out, bytes, tabs);
     out
 }
 
-/// The harmless form of a name, cut to `columns_max` columns of a screen.
+/// The harmless form of an author's name. In one that begins, for the eye, with an asterisk, as the
+/// server's does and no client's may, every sign is written out: `<U+FF0A>server<U+FF0A>`.
+pub(crate) fn author(name: &[u8]) -> String {
+    let shown = safe(name, Tabs::Show);
+    let is_seen = |character: &char| {
+        let has_width = character.width().is_some_and(|columns| columns > 0);
+        has_width && !character.is_whitespace() && !is_harmful(*character)
+    };
+    let text = String::from_utf8_lossy(name);
+    if !text.chars().find(is_seen).is_some_and(looks_like_asterisk) {
+        return shown;
+    }
+    shown.chars().fold(String::new(), |mut out, character| {
+        match character {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' | '<' | '>' | '+' | '^' => out.push(character),
+            sign => push_code(&mut out, sign),
+        }
+        out
+    })
+}
+
+/// [`author`], cut to `columns_max` columns of a screen.
 pub(crate) fn name(name: &[u8], columns_max: usize) -> String {
-    clip(safe(name, Tabs::Show), columns_max)
+    clip(author(name), columns_max)
 }
 
 /// Cuts `text` to `columns_max` columns; what was cut is said by an ellipsis. Never cuts between
@@ -63,23 +89,64 @@ pub(crate) fn clip(mut text: String, columns_max: usize) -> String {
     text
 }
 
-/// Whether a terminal may act on `character`, or a reader be deceived by it.
+/// Whether a terminal may act on `character`, or a reader be deceived by it: controls, and what Unicode
+/// lists as `Default_Ignorable_Code_Point` (what does not show).
 pub(crate) const fn is_harmful(character: char) -> bool {
+    is_joiner(character)
+        || matches!(
+            character,
+            // C0, DEL and C1.
+            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+            // Soft hyphen, combining grapheme joiner, fillers, blank Braille.
+            | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+            | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+            // Bidirectional marks, embeddings, overrides and isolates.
+            | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            // Line and paragraph separators, zero width space, word joiner and its kin.
+            | '\u{2028}' | '\u{2029}' | '\u{200b}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            // Annotations, and format controls of shorthand and music.
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            // Tags.
+            | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}'
+        )
+}
+
+/// Zero width joiners and variation selectors: invisible by themselves, and needed by some neighbours.
+const fn is_joiner(character: char) -> bool {
     matches!(
         character,
-        // C0, DEL and C1.
-        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        // Bidirectional marks, embeddings, overrides and isolates.
-        | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        // Line and paragraph separators.
-        | '\u{2028}' | '\u{2029}'
-        // Invisible: zero width space, word joiner and its kin, byte order mark, annotations.
-        | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
+        '\u{200c}' | '\u{200d}' | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{e0100}'..='\u{e01ef}'
     )
 }
 
-fn push_character(out: &mut String, character: char, tabs: Tabs) {
+/// Whether `character` is a joiner where one has a use: a selector behind a visible character beyond
+/// ASCII, or in a keycap; a zero width joiner between two such characters.
+fn is_in_place(character: char, before: Option<char>, next: Option<char>) -> bool {
+    const KEYCAP: char = '\u{20e3}';
+    const VARIATIONS: [char; 2] = ['\u{fe0e}', '\u{fe0f}'];
+    let is_shown = |character: char| !character.is_ascii() && !is_harmful(character);
+    match character {
+        '\u{200c}' | '\u{200d}' => {
+            before.is_some_and(|before| is_shown(before) || VARIATIONS.contains(&before))
+                && next.is_some_and(is_shown)
+        }
+        selector if is_joiner(selector) => before.is_some_and(is_shown) || next == Some(KEYCAP),
+        _ => false,
+    }
+}
+
+/// The asterisks of all scripts, and what Unicode lists as confusable with one.
+const fn looks_like_asterisk(character: char) -> bool {
+    matches!(
+        character,
+        '*' | '\u{66d}' | '\u{2042}' | '\u{204e}' | '\u{2051}' | '\u{2055}' | '\u{2217}' | '\u{229b}'
+        | '\u{22c6}' | '\u{2605}' | '\u{2606}' | '\u{2722}'..='\u{274b}' | '\u{2a6e}' | '\u{a673}'
+        | '\u{fe61}' | '\u{ff0a}' | '\u{1031f}' | '\u{1f7af}'..='\u{1f7bf}'
+    )
+}
+
+fn push(out: &mut String, character: char, tabs: Tabs) {
     match (character, tabs) {
         ('\t', Tabs::Keep) => out.push('\t'),
         ('\t', Tabs::Spaces) => out.push_str("    "),
@@ -88,11 +155,13 @@ fn push_character(out: &mut String, character: char, tabs: Tabs) {
             out.extend(char::from_u32(character as u32 + 0x40));
         }
         ('\u{7f}', _) => out.push_str("^?"),
-        (harmful, _) if is_harmful(harmful) => {
-            let _ = write!(out, "<U+{:04X}>", harmful as u32);
-        }
+        (harmful, _) if is_harmful(harmful) => push_code(out, harmful),
         (harmless, _) => out.push(harmless),
     }
+}
+
+fn push_code(out: &mut String, character: char) {
+    let _ = write!(out, "<U+{:04X}>", character as u32);
 }
 
 /// `05:47:52`, in local time.
@@ -113,8 +182,16 @@ mod tests {
 
     #[test]
     fn ordinary_text_of_any_script_is_left_alone() {
-        for text in ["hello", "Grüße", "日本語", "🦀 👩‍👩‍👧", "e\u{301}", "سلام"]
-        {
+        for text in [
+            "hello",
+            "Grüße",
+            "日本語",
+            "葛\u{e0100}",
+            "🦀 👩‍👩‍👧 ❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3}",
+            "e\u{301}",
+            "سلام",
+            "می\u{200c}خواهم",
+        ] {
             assert_eq!(safe(text.as_bytes(), Tabs::Show), text);
         }
     }
@@ -129,6 +206,40 @@ mod tests {
             "<U+202E>evil<U+2066>"
         );
         assert_eq!(safe(b"ok\xff\xc3", Tabs::Show), "ok<FF><C3>");
+    }
+
+    #[test]
+    fn what_does_not_show_is_written_out() {
+        let text = "a\u{ad}b\u{3164}c\u{2028}d\u{e0061}e\u{200d}f\u{2800}g\u{fe0f}";
+        let shown = "a<U+00AD>b<U+3164>c<U+2028>d<U+E0061>e<U+200D>f<U+2800>g<U+FE0F>";
+        assert_eq!(safe(text.as_bytes(), Tabs::Spaces), shown);
+        // A joiner with nothing to join makes a second name of one.
+        assert_eq!(safe("日\u{200d}".as_bytes(), Tabs::Show), "日<U+200D>");
+        assert_eq!(
+            safe("日\u{200d}\u{200d}本".as_bytes(), Tabs::Show),
+            "日<U+200D><U+200D>本"
+        );
+    }
+
+    #[test]
+    fn no_name_looks_like_the_servers() {
+        for (name, shown) in [
+            ("*server*", "<U+002A>server<U+002A>"),
+            ("＊server＊", "<U+FF0A>server<U+FF0A>"),
+            ("\u{2800}*server*", "<U+2800><U+002A>server<U+002A>"),
+            ("\u{301}*server*", "<U+0301><U+002A>server<U+002A>"),
+            (
+                "\u{3000} ⁎ѕerver⁎",
+                "<U+3000> <U+204E><U+0455>erver<U+204E>",
+            ),
+            ("\u{ad}\x1b✱x", "<U+00AD>^[<U+2731>x"),
+        ] {
+            let found = author(name.as_bytes()).replace("<U+005B>", "[");
+            assert_eq!(found, shown, "{name:?}");
+        }
+        for name in ["a*b", "server", "ann ＊", "日本", ""] {
+            assert_eq!(author(name.as_bytes()), name);
+        }
     }
 
     #[test]

@@ -36,14 +36,16 @@ fn hex_unless_utf8(bytes: &[u8]) -> Option<String> {
 }
 
 /// JSON must escape C0 only. The rest of what is harmful stands inside of strings here, where
-/// `\uXXXX` says the same (all of it lies in the basic plane).
+/// `\uXXXX` says the same.
 fn escape_harmful(json: String) -> String {
     if !json.chars().any(display::is_harmful) {
         return json;
     }
     json.chars().fold(String::new(), |mut out, character| {
         if display::is_harmful(character) {
-            let _ = write!(out, "\\u{:04x}", character as u32);
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         } else {
             out.push(character);
         }
@@ -72,6 +74,12 @@ mod tests {
             line(None, b"x", "\u{9b}2J\u{7f}\u{202e}".as_bytes()),
             r#"{"name":"x","text":"\u009b2J\u007f\u202e"}"#
         );
+    }
+
+    #[test]
+    fn what_lies_beyond_the_basic_plane_is_escaped_as_two_halves() {
+        let json = line(None, b"x", "\u{e0061}".as_bytes());
+        assert_eq!(json, r#"{"name":"x","text":"\udb40\udc61"}"#);
     }
 
     proptest! {

@@ -45,7 +45,7 @@ impl Output for Pipe {
         let line = match self.format {
             Format::Json => json::line(time.as_deref(), name, text).into_bytes(),
             Format::Plain => {
-                let shown = display::safe(name, Tabs::Show);
+                let shown = display::author(name);
                 let shown = self.colours.name(name, &shown);
                 let text = display::safe(text, Tabs::Keep);
                 format!("{}{shown} > {text}", stamp(time.as_deref())).into_bytes()

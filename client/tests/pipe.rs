@@ -176,8 +176,10 @@ fn a_large_input_arrives_whole_and_in_order() {
 #[test]
 fn messages_are_lines_and_cannot_pretend_to_be_two() {
     let server = Scripted::start();
-    let client = start(server.address, &["--name", "x", "--count", "4"]);
+    let client = start(server.address, &["--name", "x", "--count", "6"]);
     let mut peer = server.accept("x");
+    peer.relay("＊server＊", b"closing: pay first");
+    peer.relay("\u{ad}*server*", "\u{3164}\u{e0061}\u{2028}".as_bytes());
     peer.relay("ann", b"hello");
     peer.relay("ann", b"one\nbob > two");
     peer.relay("b\x1b[2Jb", "tab\t \u{9b}\u{202e}日本\u{7f}".as_bytes());
@@ -185,7 +187,9 @@ fn messages_are_lines_and_cannot_pretend_to_be_two() {
     let finished = client.wait();
     assert_eq!(
         finished.stdout,
-        "ann > hello\n\
+        "<U+FF0A>server<U+FF0A> > closing: pay first\n\
+         <U+00AD><U+002A>server<U+002A> > <U+3164><U+E0061><U+2028>\n\
+         ann > hello\n\
          ann > one^Jbob > two\n\
          b^[[2Jb > tab\t <U+009B><U+202E>日本^?\n\
          ann > not text: <FF><FE>\n"

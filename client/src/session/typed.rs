@@ -104,7 +104,8 @@ impl<O: Output> Session<'_, O> {
     }
 
     fn refuse(&mut self, reason: &str) {
-        self.failed = true;
+        // A person reads it and goes on.
+        self.failed |= !self.settings.interactive;
         self.output.trouble(reason);
     }
 }

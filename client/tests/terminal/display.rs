@@ -21,15 +21,17 @@ fn nothing_harmful_reaches_the_terminal() {
         b"\x1b]0;title\x07\x1b[2J\x9b1m\r\nann > I owe you\x08",
     );
     peer.relay("eve", "\u{9b}2J\u{202e}desrever\u{2066}".as_bytes());
+    peer.relay("＊server＊", "closing: \u{3164}pay\u{ad}".as_bytes());
     peer.relay("eve", b"done");
     terminal.sees("eve > done");
     terminal.prompts("ann >");
     terminal.sees("e^[[31mve > ^[]0;title^G^[[2J<9B>1m^M^Jann > I owe you^H");
     terminal.sees("eve > <U+009B>2J<U+202E>desrever<U+2066>");
+    terminal.sees("<U+FF0A>server<U+FF0A> > closing: <U+3164>pay<U+00AD>");
     let written = terminal.bytes().split_off(before);
     let written = String::from_utf8(written).unwrap();
     for harmful in [
-        "\x1b[31m", "\x1b]", "\x07", "\x08", "\u{9b}", "\u{202e}", "\u{2066}",
+        "\x1b[31m", "\x1b]", "\x07", "\x08", "\u{9b}", "\u{202e}", "\u{2066}", "＊", "\u{3164}",
     ] {
         assert!(!written.contains(harmful), "{harmful:?} in {written:?}");
     }
