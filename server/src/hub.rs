@@ -48,6 +48,7 @@ use tracing::warn;
 
 use admission::Admission;
 use batch::Batches;
+use deadlines::{Deadlines, ServedTime};
 use lists::Lists;
 use log::Reader;
 use pace::Pace;
@@ -133,12 +134,13 @@ pub struct Hub {
     throttled: Throttled,
     resumed: VecDeque<ConnectionId>,
     closes: VecDeque<Close>,
-    /// No later than the earliest deadline of any session; `None` when there is none.
-    next_sweep: Option<Instant>,
-    /// The turn whose sends [`Self::next_sweep`] has been set for.
-    swept_for: Option<Instant>,
-    /// Set while draining: when to give up.
-    drain_until: Option<Instant>,
+    deadlines: Deadlines,
+    /// When all subscribers are looked at, as one may be slow.
+    next_look: Option<Instant>,
+    /// Nothing more is accepted.
+    drains: bool,
+    /// While draining, until then: when to give up.
+    give_up_at: Option<ServedTime>,
     /// Set while draining, once no hub accepts anything: whoever has all it is owed is told goodbye.
     says_goodbye: bool,
     /// Messages came since the slow were last watched.
@@ -203,9 +205,10 @@ impl Hub {
             throttled: Throttled::default(),
             resumed: VecDeque::new(),
             closes: VecDeque::new(),
-            next_sweep: None,
-            swept_for: None,
-            drain_until: None,
+            deadlines: Deadlines::default(),
+            next_look: None,
+            drains: false,
+            give_up_at: None,
             says_goodbye: false,
             log_grew: false,
             others_to_wake: false,
@@ -221,16 +224,17 @@ impl Hub {
     /// # Panics
     /// With 2^32 connections at once.
     pub fn accept(&mut self, peer: SocketAddr, now: Instant) -> ConnectionId {
+        let served = self.served(now);
         let entry = self.sessions.vacant_entry();
         let id = ConnectionId {
             slot: u32::try_from(entry.key()).expect("fewer than 2^32 connections"),
             generation: self.next_generation,
         };
-        entry.insert(Session::new(id, peer, &self.limits, now));
+        entry.insert(Session::new(id, peer, &self.limits, now, served));
         self.next_generation = self.next_generation.wrapping_add(1);
         self.counters.accepted += 1;
         self.counters.connections += 1;
-        self.sweep_by(now + self.limits.handshake_timeout);
+        self.note_deadline(id.slot, now);
         if self.is_draining() {
             self.close(id.slot, &CloseReason::Shutdown, now);
             return id;

@@ -55,8 +55,8 @@ impl Hub {
             return;
         }
         self.read_log();
-        self.drain_until = Some(now + timeout);
-        self.sweep_by(now + timeout);
+        self.drains = true;
+        self.give_up_at = Some(self.served(now) + timeout);
         self.send_queue.line_up_all();
         let mut nameless = Vec::new();
         let mut draining_input = Vec::new();
@@ -124,7 +124,7 @@ impl Hub {
     /// Whether [`Self::drain`] was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.drain_until.is_some()
+        self.drains
     }
 
     /// Whether there is no connection left.
@@ -137,7 +137,7 @@ impl Hub {
     pub(super) fn close(&mut self, slot: u32, why: &CloseReason, now: Instant) {
         let reason = why.kind();
         let closing = Closing {
-            since: now,
+            since: self.served(now),
             reason,
             notice: why.notice(),
             peer_has_left: false,
@@ -157,7 +157,7 @@ impl Hub {
         if may_be_sent_to {
             self.send_queue.wait(slot);
         }
-        self.sweep_by(now + self.limits.linger);
+        self.note_deadline(slot, now);
         if had_joined {
             self.announce_leave(slot, now);
         }
@@ -214,6 +214,7 @@ impl Hub {
 
     /// Second step: all is said.
     pub(super) fn linger(&mut self, slot: u32, now: Instant) {
+        let since = self.served(now);
         let session = &mut self.sessions[slot as usize];
         let Phase::Closing(closing) = &session.phase else {
             unreachable!("only one that is closing lingers");
@@ -223,11 +224,11 @@ impl Hub {
             return;
         }
         session.phase = Phase::Lingering {
-            since: now,
+            since,
             reason: closing.reason,
         };
         self.closes.push_back(Close::ShutdownWrite(session.id));
-        self.sweep_by(now + self.limits.linger);
+        self.note_deadline(slot, now);
     }
 
     /// Third step: the driver gives the connection up; what it was still owed is discarded.
@@ -249,6 +250,7 @@ impl Hub {
         session.partial = bytes::Bytes::new();
         session.input.decoder = protocol::Decoder::new(0);
         self.send_queue.remove(slot);
+        self.deadlines.forget(session);
         self.closes.push_back(Close::Release(session.id));
     }
 }

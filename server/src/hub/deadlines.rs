@@ -1,22 +1,120 @@
 //! Deadlines: who has waited long enough.
 //!
-//! No timer is kept per connection, and a send costs no more than one comparison. Now and then a
-//! sweep looks at all sessions, acts on those that are due, and notes when the next may be. A
-//! deadline that was moved only makes a sweep come early; when nothing is due there is none.
+//! Deadlines are in served time, which stands still while the event loop does not run: a stopped process
+//! or a paused machine is nobody's fault. While anybody is waited for, the hub asks to be called
+//! every [`TICK`]; by how much a call comes later is the time in which nothing was served.
+//!
+//! A session has at most one entry in the order of deadlines, at its own deadline or before it. A deadline
+//! that was moved or is no more costs nothing when that happens: its entry comes early, and is put
+//! where it belongs. So a send costs one comparison, and who expires costs O(log n).
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::ops::Add;
+use std::time::{Duration, Instant};
 
 use super::Hub;
 use super::closing::CloseReason;
 use super::session::{Phase, Session};
+
+/// How often the hub asks to be called while anybody is waited for.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// A time on a clock that stands still while the event loop does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ServedTime(Instant);
+
+impl Add<Duration> for ServedTime {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self(self.0 + time)
+    }
+}
+
+/// The deadlines of one hub's sessions.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    /// How long the event loop did not run, in all.
+    lost: Duration,
+    /// While anybody is waited for: when the next call is due.
+    call_due: Option<Instant>,
+    by_time: BTreeSet<(ServedTime, u32)>,
+    /// The sends that had completed at the last call.
+    sends: u64,
+    turn: Option<Turn>,
+}
+
+/// What all sends of a turn have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    now: Instant,
+    pub(super) began: ServedTime,
+    /// The deadline of a send that is given to the driver in this turn.
+    write_deadline: ServedTime,
+}
+
+impl Deadlines {
+    /// How much was served by `now`.
+    pub(super) fn served(&self, now: Instant) -> ServedTime {
+        ServedTime(now - self.lost)
+    }
+
+    /// When `time` comes, if the event loop runs until then.
+    fn comes(&self, time: ServedTime) -> Instant {
+        time.0 + self.lost
+    }
+
+    /// Has the session looked at by `deadline`.
+    fn note(&mut self, session: &mut Session, deadline: ServedTime, now: Instant) {
+        if session
+            .noted_deadline
+            .is_some_and(|noted| noted <= deadline)
+        {
+            return;
+        }
+        self.forget(session);
+        self.by_time.insert((deadline, session.id.slot));
+        session.noted_deadline = Some(deadline);
+        self.call_due.get_or_insert(now + TICK);
+    }
+
+    /// The session is waited for no longer.
+    pub(super) fn forget(&mut self, session: &mut Session) {
+        if let Some(noted) = session.noted_deadline.take() {
+            self.by_time.remove(&(noted, session.id.slot));
+        }
+    }
+
+    /// The next session whose entry is not after `served`.
+    fn pop(&mut self, served: ServedTime) -> Option<u32> {
+        let &(at, slot) = self.by_time.first()?;
+        (at <= served).then(|| {
+            self.by_time.pop_first();
+            slot
+        })
+    }
+
+    /// The event loop runs at `now`, and should have come back by `call_due`.
+    fn called(&mut self, now: Instant) {
+        if let Some(due) = self.call_due {
+            self.lost += now.saturating_duration_since(due);
+            self.turn = None;
+        }
+    }
+}
 
 impl Hub {
     /// When [`Self::handle_timeout`] or [`Self::poll_transmit`] has something to do, unless something
     /// happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadlines = &self.deadlines;
+        let first = deadlines.by_time.first().map(|&(at, _)| at);
+        let served = [first, self.give_up_at].into_iter().flatten().min();
         let times = [
-            self.next_sweep,
+            served.map(|at| deadlines.comes(at)),
+            deadlines.call_due,
+            self.next_look,
             self.send_queue
                 .next_line_up()
                 .and_then(|step| self.pace.time_of(step)),
@@ -26,56 +124,113 @@ impl Hub {
         times.into_iter().flatten().min()
     }
 
-    /// Acts on all deadlines that are not after `now`.
+    /// Acts on all deadlines that are not after `now`. A driver calls it in each turn, after it has
+    /// reported what came: if the call comes later than [`Self::poll_timeout`] asked for, the time in
+    /// between is taken for one in which the event loop did not run, and all deadlines move by it.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.deadlines.called(now);
         self.lift_throttles(now);
         self.announce_crowd(now);
-        if self.next_sweep.is_some_and(|at| at <= now) {
-            self.sweep(now);
+        self.expire_all(now);
+        if self.next_look.is_some_and(|at| at <= now) {
+            self.next_look = None;
+            self.judge_the_slow(now);
+            self.watch_the_slow(now);
         }
+        let deadlines = &mut self.deadlines;
+        let was_quiet =
+            std::mem::replace(&mut deadlines.sends, self.counters.sends) == self.counters.sends;
+        if deadlines.call_due.is_some_and(|at| at <= now) && was_quiet {
+            // So that a hub at rest does not go on asking for calls.
+            self.note_all_deadlines(now);
+        }
+        let waits = !self.deadlines.by_time.is_empty() || self.give_up_at.is_some();
+        self.deadlines.call_due = waits.then(|| now + TICK);
         self.settle(now);
     }
 
-    /// Looks at all sessions, acts on those that are due, and notes when the next may be.
-    fn sweep(&mut self, now: Instant) {
-        let given_up = self.drain_until.is_some_and(|at| at <= now);
-        let due: Vec<u32> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| {
-                let in_use = matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_));
-                let deadline = session.deadline(&self.limits);
-                (given_up && in_use) || deadline.is_some_and(|at| at <= now)
-            })
-            .map(|(_, session)| session.id.slot)
-            .collect();
-        for slot in due {
-            self.expire(slot, now);
-        }
-        self.judge_the_slow(now);
-        let sessions = self.sessions.iter();
-        self.swept_for = None;
-        self.next_sweep = sessions
-            .filter_map(|(_, session)| session.deadline(&self.limits))
-            .chain(self.drain_until.filter(|&at| at > now && !self.is_empty()))
-            .min();
-        self.watch_the_slow(now);
+    /// How much was served by `now`.
+    pub(super) fn served(&self, now: Instant) -> ServedTime {
+        self.deadlines.served(now)
     }
 
-    /// Makes sure that a sweep comes when a send that is given to the driver at `now` has stalled.
+    /// What the sends of the turn at `now` have in common.
     #[inline]
-    pub(super) fn sweep_for_send(&mut self, now: Instant) {
-        // Of the many of a turn, the first is enough.
-        if self.swept_for != Some(now) {
-            self.swept_for = Some(now);
-            self.sweep_by(now + self.limits.write_deadline);
+    pub(super) fn turn(&mut self, now: Instant) -> Turn {
+        match self.deadlines.turn {
+            Some(turn) if turn.now == now => turn,
+            _ => self.begin_turn(now),
         }
     }
 
-    /// Makes sure that a sweep comes at `at` or before.
-    pub(super) fn sweep_by(&mut self, at: Instant) {
-        if self.next_sweep.is_none_or(|next| at < next) {
-            self.next_sweep = Some(at);
+    fn begin_turn(&mut self, now: Instant) -> Turn {
+        let began = self.served(now);
+        let turn = Turn {
+            now,
+            began,
+            write_deadline: began + self.limits.write_deadline,
+        };
+        self.deadlines.turn = Some(turn);
+        turn
+    }
+
+    /// Makes sure that a session is looked at when a send that is given to the driver in `turn` has made
+    /// no progress for too long.
+    #[inline]
+    pub(super) fn note_send(&mut self, slot: u32, turn: Turn) {
+        let session = &mut self.sessions[slot as usize];
+        let noted = session.noted_deadline;
+        if noted.is_none_or(|noted| noted > turn.write_deadline) {
+            self.deadlines.note(session, turn.write_deadline, turn.now);
+        }
+    }
+
+    /// Makes sure that a session is looked at when its deadline, of whatever kind, has come.
+    pub(super) fn note_deadline(&mut self, slot: u32, now: Instant) {
+        let session = &mut self.sessions[slot as usize];
+        if let Some(deadline) = session.deadline(&self.limits) {
+            self.deadlines.note(session, deadline, now);
+        }
+    }
+
+    /// Puts all entries where they belong.
+    pub(super) fn note_all_deadlines(&mut self, now: Instant) {
+        self.deadlines.by_time.clear();
+        self.deadlines.turn = None;
+        for (_, session) in &mut self.sessions {
+            session.noted_deadline = None;
+            if let Some(deadline) = session.deadline(&self.limits) {
+                self.deadlines.note(session, deadline, now);
+            }
+        }
+    }
+
+    /// Ends all whose deadline has come.
+    fn expire_all(&mut self, now: Instant) {
+        let served = self.served(now);
+        if self.give_up_at.is_some_and(|at| at <= served) {
+            self.give_up_at = None;
+            self.give_up_all(now);
+        }
+        while let Some(slot) = self.deadlines.pop(served) {
+            let session = &mut self.sessions[slot as usize];
+            session.noted_deadline = None;
+            match session.deadline(&self.limits) {
+                Some(at) if at <= served => self.expire(slot, now),
+                Some(at) => self.deadlines.note(session, at, now),
+                None => {}
+            }
+        }
+    }
+
+    /// Draining has taken too long: whoever is still there is told goodbye, and has as long as anyone to
+    /// read it.
+    fn give_up_all(&mut self, now: Instant) {
+        let sessions = self.sessions.iter();
+        let in_use = sessions.filter(|(_, session)| session.is_in_use());
+        let in_use: Vec<u32> = in_use.map(|(_, session)| session.id.slot).collect();
+        for slot in in_use {
+            self.close(slot, &CloseReason::Shutdown, now);
         }
     }
 
@@ -93,21 +248,131 @@ impl Hub {
 
     /// What a session in use is overdue with.
     fn overdue(&self, session: &Session, now: Instant) -> CloseReason {
-        if self.drain_until.is_some_and(|at| at <= now) {
-            return CloseReason::Shutdown;
-        }
         if let Phase::Naming { .. } = session.phase {
             return CloseReason::NoName {
                 within: self.limits.handshake_timeout,
             };
         }
         match session.sending_since() {
-            Some(since) if since + self.limits.write_deadline <= now => CloseReason::Stalled {
-                within: self.limits.write_deadline,
-            },
+            Some(since) if since + self.limits.write_deadline <= self.served(now) => {
+                CloseReason::Stalled {
+                    within: self.limits.write_deadline,
+                }
+            }
             _ => CloseReason::UnfinishedFrame {
                 within: self.limits.frame_timeout,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::frame;
+
+    use super::super::tests::{join, pass_time};
+    use super::super::{Close, ConnectionId, Limits, Log};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// One for each deadline, so different that each test would notice another's.
+    fn limits() -> Limits {
+        Limits {
+            handshake_timeout: 10 * SECOND,
+            frame_timeout: 20 * SECOND,
+            write_deadline: 30 * SECOND,
+            linger: 2 * SECOND,
+            ..Limits::default()
+        }
+    }
+
+    /// How a peer is waited for, and how long.
+    type Case = (fn(&mut Hub, Instant) -> ConnectionId, Duration);
+
+    const CASES: [Case; 4] = [
+        (without_a_name, Duration::from_secs(10)),
+        (inside_a_frame, Duration::from_secs(20)),
+        (taking_nothing, Duration::from_secs(30)),
+        (lingering, Duration::from_secs(2)),
+    ];
+
+    fn without_a_name(hub: &mut Hub, now: Instant) -> ConnectionId {
+        hub.accept(([127, 0, 0, 1], 1).into(), now)
+    }
+
+    fn inside_a_frame(hub: &mut Hub, now: Instant) -> ConnectionId {
+        let id = join(hub, "slow", now);
+        let _ = hub.receive(id, b"100       be", now);
+        id
+    }
+
+    fn taking_nothing(hub: &mut Hub, now: Instant) -> ConnectionId {
+        let id = join(hub, "stuck", now);
+        let author = join(hub, "author", now);
+        let _ = hub.receive(author, &frame::encode(b"hi"), now);
+        assert_eq!(hub.poll_transmit(now).map(|it| it.id), Some(id));
+        id
+    }
+
+    fn lingering(hub: &mut Hub, now: Instant) -> ConnectionId {
+        let id = join(hub, "faulty", now);
+        let _ = hub.receive(id, b"not a header", now);
+        let notice = hub.poll_transmit(now).unwrap();
+        hub.transmitted(id, notice.bytes.len(), now);
+        assert_eq!(hub.poll_close(), Some(Close::ShutdownWrite(id)));
+        id
+    }
+
+    /// Whether the hub has gone a step further with a peer since it was waited for.
+    fn is_over(hub: &mut Hub, id: ConnectionId) -> bool {
+        let closing = matches!(hub.sessions[id.slot as usize].phase, Phase::Closing(_));
+        closing || hub.poll_close() == Some(Close::Release(id))
+    }
+
+    #[test]
+    fn each_deadline_comes_when_it_should_and_not_before() {
+        for (wait, time) in CASES {
+            let now = Instant::now();
+            let mut hub = Hub::new(limits(), Log::new(1 << 20));
+            let id = wait(&mut hub, now);
+            pass_time(&mut hub, now + time - TICK);
+            assert!(!is_over(&mut hub, id), "{time:?}");
+            pass_time(&mut hub, now + time);
+            assert!(is_over(&mut hub, id), "{time:?}");
+        }
+    }
+
+    #[test]
+    fn time_in_which_the_event_loop_did_not_run_is_nobodys_fault() {
+        for (wait, time) in CASES {
+            let now = Instant::now();
+            let mut hub = Hub::new(limits(), Log::new(1 << 20));
+            let id = wait(&mut hub, now);
+            pass_time(&mut hub, now + SECOND);
+            let thawed = now + 600 * SECOND;
+            hub.handle_timeout(thawed);
+            assert!(!is_over(&mut hub, id), "{time:?}");
+            // The freeze is seen to begin when the next call was due.
+            let left = time - SECOND - TICK;
+            pass_time(&mut hub, thawed + left - TICK);
+            assert!(!is_over(&mut hub, id), "{time:?}");
+            pass_time(&mut hub, thawed + left);
+            assert!(is_over(&mut hub, id), "{time:?}");
+        }
+    }
+
+    #[test]
+    fn a_hub_at_rest_asks_for_no_calls() {
+        let mut now = Instant::now();
+        let mut hub = Hub::new(limits(), Log::new(1 << 20));
+        let ids = ["ann", "bob"].map(|name| join(&mut hub, name, now));
+        let _ = hub.receive(ids[0], &frame::encode(b"hi"), now);
+        super::super::tests::deliver_all(&mut hub, now);
+        for _ in 0..3 {
+            now = hub.poll_timeout().unwrap_or(now);
+            hub.handle_timeout(now);
+        }
+        assert_eq!(hub.poll_timeout(), None);
     }
 }

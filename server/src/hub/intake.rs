@@ -262,12 +262,13 @@ impl Hub {
 
     /// Remembers since when a frame is unfinished.
     fn note_unfinished(&mut self, slot: u32, took_frames: bool, now: Instant) {
+        let served = self.served(now);
         let input = &mut self.sessions[slot as usize].input;
         if !input.decoder.is_mid_frame() {
             input.unfinished_since = None;
         } else if took_frames || input.unfinished_since.is_none() {
-            input.unfinished_since = Some(now);
-            self.sweep_by(now + self.limits.frame_timeout);
+            input.unfinished_since = Some(served);
+            self.note_deadline(slot, now);
         }
     }
 }

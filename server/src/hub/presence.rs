@@ -195,7 +195,7 @@ fn named(change: &Change) -> Notice<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::join;
+    use super::super::tests::{join, pass_time};
     use super::super::{ConnectionId, Disconnect, Limits, Log};
     use super::*;
 
@@ -260,7 +260,7 @@ mod tests {
         let due = hub.poll_timeout().unwrap();
         assert!(due <= now + WINDOW);
         let later = now + WINDOW;
-        hub.handle_timeout(later);
+        pass_time(&mut hub, later);
         assert_eq!(
             told(&mut hub, usher, later),
             ["* 491 joined, 3 left, 498 here"]

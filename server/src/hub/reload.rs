@@ -41,8 +41,7 @@ impl Hub {
             self.change_pace(limits.coalesce);
         }
         self.limits = limits;
-        self.swept_for = None;
-        self.sweep_by(now);
+        self.note_all_deadlines(now);
     }
 
     /// Whoever is put off is not any more: it was in steps of the old pace.
@@ -74,7 +73,7 @@ mod tests {
 
     use protocol::frame;
 
-    use super::super::tests::{deliver_all, join};
+    use super::super::tests::{deliver_all, join, pass_time};
     use super::*;
     use crate::hub::{Log, Reading, Reason};
 
@@ -117,7 +116,7 @@ mod tests {
         let mut hub = hub(&Limits::default());
         let nameless = hub.accept(([127, 0, 0, 1], 1).into(), now);
         let later = now + Duration::from_secs(5);
-        hub.handle_timeout(later);
+        pass_time(&mut hub, later);
         assert_eq!(hub.counters().closed[Reason::Timeout], 0);
         let impatient = Limits {
             handshake_timeout: Duration::from_secs(5),
@@ -125,7 +124,7 @@ mod tests {
         };
         hub.set_limits(&impatient, later);
         assert!(hub.poll_timeout().is_some_and(|at| at <= later));
-        hub.handle_timeout(later);
+        pass_time(&mut hub, later);
         assert_eq!(hub.counters().closed[Reason::Timeout], 1);
         assert!(hub.poll_transmit(later).is_some_and(|it| it.id == nameless));
     }

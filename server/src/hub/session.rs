@@ -18,6 +18,7 @@ use protocol::Decoder;
 
 use super::admission::Admitted;
 use super::closing::Reason;
+use super::deadlines::ServedTime;
 use super::log::Reader;
 use super::throttle::Throttle;
 use super::{ConnectionId, Limits};
@@ -30,6 +31,8 @@ pub(super) struct Session {
     pub(super) admitted: Option<Admitted>,
     pub(super) accepted_at: Instant,
     pub(super) phase: Phase,
+    /// Where it stands in the order of deadlines: see [`super::deadlines`].
+    pub(super) noted_deadline: Option<ServedTime>,
     pub(super) name: Box<str>,
     pub(super) input: Input,
     pub(super) in_flight: Option<InFlight>,
@@ -49,14 +52,14 @@ pub(super) struct Session {
 pub(super) enum Phase {
     /// Accepted; its first frame is its name. It is sent nothing.
     Naming {
-        since: Instant,
+        since: ServedTime,
     },
     Joined(Subscriber),
     /// It is told why it has to go: first the rest of a partial frame, then the notice.
     Closing(Closing),
     /// Our side is closed; what the peer still says is thrown away until it hangs up.
     Lingering {
-        since: Instant,
+        since: ServedTime,
         reason: Reason,
     },
     /// It has left, and what it said before is still held back: its messages are accepted as the
@@ -96,7 +99,7 @@ pub(super) struct Progress {
 
 #[derive(Debug)]
 pub(super) struct Closing {
-    pub(super) since: Instant,
+    pub(super) since: ServedTime,
     pub(super) reason: Reason,
     /// What is left to say.
     pub(super) notice: Bytes,
@@ -109,7 +112,7 @@ pub(super) struct Closing {
 pub(super) struct Input {
     pub(super) decoder: Decoder,
     /// When the first byte of a frame came whose last has not come.
-    pub(super) unfinished_since: Option<Instant>,
+    pub(super) unfinished_since: Option<ServedTime>,
     /// While it has to wait: what was read before the reading stopped.
     pub(super) held_back: Option<Bytes>,
     pub(super) throttle: Throttle,
@@ -119,7 +122,7 @@ pub(super) struct Input {
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) bytes: Bytes,
-    pub(super) since: Instant,
+    pub(super) since: ServedTime,
     pub(super) content: Content,
 }
 
@@ -142,13 +145,20 @@ pub(super) enum Content {
 }
 
 impl Session {
-    pub(super) fn new(id: ConnectionId, peer: SocketAddr, limits: &Limits, now: Instant) -> Self {
+    pub(super) fn new(
+        id: ConnectionId,
+        peer: SocketAddr,
+        limits: &Limits,
+        now: Instant,
+        served: ServedTime,
+    ) -> Self {
         Self {
             id,
             peer,
             admitted: None,
             accepted_at: now,
-            phase: Phase::Naming { since: now },
+            phase: Phase::Naming { since: served },
+            noted_deadline: None,
             name: Box::default(),
             input: Input {
                 decoder: Decoder::new(limits.name_bytes_max),
@@ -191,7 +201,7 @@ impl Session {
     }
 
     /// When this session has waited long enough for what it waits for.
-    pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
+    pub(super) fn deadline(&self, limits: &Limits) -> Option<ServedTime> {
         match &self.phase {
             Phase::Naming { since } => Some(*since + limits.handshake_timeout),
             Phase::Joined(_) => {
@@ -206,15 +216,20 @@ impl Session {
         }
     }
 
+    /// Whether it may say something, or be sent messages.
+    pub(super) fn is_in_use(&self) -> bool {
+        matches!(self.phase, Phase::Naming { .. } | Phase::Joined(_))
+    }
+
     /// Since when the peer owes the rest of a frame. While we do not read, it owes nothing.
-    pub(super) fn unfinished_since(&self) -> Option<Instant> {
+    pub(super) fn unfinished_since(&self) -> Option<ServedTime> {
         self.input
             .unfinished_since
             .filter(|_| self.input.held_back.is_none())
     }
 
     /// Since when the peer has taken nothing of a send.
-    pub(super) fn sending_since(&self) -> Option<Instant> {
+    pub(super) fn sending_since(&self) -> Option<ServedTime> {
         self.in_flight.as_ref().map(|in_flight| in_flight.since)
     }
 }
@@ -340,6 +355,7 @@ fn frame_bytes_at(wire: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::deadlines::Deadlines;
     use super::*;
     use protocol::frame;
 
@@ -348,7 +364,7 @@ mod tests {
         let messages = [&b"one"[..], b"", b"three"].map(|text| frame::broadcast(b"ann", text));
         let in_flight = InFlight {
             bytes: messages.concat().into(),
-            since: Instant::now(),
+            since: Deadlines::default().served(Instant::now()),
             content: Content::Batch {
                 messages: 3,
                 end: 3,

@@ -18,6 +18,7 @@ use protocol::{SERVER_NAME, frame};
 use tracing::info;
 
 use super::closing::{CloseReason, Reason};
+use super::deadlines::ServedTime;
 use super::limits::SlowPolicy;
 use super::session::{Content, Phase, Progress, Session};
 use super::{Hub, Limits, Reader};
@@ -32,7 +33,8 @@ impl Hub {
     /// Has all subscribers looked at soon, if one may be slow.
     pub(super) fn watch_the_slow(&mut self, now: Instant) {
         if self.may_have_slow() {
-            self.sweep_by(now + LOOK);
+            let look = now + LOOK;
+            self.next_look = Some(self.next_look.map_or(look, |at| at.min(look)));
         }
     }
 
@@ -41,9 +43,10 @@ impl Hub {
         if !self.may_have_slow() {
             return;
         }
+        let served = self.served(now);
         let mut slow = Vec::new();
         for (_, session) in &mut self.sessions {
-            if let Err(why) = judge(session, &mut self.log, &self.limits, now) {
+            if let Err(why) = judge(session, &mut self.log, &self.limits, now, served) {
                 slow.push((session.id.slot, why));
             }
         }
@@ -98,12 +101,13 @@ fn judge(
     log: &mut Reader,
     limits: &Limits,
     now: Instant,
+    served: ServedTime,
 ) -> Result<(), CloseReason> {
     let sending_since = session.sending_since();
     let Phase::Joined(subscriber) = &mut session.phase else {
         return Ok(());
     };
-    if sending_since.is_some_and(|since| since + STALL <= now) {
+    if sending_since.is_some_and(|since| since + STALL <= served) {
         subscriber.stall(log);
         let backlog_bytes = log.backlog_bytes(subscriber.cursor);
         if let Some(backlog_bytes_max) = limits.backlog_bytes_max

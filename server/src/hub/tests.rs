@@ -23,6 +23,19 @@ pub(super) fn deliver_all(hub: &mut Hub, now: Instant) {
     }
 }
 
+/// Time goes on, and the hub is called whenever it asks for it.
+pub(super) fn pass_time(hub: &mut Hub, until: Instant) {
+    let mut now = None;
+    while let Some(at) = hub.poll_timeout().max(now)
+        && at < until
+    {
+        hub.handle_timeout(at);
+        // What waits for a poll stays due.
+        now = Some(at + Duration::from_millis(10));
+    }
+    hub.handle_timeout(until);
+}
+
 fn hub_with_room_for_one_message() -> Hub {
     let limits = Limits {
         message_bytes_max: 10,
@@ -249,9 +262,9 @@ fn one_that_is_too_far_behind_and_takes_nothing_is_sent_away() {
         );
     }
     serve(&mut hub, &[bob], now);
-    hub.handle_timeout(now + Duration::from_millis(900));
+    pass_time(&mut hub, now + Duration::from_millis(900));
     assert_eq!(hub.counters().closed[Reason::TooFarBehind], 0, "not yet");
-    hub.handle_timeout(now + Duration::from_millis(1500));
+    pass_time(&mut hub, now + Duration::from_millis(1500));
     assert_eq!(hub.counters().closed[Reason::TooFarBehind], 1);
     let _ = cleo;
 }
@@ -280,7 +293,7 @@ fn one_that_skips_gets_what_was_on_its_way_then_how_much_it_missed_then_what_is_
         (bob, &frame::broadcast(b"ann", &texts[0]))
     );
     let later = now + Duration::from_millis(1500);
-    hub.handle_timeout(later);
+    pass_time(&mut hub, later);
     say(&mut hub, b"new");
     // Half of the first has gone out after all.
     hub.transmitted(bob, 100, later);
@@ -314,7 +327,7 @@ fn one_that_trickles_while_everyone_waits_for_it_is_sent_away() {
             assert!(id == ann || id == cleo);
         }
         second += Duration::from_millis(250);
-        hub.handle_timeout(second);
+        pass_time(&mut hub, second);
         // Bob takes a byte four times a second: never nothing.
         hub.transmitted(bob, 1, second);
         assert!(
@@ -391,7 +404,10 @@ fn who_says_too_much_is_not_read_from_until_it_is_time() {
     let mut taken_at = Vec::new();
     while hub.poll_resume().is_none() {
         serve(&mut hub, &[], at);
-        taken_at.push((hub.counters().delivered, at - now));
+        let taken = hub.counters().delivered;
+        if taken_at.last().is_none_or(|&(before, _)| before < taken) {
+            taken_at.push((taken, at - now));
+        }
         at = hub.poll_timeout().unwrap();
         hub.handle_timeout(at);
     }

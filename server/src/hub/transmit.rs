@@ -44,10 +44,11 @@ impl Hub {
                 self.settle(now);
                 continue;
             };
+            let turn = self.turn(now);
             let session = &mut self.sessions[slot as usize];
             session.in_flight = Some(InFlight {
                 bytes: bytes.clone(),
-                since: now,
+                since: turn.began,
                 content,
             });
             let id = session.id;
@@ -55,7 +56,7 @@ impl Hub {
             if let Phase::Joined(subscriber) = &mut session.phase {
                 subscriber.put_off_until = put_off_until;
             }
-            self.sweep_for_send(now);
+            self.note_send(slot, turn);
             return Some(Transmit { id, bytes });
         }
         self.pace.exhausted();

@@ -92,11 +92,8 @@ impl World {
                 self.complete_send(index, false);
             }
             self.driver_closes();
-            self.now += Duration::from_millis(if draining { 100 } else { 1000 });
-            for hub in &mut self.hubs {
-                hub.handle_timeout(self.now);
-            }
-            self.observe();
+            let step = Duration::from_millis(if draining { 100 } else { 1000 });
+            self.run_until(self.now + step);
             self.check();
         }
     }
