@@ -4,18 +4,19 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use cli::duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::configuration::RELOADABLE;
 use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
 use crate::hub::{Coalesce, Limits, SlowPolicy};
 use crate::listener::DeadPeers;
 use crate::logging::LogFormat;
 use crate::server::{self, Config, ServerError};
-use crate::subcommands::Task;
+
+/// The heading of the options that SIGHUP changes in a running server.
+pub(crate) const RELOADABLE: &str = "Options that SIGHUP reloads";
 
 /// Relay each message of a client to all other clients.
 ///
@@ -178,6 +179,15 @@ pub(crate) struct CommandLine {
     /// trace. Or a filter by target, such as `warn,server::session=debug`
     #[arg(long, help_heading = RELOADABLE, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub(crate) log: EnvFilter,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Task {
+    /// Print a configuration file with every option, its default and what it does
+    DefaultConfig,
+    #[command(flatten)]
+    Describe(cli::Describe),
 }
 
 /// The end of `--help` and of the manual page.
@@ -390,6 +400,14 @@ mod tests {
         let config = config.unwrap();
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.dead_peers, DeadPeers::default());
+    }
+
+    #[test]
+    fn the_manual_knows_the_flags_and_the_exit_status() {
+        let manual = cli::Describe::Man.text(CommandLine::command(), "server", SECTIONS);
+        for part in ["\\-\\-max\\-clients", "EXIT STATUS", "SIGHUP"] {
+            assert!(manual.contains(part), "{part}");
+        }
     }
 
     #[test]

@@ -21,9 +21,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 use thiserror::Error;
 
-use crate::command_line::CommandLine;
+use crate::command_line::{CommandLine, RELOADABLE};
 use crate::server::ServerError;
-pub(crate) use options::{RELOADABLE, command};
+pub(crate) use options::command;
 pub(crate) use rendering::{commented_defaults, effective};
 
 /// What all sources together say.

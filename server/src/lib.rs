@@ -21,7 +21,6 @@ mod reload;
 mod server;
 mod service_manager;
 mod signals;
-mod subcommands;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -29,7 +28,8 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use configuration::{Configuration, ConfigurationError, effective};
+use command_line::{SECTIONS, Task};
+use configuration::{Configuration, ConfigurationError, command, commented_defaults, effective};
 use confinement::{confine_calls, confine_files};
 use logging::Logging;
 use reload::Reloader;
@@ -59,7 +59,14 @@ where
 fn act(arguments: Vec<OsString>, configuration: Configuration) -> ExitCode {
     let command_line = &configuration.command_line;
     if let Some(task) = &command_line.task {
-        return task.carry_out(&cli::program(&arguments, "server"));
+        let text = match task {
+            Task::DefaultConfig => commented_defaults(&command()),
+            Task::Describe(describe) => {
+                let program = cli::program(&arguments, "server");
+                describe.text(command(), &program, SECTIONS)
+            }
+        };
+        return cli::print_or_fail(&text, "error");
     }
     if let Err(error) = configuration.check() {
         return refuse(&error);

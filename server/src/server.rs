@@ -172,7 +172,7 @@ impl Server {
     ///
     /// # Panics
     /// Without any socket.
-    pub fn adopt(config: Config, passed: &[TcpListener]) -> Result<Self, ServerError> {
+    pub(crate) fn adopt(config: Config, passed: &[TcpListener]) -> Result<Self, ServerError> {
         assert!(!passed.is_empty(), "a server needs a socket");
         if passed.len() > config.threads {
             return Err(ServerError::TooManySockets {
@@ -222,7 +222,7 @@ impl Server {
 
     /// How many descriptors the process may have open; `None` when the system does not say.
     #[must_use]
-    pub fn descriptors(&self) -> Option<u64> {
+    pub(crate) fn descriptors(&self) -> Option<u64> {
         self.descriptors
     }
 
@@ -247,7 +247,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`Self::run`]; then `ready` may not have been called.
-    pub fn run_and_tell(
+    pub(crate) fn run_and_tell(
         mut self,
         ready: impl FnOnce(SocketAddr) -> Result<(), ServerError>,
     ) -> Result<Summary, ServerError> {
@@ -381,7 +381,7 @@ impl Handle {
     /// Whether every serving thread answers `within` that time; those that have ended in good order
     /// count as well.
     #[must_use]
-    pub fn is_alive(&self, within: Duration) -> bool {
+    pub(crate) fn is_alive(&self, within: Duration) -> bool {
         self.control.is_alive(within)
     }
 
@@ -390,7 +390,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`ServerError::LogTooSmall`] when the log cannot work under them; then the old ones stay.
-    pub fn set_limits(&self, limits: &Limits) -> Result<bool, ServerError> {
+    pub(crate) fn set_limits(&self, limits: &Limits) -> Result<bool, ServerError> {
         check_limits(limits, self.log_bytes_max)?;
         Ok(self.control.set_limits(limits, Duration::from_secs(1)))
     }

@@ -5,9 +5,6 @@ use clap::{Arg, ArgAction, Command, CommandFactory, value_parser};
 
 use crate::command_line::CommandLine;
 
-/// The heading of the options that SIGHUP changes in a running server.
-pub(crate) const RELOADABLE: &str = "Options that SIGHUP reloads";
-
 /// The option that names the file; the file cannot name itself.
 pub(super) const FILE: &str = "config";
 

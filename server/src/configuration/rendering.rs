@@ -6,6 +6,7 @@ use std::fmt::Write;
 use clap::{Arg, ArgAction, Command};
 
 use super::{Configuration, Origin, options};
+use crate::command_line::RELOADABLE;
 
 /// Columns of a commented file.
 const COLUMNS: usize = 98;
@@ -39,7 +40,7 @@ pub(crate) fn commented_defaults(command: &Command) -> String {
          # before this file. Check it with: server --check-config --config FILE\n",
     );
     let (reloadable, fixed): (Vec<&Arg>, Vec<&Arg>) =
-        options::of(command).partition(|arg| arg.get_help_heading() == Some(super::RELOADABLE));
+        options::of(command).partition(|arg| arg.get_help_heading() == Some(RELOADABLE));
     section(&mut text, "What a restart changes", &fixed);
     section(
         &mut text,
