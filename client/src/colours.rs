@@ -4,7 +4,6 @@
 
 use std::io::IsTerminal as _;
 
-/// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum When {
     /// On a terminal, unless `NO_COLOR` is set or the terminal is dumb.
@@ -19,7 +18,6 @@ pub(crate) enum When {
 /// Colours of the terminal's own palette that are readable on dark and on light ground.
 const NAME_COLOURS: [u8; 10] = [31, 32, 34, 35, 36, 91, 92, 94, 95, 96];
 
-/// The styles of what the client shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Colours {
     enabled: bool,
@@ -40,27 +38,22 @@ impl Colours {
         })
     }
 
-    /// With or without colours.
     pub(crate) const fn new(enabled: bool) -> Self {
         Self { enabled }
     }
 
-    /// `shown`, in the colour of `name`.
     pub(crate) fn name(self, name: &[u8], shown: &str) -> String {
         self.wrap(&colour_of(name).to_string(), shown)
     }
 
-    /// The style of what the server itself says.
     pub(crate) fn server(self, shown: &str) -> String {
         self.wrap("1;33", shown)
     }
 
-    /// The style of what the client itself says.
     pub(crate) fn aside(self, shown: &str) -> String {
         self.wrap("2", shown)
     }
 
-    /// The style of what went wrong.
     pub(crate) fn trouble(self, shown: &str) -> String {
         self.wrap("1;31", shown)
     }

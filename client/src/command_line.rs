@@ -154,7 +154,6 @@ const SECTIONS: &[Section] = &[
     },
 ];
 
-/// How messages are written in a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// `name > text`, made harmless.
@@ -198,12 +197,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Whether lines are read and sent.
     pub(crate) fn sends(&self) -> bool {
         !self.no_send
     }
 
-    /// How messages are written in a pipe.
     pub(crate) fn format(&self) -> Format {
         match (self.json, self.raw) {
             (true, _) => Format::Json,
@@ -212,7 +209,6 @@ impl Settings {
         }
     }
 
-    /// Colours of what goes to standard output.
     pub(crate) fn colours(&self) -> Colours {
         Colours::for_stdout(self.color)
     }

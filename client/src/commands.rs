@@ -1,6 +1,5 @@
 //! What a typed line asks for: a command, or something to say.
 
-/// What `/help` shows.
 pub(crate) const HELP: &[&str] = &[
     "/help    this list",
     "/stats   what was sent and received, and since when",
@@ -16,13 +15,9 @@ pub(crate) const HELP: &[&str] = &[
 pub(crate) enum Command<'a> {
     /// Send these lines, one message each; none for an empty line.
     Say(Vec<&'a str>),
-    /// `/quit`
     Quit,
-    /// `/help`
     Help,
-    /// `/stats`
     Stats,
-    /// `/who`
     Who,
     /// Begins with `/` and is none of ours.
     Unknown(&'a str),

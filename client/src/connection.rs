@@ -28,15 +28,14 @@ const KEEPALIVE_TRIES: u32 = 4;
 /// One turn reads at most so often, so that a flood does not keep lines from being sent.
 const READS_PER_TURN_MAX: usize = 16;
 
-/// Why there is no connection.
+/// Why there is no connection, and what to do.
 #[derive(Debug, Error)]
 pub(crate) enum DialError {
-    /// What the resolver said.
-    #[error("cannot find {address}: {error}; check --addr")]
-    Resolve { address: String, error: io::Error },
+    #[error("cannot find {0}: {1}; check --addr")]
+    Resolve(String, io::Error),
     /// What the kernel said of the last address tried.
-    #[error("cannot connect to {address}: {error}; is the server running there? (--addr)")]
-    Connect { address: String, error: io::Error },
+    #[error("cannot connect to {0}: {1}; is the server running there? (--addr)")]
+    Connect(String, io::Error),
 }
 
 /// How a connection ended.
@@ -61,12 +60,8 @@ pub(crate) enum Lost {
 
 /// Connects to `address` (`HOST:PORT`), trying all that it resolves to. Blocks.
 pub(crate) fn dial(address: &str) -> Result<TcpStream, DialError> {
-    let resolved = address
-        .to_socket_addrs()
-        .map_err(|error| DialError::Resolve {
-            address: address.to_owned(),
-            error,
-        })?;
+    let resolved = address.to_socket_addrs();
+    let resolved = resolved.map_err(|error| DialError::Resolve(address.to_owned(), error))?;
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for candidate in resolved {
         match dial_one(&candidate) {
@@ -74,10 +69,7 @@ pub(crate) fn dial(address: &str) -> Result<TcpStream, DialError> {
             Err(error) => last = error,
         }
     }
-    Err(DialError::Connect {
-        address: address.to_owned(),
-        error: last,
-    })
+    Err(DialError::Connect(address.to_owned(), last))
 }
 
 /// Tries again if the timeout was over while we stood still: it had no chance then.
@@ -92,9 +84,6 @@ fn dial_one(address: &SocketAddr) -> io::Result<TcpStream> {
         }
     }
 }
-
-/// A connection that stands.
-#[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
     incoming: Incoming,

@@ -14,7 +14,7 @@ use rustyline::config::{BellStyle, ColorMode, Config};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
-use rustyline::history::{History as _, MemHistory};
+use rustyline::history::MemHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
     Cmd, ConditionalEventHandler, Context, Editor, Event, EventContext, EventHandler,
@@ -34,7 +34,6 @@ const NAME_PROMPT: &str = "Username: ";
 /// A prompt that fills the line leaves no room to type.
 const PROMPT_COLUMNS_MAX: usize = 24;
 
-/// The line editor, and what it needs.
 pub(crate) struct LineEditor {
     editor: Editor<Hooks, MemHistory>,
     screen: Arc<Screen>,
@@ -174,14 +173,6 @@ impl LineEditor {
             // It was said at the start if the file cannot be used.
             let _ = history::append(file, line);
         }
-    }
-}
-
-impl std::fmt::Debug for LineEditor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LineEditor")
-            .field("history", &self.editor.history().len())
-            .finish_non_exhaustive()
     }
 }
 

@@ -19,13 +19,8 @@ use crate::connection::DialError;
 
 /// A reader waits while this many lines are not taken.
 pub(crate) const LINES_MAX: usize = 64;
-
-/// What happened beside the socket.
-#[derive(Debug)]
 pub(crate) enum Event {
-    /// The dialler is done.
     Dialled(Result<TcpStream, DialError>),
-    /// A signal came.
     Signal(i32),
 }
 
@@ -43,7 +38,6 @@ pub(crate) enum Typed {
 }
 
 /// The session's end.
-#[derive(Debug)]
 pub(crate) struct Inbox {
     events: mpsc::Receiver<Event>,
     typed: mpsc::Receiver<Typed>,
@@ -59,7 +53,6 @@ pub(crate) struct Sender {
 }
 
 impl Inbox {
-    /// An empty inbox, and the end for the helpers.
     pub(crate) fn new() -> io::Result<(Self, Sender)> {
         let (wakeups, waker) = UnixStream::pair()?;
         wakeups.set_nonblocking(true)?;
@@ -79,7 +72,6 @@ impl Inbox {
         Ok((inbox, sender))
     }
 
-    /// The next event.
     pub(crate) fn event(&self) -> Option<Event> {
         self.events.try_recv().ok()
     }
@@ -89,7 +81,6 @@ impl Inbox {
         self.typed.try_recv().ok()
     }
 
-    /// Waits until something was left.
     pub(crate) fn wait(&self) {
         let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], None);
     }
@@ -120,7 +111,6 @@ impl Sender {
         Ok(())
     }
 
-    /// Leaves an event.
     pub(crate) fn event(&self, event: Event) {
         // Without a session nobody needs it.
         let _ = self.events.send(event);

@@ -5,7 +5,6 @@
 
 use protocol::{DecodeError, Decoder, HeaderError};
 
-/// One message that came from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Received<'a> {
     /// Who wrote it, as it came; `None` when the name itself is over the limit.
@@ -13,9 +12,6 @@ pub(crate) struct Received<'a> {
     /// What they wrote, as it came; how many bytes a frame announced that is over the limit.
     pub(crate) text: Result<&'a [u8], u64>,
 }
-
-/// Puts frames together to messages.
-#[derive(Debug)]
 pub(crate) struct Incoming {
     decoder: Decoder,
     /// The name frame of a message whose text is still to come: what it says, or how long it is.
@@ -23,7 +19,6 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// At the beginning of a stream, for frames of up to `payload_bytes_max` bytes.
     pub(crate) const fn new(payload_bytes_max: usize) -> Self {
         Self {
             decoder: Decoder::new(payload_bytes_max),

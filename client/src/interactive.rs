@@ -49,7 +49,6 @@ pub(crate) fn run(settings: &Settings, inbox: Inbox, sender: Sender) -> io::Resu
     Ok(outcome)
 }
 
-/// Starts the printing thread and the editor's.
 fn start(mut editor: LineEditor, settings: &Settings, output: &OnScreen) -> rustyline::Result<()> {
     let mut printer = editor.printer()?;
     let (screen, colours) = (Arc::clone(&output.screen), output.colours);
@@ -101,9 +100,6 @@ fn await_name(inbox: &mut Inbox) -> Option<String> {
         }
     }
 }
-
-/// The screen as the session's output.
-#[derive(Debug)]
 struct OnScreen {
     screen: Arc<Screen>,
     ready: mpsc::Sender<()>,

@@ -48,7 +48,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the client as `settings` ask.
 fn run(settings: &Settings) -> Result<Outcome, Stop> {
     let unable = |error: io::Error| Stop::Unable(format!("cannot start: {error}"));
     let (inbox, sender) = Inbox::new().map_err(unable)?;

@@ -12,7 +12,6 @@ use protocol::frame;
 /// At most this many frames go into one write.
 const FRAMES_PER_WRITE_MAX: usize = 64;
 
-/// The queue in front of the socket.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     /// The name frame, while it is not sent.
@@ -30,7 +29,6 @@ impl Outgoing {
         self.offset = 0;
     }
 
-    /// Queues a message.
     pub(crate) fn push(&mut self, text: &[u8]) {
         let frame = frame::encode(text);
         self.messages_bytes += frame.len();

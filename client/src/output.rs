@@ -6,16 +6,12 @@ use std::os::fd::BorrowedFd;
 /// Where messages and notices go. Nothing here may block for long, except a pipe's standard output,
 /// whose reader sets the pace.
 pub(crate) trait Output {
-    /// Shows a message of somebody.
     fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()>;
 
-    /// Shows what the server itself says.
     fn server_notice(&mut self, text: &[u8]);
 
-    /// Shows what is good to know.
     fn aside(&mut self, text: &str);
 
-    /// Shows what went wrong.
     fn trouble(&mut self, text: &str);
 
     /// Makes everything visible that was shown so far.

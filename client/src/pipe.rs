@@ -19,7 +19,6 @@ use crate::output::Output;
 use crate::session::notice_text;
 
 /// Standard output for messages, standard error for the rest.
-#[derive(Debug)]
 pub(crate) struct Pipe {
     stdout: BufWriter<Stdout>,
     format: Format,
@@ -28,7 +27,6 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// As `settings` ask.
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             stdout: BufWriter::with_capacity(64 * 1024, io::stdout()),

@@ -9,12 +9,10 @@ use protocol::presence::Presence;
 
 use crate::display;
 
-/// Longer names are cut.
 const NAME_COLUMNS_MAX: usize = 32;
 /// More names are counted, not shown.
 const NAMES_SHOWN_MAX: usize = 50;
 
-/// Those who are there.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     /// `None` until the server has told.
@@ -24,7 +22,6 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// Takes over what the server tells.
     pub(crate) fn take(&mut self, notice: &Presence<'_>) {
         match notice {
             Presence::Joined(name) => {
@@ -56,7 +53,6 @@ impl Roster {
         *self = Self::default();
     }
 
-    /// Who is there, in a line.
     pub(crate) fn line(&self) -> String {
         let Some(here) = self.here else {
             return "the server does not tell who is here (it would with --announce-presence)"

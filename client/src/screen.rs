@@ -16,9 +16,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Lines that wait for the screen, at most.
 pub(crate) const LINES_MAX: usize = 1000;
-/// Lines that are drawn at once, at most.
 const LINES_PER_PRINT_MAX: usize = 50;
 /// A print that lasts longer waits for the editor (which prefers keys to prints), and is harmless
 /// then: it is past the moment at which it decides where to write.
@@ -54,7 +52,6 @@ struct State {
     undrawn: VecDeque<String>,
 }
 
-/// Where the print under way is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Printing {
     /// There is none.
@@ -79,7 +76,6 @@ impl Screen {
         self.changed.notify_all();
     }
 
-    /// How many lines never reached the screen.
     pub(crate) fn skipped(&self) -> u64 {
         self.lock().skipped
     }

@@ -40,7 +40,6 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Lines and socket take turns after so many rounds of lines.
 const LINE_ROUNDS_MAX: usize = 16;
 
-/// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Everything that was asked for was done.
@@ -51,7 +50,6 @@ pub(crate) enum Outcome {
     Interrupted,
 }
 
-/// What the session is heading for.
 #[derive(Debug, Clone, Copy)]
 enum Goal {
     Chat,
@@ -67,9 +65,6 @@ enum Goal {
         until: Instant,
     },
 }
-
-/// One run of the client.
-#[derive(Debug)]
 pub(crate) struct Session<'a, O> {
     settings: &'a Settings,
     name: String,

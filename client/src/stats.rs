@@ -2,18 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// The counts of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     /// Messages that were handed to the kernel whole.
     pub(crate) sent: u64,
-    /// Messages of others.
     pub(crate) received: u64,
     /// Messages that were stepped over because they are over the limit.
     pub(crate) too_long: u64,
     /// Whether the server said that it closes the connection, and so refused something.
     pub(crate) closed_by_server: bool,
-    /// Connections made.
     pub(crate) connections: u64,
     /// Since when the present connection stands, also as it is shown.
     pub(crate) connected: Option<(Instant, String)>,

@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 
 /// The session is this much late now and then on a busy machine.
 const LATE_MAX: Duration = Duration::from_millis(250);
-
-/// A clock that is told of every turn of the loop.
-#[derive(Debug)]
 pub(crate) struct Clock {
     turned_at: Instant,
     /// For how long the session stood still so far.
