@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::disconnects::Disconnects;
+use crate::figures::grouped;
 
 /// What a hostile client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,6 +24,12 @@ pub enum HostileKind {
     HalfOpen,
     /// Sends malformed frames.
     Garbage,
+    /// Sends messages as fast as the server reads them.
+    Flooder,
+    /// Joins as one of a steady stream, and never reads.
+    DeafJoiner,
+    /// Reads all that has come, and then nothing for a while.
+    BurstReader,
 }
 
 /// What became of the hostile clients, by kind.
@@ -41,6 +48,9 @@ pub struct HostileOutcome {
     pub left: u64,
     /// Bytes that they read.
     pub received_bytes: u64,
+    /// Messages that the kernel took from them whole.
+    #[serde(default)]
+    pub sent_messages: u64,
     /// Those that the server disconnected, and what it said.
     #[serde(rename = "departures")]
     pub disconnects: Disconnects,
@@ -59,6 +69,9 @@ impl fmt::Display for HostileKind {
             Self::Herd => "herd",
             Self::HalfOpen => "half open",
             Self::Garbage => "garbage",
+            Self::Flooder => "flooders",
+            Self::DeafJoiner => "deaf joiners",
+            Self::BurstReader => "burst readers",
         })
     }
 }
@@ -76,6 +89,9 @@ impl fmt::Display for HostileOutcome {
         )?;
         if self.disconnects.count() > 0 {
             write!(f, " ({})", self.disconnects.in_words())?;
+        }
+        if self.sent_messages > 0 {
+            write!(f, ", {} messages sent", grouped(self.sent_messages))?;
         }
         match self.herd_back_seconds {
             None => Ok(()),

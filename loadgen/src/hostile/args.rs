@@ -12,51 +12,96 @@ const HERD_SHARE: u32 = 10;
 /// A churning client stays for so long.
 pub(super) const CHURN_STAY: Duration = Duration::from_millis(500);
 
+/// Deaf joiners that are there at once unless that is given: with one more, the oldest leaves.
+const DEAF_AT_ONCE: u32 = 300;
+
+/// Pause of a burst reader unless it is given.
+const BURST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest message of a flooder.
+const FLOOD_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// Which clients are hostile, and how.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Hostile clients, beside the others and counted apart")]
 pub(crate) struct HostileArgs {
-    /// So many further clients that read only so many bytes a second each, as in 10:2000
-    #[arg(long, value_name = "N:BYTES_PER_S")]
-    slow_clients: Option<Slow>,
+    /// Add N clients that read at a steady rate: --slow-rate, or as in 10:2000
+    #[arg(long, value_name = "N[:BYTES/s]")]
+    slow_clients: Option<Several<Bytes>>,
 
-    /// So many further clients that join and never read
+    /// Let slow clients read BYTES a second each, from 1 on, as in 60kB/s
+    #[arg(long, value_name = "BYTES/s", default_value = "2000")]
+    slow_rate: Bytes,
+
+    /// Add N clients that join and never read
     #[arg(long, value_name = "N", default_value_t = 0)]
     stalled_clients: u32,
 
-    /// So many further clients a second that join, stay for half a second, and leave
-    #[arg(long, value_name = "N/s")]
-    churn: Option<Churn>,
+    /// Add N clients that read all that has come, then nothing for TIME [default: 1s]
+    #[arg(long, value_name = "N[:TIME]")]
+    burst_readers: Option<Several<Time>>,
 
-    /// A herd of further clients (a tenth of --clients, unless :N says how many) that leave together
-    /// at this time of the measurement, and come back at once
+    /// Add N clients that send as fast as the server reads, and read all they receive
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    flooders: u32,
+
+    /// Let flooders send messages of BYTES, from 0 on
+    #[arg(long, value_name = "BYTES", default_value = "1000")]
+    flood_size: Bytes,
+
+    /// Add R clients a second that join and never read; of more than N at once [default: 300] the oldest
+    /// leaves
+    #[arg(long, value_name = "R/s[:N]")]
+    deaf_joiners: Option<Joiners>,
+
+    /// Add R clients a second that join, stay for half a second, and leave
+    #[arg(long, value_name = "R/s")]
+    churn: Option<PerSecond>,
+
+    /// Add N clients (a tenth of --clients) that leave together at TIME of the measurement, and connect
+    /// again at once
     #[arg(long, value_name = "TIME[:N]")]
     reconnect_herd_at: Option<Herd>,
 
-    /// So many further connections that never send more than a part of their first header
+    /// Add N connections that never send more than a part of their first header
     #[arg(long, value_name = "N", default_value_t = 0)]
     half_open: u32,
 
-    /// So many further clients that send what is no frame, and come back a second after the server
-    /// has closed them; every other one joins first
+    /// Add N clients that send malformed frames, and reconnect 1 s after being closed; every other one
+    /// joins first
     #[arg(long, value_name = "N", default_value_t = 0)]
     garbage_clients: u32,
 }
 
-/// Clients that read slowly.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Slow {
+/// A number of bytes, perhaps a second: `1`, `60kB/s`, `8MB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bytes(u64);
+
+/// A time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Time(Duration);
+
+/// So many clients, and perhaps what they are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Several<T> {
     clients: u32,
-    bytes_per_second: f64,
+    how: Option<T>,
 }
 
-/// Clients that come and go, a second.
+/// So many a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Churn(f64);
+struct PerSecond(f64);
+
+/// Clients that keep coming, and how many stay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Joiners {
+    per_second: PerSecond,
+    at_once: u32,
+}
 
 /// Clients that come back all at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Herd {
+struct Herd {
     at: Duration,
     clients: Option<u32>,
 }
@@ -67,7 +112,11 @@ pub(crate) struct HostilePlan {
     /// How many of each kind there are from the start.
     pub(super) members: Vec<(HostileKind, u32)>,
     pub(super) slow_bytes_per_second: f64,
+    pub(super) burst_pause: Duration,
+    pub(super) flood_bytes: usize,
     pub(super) churn_per_second: f64,
+    pub(super) deaf_per_second: f64,
+    pub(super) deaf_at_once: u32,
     /// Since the beginning of the measured time.
     pub(super) herd_at: Duration,
 }
@@ -75,26 +124,37 @@ pub(crate) struct HostilePlan {
 impl HostileArgs {
     /// The plan of a run with so many well-behaved clients; `None` without hostile ones.
     pub(crate) fn plan(&self, clients: u32) -> Option<HostilePlan> {
-        let slow = self.slow_clients.map_or(0, |slow| slow.clients);
+        let slow = self.slow_clients;
+        let slow_rate = slow.and_then(|slow| slow.how).unwrap_or(self.slow_rate);
+        let burst = self.burst_readers;
+        let burst_pause = burst.and_then(|burst| burst.how);
         let herd = self.reconnect_herd_at.map_or(0, |herd| {
             herd.clients.unwrap_or((clients / HERD_SHARE).max(1))
         });
-        let churn_per_second = self.churn.map_or(0.0, |churn| churn.0);
         let mut members = vec![
-            (HostileKind::Slow, slow),
+            (HostileKind::Slow, slow.map_or(0, |slow| slow.clients)),
             (HostileKind::Stalled, self.stalled_clients),
             (HostileKind::Herd, herd),
             (HostileKind::HalfOpen, self.half_open),
             (HostileKind::Garbage, self.garbage_clients),
+            (HostileKind::Flooder, self.flooders),
+            (
+                HostileKind::BurstReader,
+                burst.map_or(0, |burst| burst.clients),
+            ),
         ];
         members.retain(|(_, count)| *count > 0);
-        if members.is_empty() && churn_per_second <= 0.0 {
+        if members.is_empty() && self.churn.is_none() && self.deaf_joiners.is_none() {
             return None;
         }
         Some(HostilePlan {
             members,
-            slow_bytes_per_second: self.slow_clients.map_or(0.0, |slow| slow.bytes_per_second),
-            churn_per_second,
+            slow_bytes_per_second: slow_rate.0 as f64,
+            burst_pause: burst_pause.map_or(BURST_PAUSE, |pause| pause.0),
+            flood_bytes: usize::try_from(self.flood_size.0).unwrap_or(usize::MAX),
+            churn_per_second: self.churn.map_or(0.0, |churn| churn.0),
+            deaf_per_second: self.deaf_joiners.map_or(0.0, |it| it.per_second.0),
+            deaf_at_once: self.deaf_joiners.map_or(0, |it| it.at_once),
             herd_at: self.reconnect_herd_at.map_or(Duration::MAX, |herd| herd.at),
         })
     }
@@ -112,33 +172,83 @@ impl HostilePlan {
             reason = "the rate is bounded where it is read"
         )]
         let churning = churning.ceil() as u32;
-        lasting.saturating_add(churning)
+        lasting
+            .saturating_add(churning)
+            .saturating_add(self.deaf_at_once)
+    }
+
+    /// How many of a kind there are from the start.
+    pub(super) fn count(&self, kind: HostileKind) -> u32 {
+        let of_kind = self.members.iter().filter(|(one, _)| *one == kind);
+        of_kind.map(|(_, count)| count).sum()
     }
 }
 
-impl FromStr for Slow {
+impl FromStr for Bytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.split_once(':')
-            .and_then(|(clients, bytes)| {
-                Some(Self {
-                    clients: clients.parse().ok()?,
-                    bytes_per_second: positive(bytes)?,
-                })
-            })
-            .ok_or_else(|| "write how many and how slow, as in 10:2000".into())
+        let number = text.strip_suffix("/s").unwrap_or(text);
+        let number = number.strip_suffix('B').unwrap_or(number);
+        let (number, factor) = match (number.strip_suffix(['k', 'K']), number.strip_suffix('M')) {
+            (Some(thousands), _) => (thousands, 1_000),
+            (_, Some(millions)) => (millions, 1_000_000),
+            (None, None) => (number, 1),
+        };
+        let bytes = number
+            .parse()
+            .ok()
+            .and_then(|it: u64| it.checked_mul(factor));
+        bytes
+            .filter(|bytes| *bytes <= FLOOD_BYTES_MAX)
+            .map(Self)
+            .ok_or_else(|| "write bytes up to 8 MiB, as in 2000, 60kB or 60kB/s".into())
     }
 }
 
-impl FromStr for Churn {
+impl FromStr for Time {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        positive(text.strip_suffix("/s").unwrap_or(text))
-            .filter(|rate| *rate <= 1e6)
+        cli::duration(text).map(Self)
+    }
+}
+
+impl FromStr for PerSecond {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
+        number
+            .filter(|rate: &f64| *rate > 0.0 && *rate <= 1e6)
             .map(Self)
             .ok_or_else(|| "write clients a second, as in 50/s".into())
+    }
+}
+
+impl<T: FromStr<Err = String>> FromStr for Several<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (clients, how) = split(text);
+        let how = how.map(str::parse).transpose()?;
+        let clients = clients
+            .parse()
+            .map_err(|_| "write how many, and perhaps how, as in 10:2000 or 10:2s")?;
+        Ok(Self { clients, how })
+    }
+}
+
+impl FromStr for Joiners {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (per_second, at_once) = split(text);
+        let at_once = at_once.map_or(Some(DEAF_AT_ONCE), positive);
+        Ok(Self {
+            per_second: per_second.parse()?,
+            at_once: at_once.ok_or("write clients a second and how many stay, as in 150/s:300")?,
+        })
     }
 }
 
@@ -146,26 +256,25 @@ impl FromStr for Herd {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (at, clients) = match text.split_once(':') {
-            None => (text, None),
-            Some((at, clients)) => {
-                let clients = clients.parse().ok().filter(|clients| *clients > 0);
-                let Some(clients) = clients else {
-                    return Err("write a time and how many, as in 5s:500".into());
-                };
-                (at, Some(clients))
-            }
-        };
+        let (at, clients) = split(text);
+        let refusal = "write a time and how many, as in 5s:500";
         Ok(Self {
             at: cli::duration(at)?,
-            clients,
+            clients: clients
+                .map(|clients| positive(clients).ok_or(refusal))
+                .transpose()?,
         })
     }
 }
 
-fn positive(text: &str) -> Option<f64> {
-    let number: f64 = text.parse().ok()?;
-    (number.is_finite() && number > 0.0).then_some(number)
+/// What stands before the colon, and behind it if there is one.
+fn split(text: &str) -> (&str, Option<&str>) {
+    let (first, second) = text.split_once(':').unzip();
+    (first.unwrap_or(text), second)
+}
+
+fn positive(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| *number > 0)
 }
 
 #[cfg(test)]
@@ -191,14 +300,15 @@ mod tests {
     #[test]
     fn without_options_nobody_is_hostile() {
         assert_eq!(plan("", 500), None);
-        assert_eq!(plan("--stalled-clients 0", 500), None);
+        assert_eq!(plan("--stalled-clients 0 --slow-rate 5", 500), None);
     }
 
     #[test]
     fn options_name_how_many_are_hostile_and_how() {
         let plan = plan(
-            "--slow-clients 3:2000 --stalled-clients 2 --churn 50/s \
-             --reconnect-herd-at 1.5s --half-open 4 --garbage-clients 5",
+            "--slow-clients 3:2000 --stalled-clients 2 --churn 50/s --reconnect-herd-at 1.5s \
+             --half-open 4 --garbage-clients 5 --flooders 6 --flood-size 65kB --deaf-joiners 150/s:30 \
+             --burst-readers 7:250ms",
             500,
         )
         .unwrap();
@@ -210,26 +320,41 @@ mod tests {
                 (HostileKind::Herd, 50),
                 (HostileKind::HalfOpen, 4),
                 (HostileKind::Garbage, 5),
+                (HostileKind::Flooder, 6),
+                (HostileKind::BurstReader, 7),
             ]
         );
         assert_eq!(plan.herd_at, Duration::from_millis(1500));
-        assert_eq!(plan.sockets(), 64 + 50);
+        assert_eq!(plan.burst_pause, Duration::from_millis(250));
+        assert_eq!((plan.flood_bytes, plan.deaf_at_once), (65_000, 30));
+        assert_eq!(plan.sockets(), 77 + 50 + 30);
+    }
+
+    #[test]
+    fn a_rate_may_be_given_with_the_slow_clients_or_apart() {
+        let rate = |options| plan(options, 500).unwrap().slow_bytes_per_second;
+        assert_eq!(rate("--slow-clients 10:60kB/s"), 60_000.0);
+        assert_eq!(rate("--slow-clients 10 --slow-rate 1"), 1.0);
+        assert_eq!(rate("--slow-clients 10"), 2_000.0);
     }
 
     #[test]
     fn a_herd_may_have_its_own_size() {
-        assert_eq!(
-            plan("--reconnect-herd-at 2s:7", 500).unwrap().members,
-            [(HostileKind::Herd, 7)]
-        );
+        let plan = plan("--reconnect-herd-at 2s:7", 500).unwrap();
+        assert_eq!(plan.count(HostileKind::Herd), 7);
     }
 
     #[test]
     fn refusals_say_how_to_write_it() {
-        assert!("10".parse::<Slow>().unwrap_err().contains("10:2000"));
-        assert!("10:0".parse::<Slow>().is_err());
-        assert!("-1/s".parse::<Churn>().unwrap_err().contains("50/s"));
-        assert!("2s:0".parse::<Herd>().unwrap_err().contains("5s:500"));
-        assert!("soon".parse::<Herd>().is_err());
+        fn refusal<T: FromStr<Err = String>>(text: &str) -> String {
+            text.parse::<T>().err().unwrap()
+        }
+        assert!(refusal::<Several<Bytes>>("ten").contains("10:2000"));
+        assert!(refusal::<Several<Bytes>>("10:x").contains("60kB/s"));
+        assert!(refusal::<Several<Time>>("10:x").contains("250ms"));
+        assert!(refusal::<PerSecond>("-1/s").contains("50/s"));
+        assert!(refusal::<Joiners>("5/s:0").contains("150/s:300"));
+        assert!(refusal::<Herd>("2s:0").contains("5s:500"));
+        assert!(refusal::<Herd>("soon").contains("250ms"));
     }
 }

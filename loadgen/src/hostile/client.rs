@@ -17,6 +17,9 @@ use crate::wire::recent::Recent;
 /// Clients that do not read have small buffers, so that it is the server that feels it.
 const RECEIVE_BUFFER_BYTES: usize = 4096;
 
+/// A slow client has room for what it reads in this time, so that it can keep to its rate.
+const BUFFERED_SECONDS: f64 = 0.1;
+
 /// Longest segment that they take, as on Ethernet. A kernel sizes its send buffer by the segments: with
 /// those of the loopback, it would hold more than a megabyte for each of them.
 const SEGMENT_BYTES: u32 = 1400;
@@ -34,10 +37,14 @@ pub(super) struct HostileClient {
     pub(super) socket: TcpStream,
     inbox: Inbox,
     is_connected: bool,
+    /// Tells it from all others; later ones have higher numbers.
+    pub(super) number: u64,
     /// When it was begun.
     pub(super) began_ns: u64,
     /// What a slow client may read by now.
     pub(super) allowance_bytes: f64,
+    /// What a flooder has written.
+    pub(super) flooded_bytes: u64,
     /// Whether anybody's message has come.
     pub(super) has_heard: bool,
     /// What it says first.
@@ -62,10 +69,11 @@ impl HostileClient {
         target: SocketAddr,
         now_ns: u64,
         identity: &Identity,
+        slow_bytes_per_second: f64,
     ) -> io::Result<Self> {
         let socket = socket::for_target(target)?;
-        if matches!(kind, HostileKind::Slow | HostileKind::Stalled) {
-            socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+        if let Some(bytes) = receive_buffer_bytes(kind, slow_bytes_per_second) {
+            socket.set_recv_buffer_size(bytes)?;
             socket.set_tcp_mss(SEGMENT_BYTES)?;
         }
         Ok(Self {
@@ -73,16 +81,13 @@ impl HostileClient {
             socket: socket::begin_connect(socket, target)?,
             inbox: Inbox::new(identity.protocol),
             is_connected: false,
+            number,
             began_ns: now_ns,
             allowance_bytes: 0.0,
+            flooded_bytes: 0,
             has_heard: false,
             opening: opening(kind, number, identity),
         })
-    }
-
-    /// Whether it reads whatever comes as soon as it comes.
-    pub(super) fn reads_at_once(&self) -> bool {
-        !matches!(self.kind, HostileKind::Slow | HostileKind::Stalled)
     }
 
     /// Looks whether the connection stands; says whether it does since now. It then says what
@@ -145,6 +150,27 @@ impl HostileClient {
         reading
     }
 
+    /// Writes `flood` over and over, until the socket is full or `limit_bytes` are written.
+    ///
+    /// # Errors
+    /// Whatever the socket says, except that it is full.
+    pub(super) fn flood(&mut self, flood: &[u8], limit_bytes: usize) -> io::Result<()> {
+        let mut left_bytes = limit_bytes;
+        while self.is_connected && left_bytes > 0 {
+            let at = usize::try_from(self.flooded_bytes % flood.len() as u64).unwrap_or(0);
+            match self.socket.write(&flood[at..]) {
+                Ok(bytes) => {
+                    self.flooded_bytes += bytes as u64;
+                    left_bytes = left_bytes.saturating_sub(bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     fn decode(
         &mut self,
         bytes: &[u8],
@@ -174,6 +200,25 @@ impl HostileClient {
     }
 }
 
+/// The receive buffer of a client that reads little; `None` leaves it to the kernel.
+fn receive_buffer_bytes(kind: HostileKind, slow_bytes_per_second: f64) -> Option<usize> {
+    match kind {
+        HostileKind::Stalled | HostileKind::DeafJoiner | HostileKind::BurstReader => {
+            Some(RECEIVE_BUFFER_BYTES)
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the rate is bounded where it is read"
+        )]
+        HostileKind::Slow => {
+            let bytes = (slow_bytes_per_second * BUFFERED_SECONDS) as usize;
+            Some(bytes.max(RECEIVE_BUFFER_BYTES))
+        }
+        _ => None,
+    }
+}
+
 /// What a client of `kind` says first. Every other one that is to send garbage joins before it.
 fn opening(kind: HostileKind, number: u64, identity: &Identity) -> Vec<u8> {
     // Brokers drive out one of two clients of the same name.
@@ -182,13 +227,13 @@ fn opening(kind: HostileKind, number: u64, identity: &Identity) -> Vec<u8> {
     } else {
         kind.to_string()
     };
-    let joining = hello(identity, &name);
+    // A Redis connection that subscribes cannot publish.
+    let receives = kind != HostileKind::Flooder || !identity.protocol.is_broker();
+    let joining = hello(identity, &name, receives);
     match kind {
         HostileKind::HalfOpen => joining[..PART_OF_A_HELLO_BYTES].to_vec(),
         HostileKind::Garbage if number.is_multiple_of(2) => GARBAGE.to_vec(),
         HostileKind::Garbage => [&joining[..], GARBAGE].concat(),
-        HostileKind::Slow | HostileKind::Stalled | HostileKind::Churn | HostileKind::Herd => {
-            joining
-        }
+        _ => joining,
     }
 }

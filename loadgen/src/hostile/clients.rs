@@ -19,6 +19,7 @@ use crate::host::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::host::{SystemError, refused};
 use crate::wire::disconnects::{self, CloseReason};
 use crate::wire::identity::Identity;
+use crate::wire::outbox::payload_frame;
 
 const TURN: Duration = Duration::from_millis(10);
 const EVENTS_MAX: usize = 1024;
@@ -26,6 +27,12 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What one client that had stopped reading may read in the end.
 const LAST_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a flooder reads and writes before others have their turn.
+const FLOOD_TURN_BYTES: usize = 256 * 1024;
+
+/// Messages of a flooder are handed over in batches of so many bytes, or one if it is longer.
+const FLOOD_BATCH_BYTES: usize = 64 * 1024;
 
 /// When a garbage client comes back.
 const RETURN_NS: u64 = SECOND_NS;
@@ -105,6 +112,12 @@ struct Loop {
     joined_ns: Option<u64>,
     measured_ns: Option<u64>,
     churned: u64,
+    deaf_joined: u64,
+    /// When burst readers read next.
+    burst_ns: u64,
+    /// Messages of a flooder, all of one length.
+    flood: Vec<u8>,
+    flood_frame_bytes: u64,
     herd_left_ns: Option<u64>,
     /// Of the herd that came back: how many have received a message.
     herd_back: u32,
@@ -112,7 +125,10 @@ struct Loop {
 
 impl Loop {
     fn new(plan: HostilePlan, target: SocketAddr, poll: Poll, identity: Identity) -> Self {
+        let frame = payload_frame(&identity, &vec![b'x'; plan.flood_bytes]);
         Self {
+            flood: frame.repeat((FLOOD_BATCH_BYTES / frame.len()).max(1)),
+            flood_frame_bytes: frame.len() as u64,
             plan,
             target,
             poll,
@@ -127,6 +143,8 @@ impl Loop {
             joined_ns: None,
             measured_ns: None,
             churned: 0,
+            deaf_joined: 0,
+            burst_ns: 0,
             herd_left_ns: None,
             herd_back: 0,
         }
@@ -168,8 +186,16 @@ impl Loop {
             Ok(false) => {}
             Err(error) => return self.disconnected(at, &CloseReason::Broken(error)),
         }
-        if self.clients[at].reads_at_once() {
-            self.read(at, usize::MAX);
+        match self.clients[at].kind {
+            HostileKind::Slow
+            | HostileKind::Stalled
+            | HostileKind::DeafJoiner
+            | HostileKind::BurstReader => {}
+            HostileKind::Flooder => self.flood(at),
+            HostileKind::Churn
+            | HostileKind::Herd
+            | HostileKind::HalfOpen
+            | HostileKind::Garbage => self.read(at, usize::MAX),
         }
     }
 
@@ -178,18 +204,34 @@ impl Loop {
         let turned_ns = std::mem::replace(&mut self.turned_ns, now_ns);
         let seconds = (now_ns - turned_ns) as f64 / SECOND_NS as f64;
         self.churn(now_ns);
+        self.join_deaf(now_ns);
         self.herd(now_ns);
         self.enter(now_ns);
-        self.trickle(seconds);
+        self.read_slowly(seconds);
+        self.read_in_bursts(now_ns);
+        for at in self.all(HostileKind::Flooder) {
+            self.flood(at);
+        }
+    }
+
+    /// The places of all clients of a kind.
+    fn all(&self, kind: HostileKind) -> Vec<usize> {
+        let of_kind = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.kind == kind);
+        of_kind.map(|(at, _)| at).collect()
+    }
+
+    /// How many of those who keep coming are to have come by now.
+    fn due(&self, now_ns: u64, per_second: f64) -> f64 {
+        let since_ns = self.joined_ns.map_or(0, |joined_ns| now_ns - joined_ns);
+        since_ns as f64 / SECOND_NS as f64 * per_second
     }
 
     /// Lets those come and go that do.
     fn churn(&mut self, now_ns: u64) {
-        let Some(joined_ns) = self.joined_ns else {
-            return;
-        };
-        let seconds = (now_ns - joined_ns) as f64 / SECOND_NS as f64;
-        while (self.churned as f64) < seconds * self.plan.churn_per_second {
+        while (self.churned as f64) < self.due(now_ns, self.plan.churn_per_second) {
             self.churned += 1;
             self.waiting.push((now_ns, HostileKind::Churn));
         }
@@ -197,6 +239,20 @@ impl Loop {
         self.leave(|client| {
             client.kind == HostileKind::Churn && client.began_ns + stay_ns <= now_ns
         });
+    }
+
+    /// Lets newcomers join that never read; of too many the oldest leave.
+    fn join_deaf(&mut self, now_ns: u64) {
+        while (self.deaf_joined as f64) < self.due(now_ns, self.plan.deaf_per_second) {
+            self.deaf_joined += 1;
+            self.waiting.push((now_ns, HostileKind::DeafJoiner));
+        }
+        let mut deaf = self.all(HostileKind::DeafJoiner);
+        let too_many = deaf.len().saturating_sub(self.plan.deaf_at_once as usize);
+        deaf.sort_by_key(|&at| self.clients[at].number);
+        for &at in &deaf[..too_many] {
+            self.left(at);
+        }
     }
 
     /// The herd leaves and connects again in the same turn.
@@ -210,17 +266,9 @@ impl Loop {
         }
         self.herd_left_ns = Some(now_ns);
         self.leave(|client| client.kind == HostileKind::Herd);
-        let count = self.herd_size();
-        for _ in 0..count {
+        for _ in 0..self.plan.count(HostileKind::Herd) {
             self.connect(HostileKind::Herd, now_ns);
         }
-    }
-
-    fn herd_size(&self) -> u32 {
-        let herd = self.plan.members.iter();
-        herd.filter(|(kind, _)| *kind == HostileKind::Herd)
-            .map(|(_, count)| count)
-            .sum()
     }
 
     fn leave(&mut self, goes: impl Fn(&HostileClient) -> bool) {
@@ -231,9 +279,13 @@ impl Loop {
             .map(|(at, _)| at)
             .collect();
         for at in leaving {
-            let client = self.clients.remove(at);
-            self.outcomes.entry(client.kind).or_default().left += 1;
+            self.left(at);
         }
+    }
+
+    fn left(&mut self, at: usize) {
+        let client = self.clients.remove(at);
+        self.outcomes.entry(client.kind).or_default().left += 1;
     }
 
     fn enter(&mut self, now_ns: u64) {
@@ -255,8 +307,14 @@ impl Loop {
     fn connect(&mut self, kind: HostileKind, now_ns: u64) {
         self.numbers += 1;
         self.outcomes.entry(kind).or_default().attempts += 1;
-        let client =
-            HostileClient::connect(kind, self.numbers, self.target, now_ns, &self.identity);
+        let client = HostileClient::connect(
+            kind,
+            self.numbers,
+            self.target,
+            now_ns,
+            &self.identity,
+            self.plan.slow_bytes_per_second,
+        );
         if let Err(error) = client.and_then(|client| self.watch(client)) {
             let disconnects = &mut self.outcomes.entry(kind).or_default().disconnects;
             disconnects::disconnected(disconnects, &CloseReason::Broken(error));
@@ -275,15 +333,9 @@ impl Loop {
     }
 
     /// Lets the slow ones read what they may by now.
-    fn trickle(&mut self, seconds: f64) {
+    fn read_slowly(&mut self, seconds: f64) {
         let more_bytes = self.plan.slow_bytes_per_second * seconds;
-        let slow: Vec<usize> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| client.kind == HostileKind::Slow)
-            .map(|(at, _)| at)
-            .collect();
-        for at in slow {
+        for at in self.all(HostileKind::Slow) {
             let allowance = &mut self.clients[at].allowance_bytes;
             *allowance += more_bytes;
             #[expect(
@@ -294,6 +346,34 @@ impl Loop {
             let whole = *allowance as usize;
             *allowance -= whole as f64;
             self.read(at, whole);
+        }
+    }
+
+    fn read_in_bursts(&mut self, now_ns: u64) {
+        if now_ns < self.burst_ns {
+            return;
+        }
+        self.burst_ns = now_ns + nanoseconds(self.plan.burst_pause);
+        for at in self.all(HostileKind::BurstReader) {
+            self.read(at, LAST_READ_BYTES_MAX);
+        }
+    }
+
+    /// Lets a flooder read what has come, and write as much as the server has room for.
+    fn flood(&mut self, at: usize) {
+        self.read(at, FLOOD_TURN_BYTES);
+        // It may have been disconnected.
+        let Some(client) = self.clients.get_mut(at) else {
+            return;
+        };
+        let before_bytes = client.flooded_bytes;
+        let written = client.flood(&self.flood, FLOOD_TURN_BYTES);
+        let frames = |bytes| bytes / self.flood_frame_bytes;
+        let sent = frames(client.flooded_bytes) - frames(before_bytes);
+        let outcome = self.outcomes.entry(HostileKind::Flooder).or_default();
+        outcome.sent_messages += sent;
+        if let Err(error) = written {
+            self.disconnected(at, &CloseReason::Broken(error));
         }
     }
 
@@ -321,7 +401,7 @@ impl Loop {
             return;
         };
         self.herd_back += 1;
-        if self.herd_back == self.herd_size() {
+        if self.herd_back == self.plan.count(HostileKind::Herd) {
             let seconds = (self.clock.now_ns() - left_ns) as f64 / SECOND_NS as f64;
             let outcome = self.outcomes.entry(HostileKind::Herd).or_default();
             outcome.herd_back_seconds = Some(seconds);

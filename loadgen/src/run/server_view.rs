@@ -37,7 +37,7 @@ pub(crate) struct Counted {
 /// Reads the metrics of one server, run for run.
 #[derive(Debug)]
 pub(crate) struct ServerMetrics {
-    site: MetricsUrl,
+    url: MetricsUrl,
     clients: u32,
     run: Option<Run>,
 }
@@ -50,6 +50,16 @@ struct Run {
     sent_before: Option<u64>,
     sampler: Sampler,
     settling_since: Option<Instant>,
+    settled: Option<Settled>,
+}
+
+/// What both had counted when it was the same. Later they may be told of joins and leaves, and not at
+/// the same moment.
+#[derive(Debug)]
+struct Settled {
+    after: Samples,
+    sent_after: Option<u64>,
+    counted: Counted,
 }
 
 impl ServerMetrics {
@@ -57,10 +67,10 @@ impl ServerMetrics {
     ///
     /// # Errors
     /// When no metrics are there.
-    pub(crate) fn new(site: MetricsUrl, clients: u32) -> Result<Self, NoMetrics> {
-        site.samples()?;
+    pub(crate) fn new(url: MetricsUrl, clients: u32) -> Result<Self, NoMetrics> {
+        url.samples()?;
         Ok(Self {
-            site,
+            url,
             clients,
             run: None,
         })
@@ -69,11 +79,12 @@ impl ServerMetrics {
     /// A run begins, with others on the same server if `shared`. Failures are found by the end.
     pub(crate) fn begin_run(&mut self, shared: bool) {
         let listed = shared && self.clients <= LISTED_MAX;
-        self.run = self.site.samples().ok().map(|before| Run {
+        self.run = self.url.samples().ok().map(|before| Run {
             before,
             sent_before: listed.then(|| self.sent().unwrap_or_default()),
-            sampler: Sampler::start(self.site.clone()),
+            sampler: Sampler::start(self.url.clone()),
             settling_since: None,
+            settled: None,
         });
     }
 
@@ -87,28 +98,44 @@ impl ServerMetrics {
     /// After the run: whether there is nothing more to wait for, since both have counted the same, or
     /// waiting has been in vain.
     pub(crate) fn is_settled(&mut self, counted: Counted) -> bool {
-        let (site, clients) = (self.site.clone(), self.clients);
+        let (url, clients) = (self.url.clone(), self.clients);
         let Some(run) = &mut self.run else {
             return true;
         };
         let since = *run.settling_since.get_or_insert_with(Instant::now);
-        let Ok(after) = site.samples() else {
+        let Ok(after) = url.samples() else {
             return true;
         };
-        let sent_after = run.sent_before.and_then(|_| sent_to(&site, clients).ok());
+        let sent_after = run.sent_before.and_then(|_| sent_to(&url, clients).ok());
         let deliveries = run.deliveries_to_clients(&after, sent_after);
         // Hostile clients may be owed something for as long as they like.
         let owed = run.sent_before.is_none() && after.count("uringcast_deliveries_pending") > 0;
-        (!owed && deliveries == Some(counted.received))
-            || counted.disconnected > 0
-            || since.elapsed() > SETTLE_TIMEOUT
+        if !owed && deliveries == Some(counted.received) {
+            run.settled = Some(Settled {
+                after,
+                sent_after,
+                counted,
+            });
+            return true;
+        }
+        counted.disconnected > 0 || since.elapsed() > SETTLE_TIMEOUT
     }
 
     /// The server's view of the run that has ended; `None` if its metrics could not be read.
     pub(crate) fn end_run(&mut self, counted: Counted) -> Option<ServerView> {
-        let run = self.run.take()?;
-        let sent_after = run.sent_before.and_then(|_| self.sent().ok());
-        let after = self.site.samples().ok()?;
+        let mut run = self.run.take()?;
+        let Settled {
+            after,
+            sent_after,
+            counted,
+        } = match run.settled.take() {
+            Some(settled) => settled,
+            None => Settled {
+                sent_after: run.sent_before.and_then(|_| self.sent().ok()),
+                after: self.url.samples().ok()?,
+                counted,
+            },
+        };
         let deliveries_to_clients = run.deliveries_to_clients(&after, sent_after);
         let before = run.before;
         let samples = run.sampler.end();
@@ -123,7 +150,7 @@ impl ServerMetrics {
         let carried = after.count(sums).saturating_sub(measured.count(sums));
         let messages_accepted = since("uringcast_messages_received_total");
         Some(ServerView {
-            url: self.site.url(),
+            url: self.url.url(),
             driver: after.label("uringcast_build_info", "driver"),
             agrees: messages_accepted == counted.sent
                 && deliveries_to_clients.is_none_or(|it| it == counted.received),
@@ -150,13 +177,13 @@ impl ServerMetrics {
     }
 
     fn sent(&self) -> Result<u64, NoMetrics> {
-        sent_to(&self.site, self.clients)
+        sent_to(&self.url, self.clients)
     }
 }
 
 /// What the server has sent to the clients that measure.
-fn sent_to(site: &MetricsUrl, clients: u32) -> Result<u64, NoMetrics> {
-    site.sent_to(|name| name.starts_with("load-"), clients)
+fn sent_to(url: &MetricsUrl, clients: u32) -> Result<u64, NoMetrics> {
+    url.sent_to(|name| name.starts_with("load-"), clients)
 }
 
 impl Run {

@@ -30,9 +30,6 @@ pub(crate) struct Hello<'a> {
 
 /// One protocol: what a client writes, and the state of what it reads.
 pub(crate) trait Codec {
-    /// Whether a message comes under its author's name.
-    const NAMES_AUTHORS: bool;
-
     /// The answer to [`Arrival::Ping`].
     const PONG: &'static [u8];
 

@@ -126,39 +126,24 @@ impl Outbox {
 
 /// What `item` is on the wire when `client` begins to send it at `now_ns`.
 pub(crate) fn frame_of(identity: &Identity, item: Item, client: u32, now_ns: u64) -> Vec<u8> {
-    match identity.protocol {
-        Protocol::Uringcast => frame::<Uringcast>(identity, item, client, now_ns),
-        Protocol::Redis => frame::<Packets<Redis>>(identity, item, client, now_ns),
-        Protocol::Nats => frame::<Packets<Nats>>(identity, item, client, now_ns),
-        Protocol::Mqtt => frame::<Packets<Mqtt>>(identity, item, client, now_ns),
-    }
-}
-
-/// What a client that receives says first, under `name`.
-pub(crate) fn hello(identity: &Identity, name: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let hello = Hello {
-        name,
-        run: identity.run,
-        topic: Some(&identity.topic),
+    let author = match identity.protocol {
+        Protocol::Uringcast => client,
+        Protocol::Redis | Protocol::Nats | Protocol::Mqtt => NAMELESS,
     };
-    match identity.protocol {
-        Protocol::Uringcast => Uringcast::put_hello(&mut out, &hello),
-        Protocol::Redis => Packets::<Redis>::put_hello(&mut out, &hello),
-        Protocol::Nats => Packets::<Nats>::put_hello(&mut out, &hello),
-        Protocol::Mqtt => Packets::<Mqtt>::put_hello(&mut out, &hello),
-    }
-    out
-}
-
-fn frame<W: Codec>(identity: &Identity, item: Item, client: u32, now_ns: u64) -> Vec<u8> {
-    let author = if W::NAMES_AUTHORS { client } else { NAMELESS };
-    let payload = match item {
-        Item::Name => return opening::<W>(identity, client),
-        Item::Pong => return W::PONG.to_vec(),
+    match item {
+        Item::Name => {
+            let receives = client < identity.receivers;
+            hello(identity, &identity.names.of(client), receives)
+        }
+        Item::Pong => match identity.protocol {
+            Protocol::Uringcast => Uringcast::PONG.to_vec(),
+            Protocol::Redis => Packets::<Redis>::PONG.to_vec(),
+            Protocol::Nats => Packets::<Nats>::PONG.to_vec(),
+            Protocol::Mqtt => Packets::<Mqtt>::PONG.to_vec(),
+        },
         // Its frame was made before it became one.
-        Item::Leftover => return Vec::new(),
-        Item::Probe { round } => identity.stamper.probe(round, author),
+        Item::Leftover => Vec::new(),
+        Item::Probe { round } => payload_frame(identity, &identity.stamper.probe(round, author)),
         Item::Message(message) => {
             let stamp = Stamp {
                 number: message.number,
@@ -166,25 +151,42 @@ fn frame<W: Codec>(identity: &Identity, item: Item, client: u32, now_ns: u64) ->
                 intended_ns: message.intended_ns,
                 sent_ns: now_ns,
             };
-            identity
-                .stamper
-                .message(&stamp, author, message.payload_bytes)
+            let stamper = &identity.stamper;
+            payload_frame(
+                identity,
+                &stamper.message(&stamp, author, message.payload_bytes),
+            )
         }
-    };
-    let mut out = Vec::with_capacity(HEAD_BYTES_USUAL + payload.len());
-    W::put_payload(&mut out, &identity.topic, &payload);
-    out
+    }
 }
 
-fn opening<W: Codec>(identity: &Identity, client: u32) -> Vec<u8> {
-    let mut out = Vec::new();
+/// What a client says first, under `name`; it subscribes if it `receives`.
+pub(crate) fn hello(identity: &Identity, name: &str, receives: bool) -> Vec<u8> {
     let hello = Hello {
-        name: &identity.names.of(client),
+        name,
         run: identity.run,
-        topic: (client < identity.receivers).then_some(&identity.topic),
+        topic: receives.then_some(&identity.topic),
     };
-    W::put_hello(&mut out, &hello);
-    out
+    let out = &mut Vec::new();
+    match identity.protocol {
+        Protocol::Uringcast => Uringcast::put_hello(out, &hello),
+        Protocol::Redis => Packets::<Redis>::put_hello(out, &hello),
+        Protocol::Nats => Packets::<Nats>::put_hello(out, &hello),
+        Protocol::Mqtt => Packets::<Mqtt>::put_hello(out, &hello),
+    }
+    std::mem::take(out)
+}
+
+/// A message of this payload.
+pub(crate) fn payload_frame(identity: &Identity, payload: &[u8]) -> Vec<u8> {
+    let out = &mut Vec::with_capacity(HEAD_BYTES_USUAL + payload.len());
+    match identity.protocol {
+        Protocol::Uringcast => Uringcast::put_payload(out, &identity.topic, payload),
+        Protocol::Redis => Packets::<Redis>::put_payload(out, &identity.topic, payload),
+        Protocol::Nats => Packets::<Nats>::put_payload(out, &identity.topic, payload),
+        Protocol::Mqtt => Packets::<Mqtt>::put_payload(out, &identity.topic, payload),
+    }
+    std::mem::take(out)
 }
 
 #[cfg(test)]

@@ -101,7 +101,6 @@ impl<B> Packets<B> {
 }
 
 impl<B: Broker> Codec for Packets<B> {
-    const NAMES_AUTHORS: bool = false;
     const PONG: &'static [u8] = B::PONG;
 
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {

@@ -32,7 +32,6 @@ impl Uringcast {
 }
 
 impl Codec for Uringcast {
-    const NAMES_AUTHORS: bool = true;
     /// The server never asks.
     const PONG: &'static [u8] = b"";
 
