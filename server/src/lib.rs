@@ -30,7 +30,7 @@ use tracing::{info, warn};
 
 use command_line::{SECTIONS, Task};
 use configuration::{Configuration, ConfigurationError, command, commented_defaults, effective};
-use confinement::{confine_calls, confine_files};
+use confinement::{confine_calls, confine_ports, confine_reach};
 use logging::Logging;
 use reload::Reloader;
 use service_manager::passed_listeners;
@@ -106,7 +106,9 @@ fn refuse(error: &ConfigurationError) -> ExitCode {
 fn serve(arguments: Vec<OsString>, configuration: Configuration) -> Result<Summary, ServerError> {
     let command_line = &configuration.command_line;
     if command_line.confine {
-        confine_files()?;
+        // When that fails, it is said when there is something to tell.
+        let _ = service_manager::connect();
+        confine_reach()?;
     }
     let logging = Logging::start(command_line.log.clone(), command_line.log_format)?;
     let logging = Arc::new(logging);
@@ -132,6 +134,15 @@ fn serve_logging(
         [] => Server::bind(config.clone())?,
         passed => Server::adopt(config.clone(), passed)?,
     };
+    if is_confined {
+        confine_ports()?;
+        if config.driver == Driver::TokioUring {
+            warn!(
+                target: "server::confinement",
+                "the ring of tokio-uring is not confined; choose --driver uring or epoll"
+            );
+        }
+    }
     let reloader = Reloader {
         arguments,
         settings: configuration.settings,
@@ -146,9 +157,10 @@ fn serve_logging(
         Some(limit) => limit.to_string(),
         None => "an unknown number of".into(),
     };
+    let listeners = server.listeners();
     server.run_and_tell(|address| {
         if is_confined {
-            confine_calls()?;
+            confine_calls(config.driver, &listeners)?;
         }
         let threads = match config.threads {
             1 => "1 thread".into(),

@@ -4,6 +4,7 @@ use std::io;
 use std::iter;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -218,6 +219,12 @@ impl Server {
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref()?.local_addr().ok()
+    }
+
+    /// The sockets that listen.
+    pub(crate) fn listeners(&self) -> Vec<RawFd> {
+        let all = self.listeners.iter().chain(&self.metrics);
+        all.map(AsRawFd::as_raw_fd).collect()
     }
 
     /// How many descriptors the process may have open; `None` when the system does not say.

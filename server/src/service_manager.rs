@@ -4,8 +4,13 @@
 //! The watchdog is fed only while every serving thread answers: one that hangs has the service
 //! restarted.
 
+use std::env;
 use std::io;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::OnceLock;
 use std::thread;
 
 use listenfd::ListenFd;
@@ -25,6 +30,28 @@ pub(crate) fn passed_listeners() -> io::Result<Vec<TcpListener>> {
         listeners.extend(passed.take_tcp_listener(index)?);
     }
     Ok(listeners)
+}
+
+/// The service manager, once connected to.
+static MANAGER: OnceLock<UnixDatagram> = OnceLock::new();
+
+/// Connects to the service manager, if there is one. A confined process can no longer do so: it calls
+/// this before.
+///
+/// # Errors
+/// When nobody listens where `NOTIFY_SOCKET` says.
+pub(crate) fn connect() -> io::Result<()> {
+    let Some(name) = env::var_os("NOTIFY_SOCKET").filter(|_| MANAGER.get().is_none()) else {
+        return Ok(());
+    };
+    let address = match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(&name)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&address)?;
+    MANAGER.get_or_init(|| socket);
+    Ok(())
 }
 
 /// The server serves; `status` is for people.
@@ -76,7 +103,14 @@ pub(crate) fn feed_watchdog(server: Handle) -> io::Result<()> {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+    let told = connect().and_then(|()| match MANAGER.get() {
+        Some(manager) => {
+            let lines: String = state.iter().map(|state| format!("{state}\n")).collect();
+            manager.send(lines.as_bytes()).map(drop)
+        }
+        None => Ok(()),
+    });
+    if let Err(error) = told {
         warn!(target: "server::systemd", %error, "cannot tell the service manager (NOTIFY_SOCKET)");
     }
 }

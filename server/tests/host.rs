@@ -310,12 +310,23 @@ impl Manager {
 
 #[test]
 fn a_service_manager_is_told_of_readiness_reloads_life_and_the_end() {
+    a_service_manager_is_told(&[]);
+}
+
+/// It was connected to before that was given up.
+#[test]
+fn a_service_manager_is_told_by_a_confined_server() {
+    a_service_manager_is_told(&["--confine"]);
+}
+
+fn a_service_manager_is_told(arguments: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let manager = Manager::new(&path);
     let mut child = server()
         .stderr(Stdio::null())
         .args(["--threads", "2"])
+        .args(arguments)
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "400000")
         .env_remove("WATCHDOG_PID")

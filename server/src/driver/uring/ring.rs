@@ -115,10 +115,9 @@ unsafe impl Kernel for Ring<'_> {
     fn stop_listening(&mut self) {
         if let Some(listener) = self.listener.take() {
             // The accept in flight holds on to the socket.
-            if self.listener_is_adopted {
+            // Others' sockets must not be shut down, and a confined process cannot.
+            if self.listener_is_adopted || shutdown(&listener, Shutdown::Both).is_err() {
                 self.push(Operation::stop_accepting());
-            } else {
-                let _ = shutdown(&listener, Shutdown::Both);
             }
         }
     }
