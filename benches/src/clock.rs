@@ -15,6 +15,11 @@ pub(crate) fn thread_cpu() -> Duration {
     since_zero(clock_gettime(ClockId::ThreadCPUTime))
 }
 
+/// CPU time of this process, user and system.
+pub(crate) fn process_cpu() -> Duration {
+    since_zero(clock_gettime(ClockId::ProcessCPUTime))
+}
+
 fn since_zero(time: Timespec) -> Duration {
     time.try_into().expect("these clocks begin at zero")
 }

@@ -1,6 +1,7 @@
 //! Why a measurement could not be made. Each is one line that says what to do about it.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -10,7 +11,7 @@ use thiserror::Error;
 pub enum Error {
     /// The limit on open files is too low and cannot be raised.
     #[error(
-        "{sockets} sockets need {needed} descriptors, and the limit is {limit}: raise it as root with `ulimit -n {needed}`, or lower --sockets to {possible}"
+        "{sockets} sockets need {needed} descriptors, and the limit is {limit}: raise it as root with `ulimit -n {needed}`, or lower --sockets or --clients to {possible}"
     )]
     Descriptors {
         /// Sockets that were asked for.
@@ -55,20 +56,9 @@ pub enum Error {
         /// Bytes it was given.
         bytes: usize,
     },
-    /// The load generator did not do what was asked of it.
-    #[error("{command}: {fault}")]
-    LoadGenerator {
-        /// The command that was run.
-        command: String,
-        /// What was wrong.
-        fault: String,
-    },
-    /// A server with idle clients could not be watched.
-    #[error("the server with idle clients: {fault}")]
-    Idle {
-        /// What was wrong.
-        fault: String,
-    },
+    /// A run of the server or the load generator failed; says which and why.
+    #[error("{0}")]
+    Run(String),
     /// A result could not be written.
     #[error("cannot write {path}: {error}")]
     Write {
@@ -93,6 +83,14 @@ impl Error {
         move |error| Self::System {
             what,
             error: error.into(),
+        }
+    }
+
+    /// For `map_err`: `path` could not be written.
+    pub(crate) fn write(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Write {
+            path: path.display().to_string(),
+            error,
         }
     }
 }

@@ -8,8 +8,6 @@
 //! The measuring process has one thread while it sends. A second one would make the kernel count
 //! references to each descriptor, which a server with one thread a ring does not pay either.
 
-mod measurement;
-
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -17,14 +15,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
-use serde::{Serialize, Serializer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::clock;
-use crate::reader::{Reader, Report};
-use crate::{Error, host};
-
-pub use measurement::{Measurement, Repeat, measure};
+use crate::figure::{FLOOR, FLOOR_CPU};
+use crate::reader::{Reader, Task, Used};
+use crate::{Error, Figure, Run, Spread, clock, host};
 
 /// The longest frame that is sent, in bytes.
 pub const BYTES_MAX: usize = 1 << 20;
@@ -43,6 +38,20 @@ pub const WARMUP_PASSES: u32 = 20;
 /// What `listen` asks for; connects come in windows that are far smaller.
 const BACKLOG: i32 = 1024;
 
+/// A thread that sends without a pause has a processor for more than this of the time.
+const ON_CPU_SHARE_MIN: f64 = 0.95;
+
+/// From before the first send of a pass until the last receiver has read.
+pub const COMPLETION: Figure = Figure::new("floor_completion_ms", "pass until the last read", "ms");
+/// Wall time of a pass by its sends.
+pub const WALL_PER_SEND: Figure = Figure::new("floor_wall_us", "wall time per send", "us");
+/// CPU time of the reading process by its reads.
+pub const READER_CPU: Figure = Figure::new("floor_reader_cpu_us", "reader's CPU per read", "us");
+/// Sends of all passes.
+pub const SENDS: Figure = Figure::more("floor_sends", "sends", "");
+/// Reads that these took; as many, unless frames came in parts.
+pub const READS: Figure = Figure::more("floor_reads", "reads", "");
+
 /// The length of the frame in which a message of the load generator's is broadcast; of messages that
 /// are too long for a floor, the longest that it sends.
 #[must_use]
@@ -52,25 +61,21 @@ pub const fn frame_bytes(message_bytes: u32) -> usize {
 }
 
 /// What is to be measured.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// Sockets, each with a reader of its own.
     pub sockets: u32,
     /// Length of the frame that each is sent in each pass, at most [`BYTES_MAX`].
     pub bytes: usize,
-    /// How often everything is built up anew.
-    pub repeats: u32,
-    /// Measured passes of each repeat.
+    /// Measured passes.
     pub passes: u32,
     /// Passes before these, which are not measured: see [`WARMUP_PASSES`].
     pub warmup_passes: u32,
-    /// The least time from the beginning of a pass to that of the next, in seconds in the result.
-    /// Zero begins the next pass as soon as all have read the one before.
-    #[serde(rename = "interval_seconds", serialize_with = "seconds")]
+    /// The least time from the beginning of a pass to that of the next. Zero begins the next pass as
+    /// soon as all have read the one before.
     pub interval: Duration,
-    /// The program that reads: one whose `main` begins with [`crate::reader::run_if_asked`]. This
+    /// The program that reads: one whose `main` begins with [`crate::process::run_if_asked`]. This
     /// program itself, if it is `None`.
-    #[serde(skip)]
     pub reader: Option<PathBuf>,
 }
 
@@ -94,10 +99,81 @@ pub struct Pass {
 pub struct Floor {
     sockets: Vec<TcpStream>,
     reader: Reader,
+    /// What the reader had used after the last pass.
+    used: Used,
     frame: Vec<u8>,
     interval: Duration,
     /// When the last pass began.
     began: Duration,
+}
+
+impl Plan {
+    /// Passes over `sockets` sockets with frames of `message_bytes`, begun as often as `rate` messages
+    /// a second are, but at least every `interval_max`.
+    #[must_use]
+    pub fn new(sockets: u32, message_bytes: u32, passes: u32, interval: Duration) -> Self {
+        Self {
+            sockets,
+            bytes: frame_bytes(message_bytes),
+            passes,
+            warmup_passes: WARMUP_PASSES,
+            interval,
+            reader: None,
+        }
+    }
+
+    /// Connects, warms up and measures; sets the figures of the floor in `run`.
+    ///
+    /// # Errors
+    /// When descriptors or source ports do not suffice, or the reader fails.
+    pub fn measure(&self, run: &mut Run) -> Result<(), Error> {
+        let mut floor = Floor::connect(self)?;
+        for _ in 0..self.warmup_passes {
+            floor.pass()?;
+        }
+        let passes: Vec<Pass> = (0..self.passes)
+            .map(|_| floor.pass())
+            .collect::<Result<_, _>>()?;
+        self.summarize(&passes, run);
+        Ok(())
+    }
+
+    fn summarize(&self, passes: &[Pass], run: &mut Run) {
+        let median_ms = |of: fn(&Pass) -> Duration| {
+            let spread = Spread::of(passes.iter().map(|pass| of(pass).as_secs_f64() * 1e3));
+            spread.map(|spread| spread.median)
+        };
+        let seconds = |of: fn(&Pass) -> Duration| {
+            let sum: Duration = passes.iter().map(of).sum();
+            sum.as_secs_f64()
+        };
+        let pass_ms = median_ms(|pass| pass.sending);
+        let sends = f64::from(self.sockets) * passes.len() as f64;
+        let reads: u64 = passes.iter().map(|pass| pass.reads).sum();
+        let reads = reads as f64;
+        run.set(&FLOOR, pass_ms);
+        run.set(&COMPLETION, median_ms(|pass| pass.completion));
+        run.set(
+            &WALL_PER_SEND,
+            pass_ms.map(|ms| ms * 1e3 / f64::from(self.sockets)),
+        );
+        run.set(&FLOOR_CPU, seconds(|pass| pass.send_cpu) * 1e6 / sends);
+        run.set(&READER_CPU, seconds(|pass| pass.read_cpu) * 1e6 / reads);
+        run.set(&SENDS, sends);
+        run.set(&READS, reads);
+        let off_cpu = 1.0 - seconds(|pass| pass.send_cpu) / seconds(|pass| pass.sending);
+        if off_cpu > 1.0 - ON_CPU_SHARE_MIN {
+            run.warnings.push(format!(
+                "the sending thread waited for a processor for {:.0} % of its passes: see what else runs here",
+                off_cpu * 100.0
+            ));
+        }
+        if reads > sends {
+            run.warnings.push(format!(
+                "frames came in parts: {reads} reads for {sends} sends"
+            ));
+        }
+    }
 }
 
 impl Floor {
@@ -111,20 +187,23 @@ impl Floor {
         let target = listener
             .local_addr()
             .map_err(Error::system("read the listener's address"))?;
-        let mut reader = Reader::start(plan, target, &host::sources(plan.sockets))?;
+        let task = Task {
+            target,
+            sockets: plan.sockets,
+            pass_bytes: u64::from(plan.sockets) * plan.bytes as u64,
+            is_named: false,
+        };
         let mut sockets = Vec::with_capacity(plan.sockets as usize);
-        while sockets.len() < plan.sockets as usize {
-            let Report::Connected { sockets: new } = reader.report()? else {
-                return Err(Error::Reader("it reads before it is connected".into()));
-            };
+        let reader = Reader::start(&task, plan.reader.as_deref(), |new| {
             for _ in 0..new {
                 sockets.push(accept(&listener).map_err(Error::system("accept a socket"))?);
             }
-            reader.go_on()?;
-        }
+            Ok(())
+        })?;
         Ok(Self {
             sockets,
             reader,
+            used: Used::default(),
             frame: vec![b'x'; plan.bytes],
             interval: plan.interval,
             began: Duration::ZERO,
@@ -146,20 +225,15 @@ impl Floor {
         }
         let end = clock::monotonic();
         let send_cpu = clock::thread_cpu() - cpu_before;
-        match self.reader.report()? {
-            Report::Pass {
-                read_at_ns,
-                cpu_ns,
-                reads,
-            } => Ok(Pass {
-                sending: end - begin,
-                completion: Duration::from_nanos(read_at_ns).saturating_sub(begin),
-                send_cpu,
-                read_cpu: Duration::from_nanos(cpu_ns),
-                reads,
-            }),
-            report => Err(Error::Reader(format!("{report:?} in the middle of a pass"))),
-        }
+        let before = self.used;
+        self.used = self.reader.next_used()?;
+        Ok(Pass {
+            sending: end - begin,
+            completion: Duration::from_nanos(self.used.at_ns).saturating_sub(begin),
+            send_cpu,
+            read_cpu: Duration::from_nanos(self.used.cpu_ns - before.cpu_ns),
+            reads: self.used.reads - before.reads,
+        })
     }
 }
 
@@ -172,10 +246,6 @@ impl Drop for Floor {
             let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
         }
     }
-}
-
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
 }
 
 /// Hot: this is all that is measured.
@@ -212,6 +282,42 @@ fn accept(listener: &TcpListener) -> std::io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pass(milliseconds: u64, cpu_share: f64) -> Pass {
+        let sending = Duration::from_millis(milliseconds);
+        Pass {
+            sending,
+            completion: sending * 2,
+            send_cpu: sending.mul_f64(cpu_share),
+            read_cpu: sending,
+            reads: 1000,
+        }
+    }
+
+    fn summary(passes: &[Pass]) -> Run {
+        let mut run = Run::new(0, "floor", "bare send");
+        Plan::new(1000, 64, 1, Duration::ZERO).summarize(passes, &mut run);
+        run
+    }
+
+    #[test]
+    fn a_floor_is_its_median_pass_and_its_whole_cpu_time() {
+        let run = summary(&[pass(1, 1.0), pass(2, 1.0), pass(9, 1.0)]);
+        let figures = [FLOOR, COMPLETION, WALL_PER_SEND, SENDS, READS];
+        let values = figures.map(|figure| run.get(&figure).unwrap());
+        assert_eq!(values, [2.0, 4.0, 2.0, 3000.0, 3000.0]);
+        assert!((run.get(&FLOOR_CPU).unwrap() - 4.0).abs() < 1e-9);
+        assert!(run.warnings.is_empty(), "{:?}", run.warnings);
+    }
+
+    #[test]
+    fn a_busy_processor_and_frames_in_parts_are_warned_of() {
+        let mut passes = [pass(10, 0.8)];
+        passes[0].reads = 1500;
+        let text = summary(&passes).warnings.join("\n");
+        assert!(text.contains("waited for a processor for 20 %"), "{text}");
+        assert!(text.contains("1500 reads for 1000 sends"), "{text}");
+    }
 
     #[test]
     fn a_frame_is_the_message_and_its_name_but_no_longer_than_is_sent() {

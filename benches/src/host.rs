@@ -4,12 +4,12 @@ use std::fs;
 use std::net::Ipv4Addr;
 
 use loadgen::host::{self, TooFewDescriptors};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
 /// What figures depend on.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Host {
     /// Version of the kernel.
     pub kernel: String,
@@ -34,6 +34,15 @@ impl Host {
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             load_average: first_number(&read("/proc/loadavg")).unwrap_or(0.0),
         }
+    }
+
+    /// The machine, as a person names it.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let Self {
+            kernel, cpu, cpus, ..
+        } = self;
+        format!("{cpus} x {cpu}, Linux {kernel}")
     }
 }
 

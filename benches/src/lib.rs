@@ -1,38 +1,42 @@
-//! What the limit of the kernel is, and how far from it the code is.
+//! Comparisons of the server with itself, with other servers, and with the limit of the kernel.
 //!
-//! [`Floor`] measures what a bare `send(2)` to each of N loopback sockets costs while another
-//! process reads: no server that sends to each of N clients can be faster. Everything else is
-//! reported as a ratio to it, from the same run. [`Spread`] says how far repeats lie apart.
+//! A program declares who is compared (candidates), under which loads (scenarios), which [`figure`]s
+//! are read off, and which [`Bound`]s have to hold; a [`Study`] measures it, interleaved and
+//! repeated, and the [`Comparison`] that results is data.json, from which every table, page and plot
+//! is made. [`Floor`] measures what a bare `send(2)` to each of N loopback sockets costs: no server
+//! that sends to each of N clients can be faster.
 //!
-//! A program that measures a floor begins its `main` with [`reader::run_if_asked`], since the
-//! reading is done by a second process of the same program.
+//! The server, the load generator and the readers are processes of the measuring program itself, so
+//! that nothing that is measured can be an old build: each `main` begins with
+//! [`process::run_if_asked`].
 
 #![forbid(unsafe_code)]
 
-pub mod citation;
+mod bound;
 mod clock;
-mod digits;
-mod doubt;
+pub mod comparison;
 mod error;
+pub mod figure;
 pub mod floor;
 mod host;
-mod outcome;
-mod output;
+pub mod output;
+pub mod page;
+pub mod plot;
 pub mod process;
 pub mod reader;
-pub mod report;
-mod rotation;
+mod run;
 mod spread;
+mod study;
 mod table;
 
-pub use digits::digits;
-pub use doubt::Doubt;
+pub use bound::{Against, Bound, Judged, Limit};
+pub use comparison::{Comparison, Plot, Remark, Scenario, Section, Validity};
 pub use error::Error;
-pub use floor::{Floor, Measurement, Pass, Plan, Repeat};
+pub use figure::Figure;
+pub use floor::{Floor, Plan};
 pub use host::{Host, raise_descriptors};
-pub use outcome::{MISSED, outcome};
 pub use output::Output;
-pub use report::Report;
-pub use rotation::rotated;
-pub use spread::Spread;
+pub use run::{MIB, Run, with_unit};
+pub use spread::{Spread, digits};
+pub use study::{Study, Turn, main};
 pub use table::Table;

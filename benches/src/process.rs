@@ -11,7 +11,9 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
+use record::Report;
+
+use crate::Error;
 
 /// As the first argument, makes this program the load generator. Not for users.
 pub const LOADGEN: &str = "__loadgen";
@@ -29,9 +31,13 @@ const MADE: [i32; 3] = [0, 3, 4];
 /// How often it is looked whether a process has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Runs load generator or server, if that is what this process was started for.
+/// Runs load generator, server or reader, if that is what this process was started for; the caller then
+/// exits with what is returned.
 #[must_use]
 pub fn run_if_asked() -> Option<ExitCode> {
+    if let Some(status) = crate::reader::run_if_asked() {
+        return Some(status);
+    }
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     let first = arguments.get(1)?.to_str()?.to_owned();
     match first.as_str() {
@@ -49,11 +55,14 @@ pub fn run_if_asked() -> Option<ExitCode> {
     }
 }
 
+/// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
+pub const OVERHEAD_MAX: Duration = Duration::from_secs(120);
+
 /// Runs the load generator with `arguments`, for `timeout` at most, and reads its report.
 ///
 /// # Errors
 /// In one line: what kept it from making a measurement, in its own words where it had any.
-pub fn measure<T: DeserializeOwned>(arguments: &[String], timeout: Duration) -> Result<T, String> {
+pub fn measure(arguments: &[String], timeout: Duration) -> Result<Report, String> {
     let failed = |error: io::Error| format!("the load generator cannot be run: {error}");
     let folder = tempfile::tempdir().map_err(failed)?;
     let (json, said) = (folder.path().join("run.json"), folder.path().join("said"));
@@ -74,7 +83,16 @@ pub fn measure<T: DeserializeOwned>(arguments: &[String], timeout: Duration) -> 
     }
 }
 
-fn parse<T: DeserializeOwned>(json: &Path) -> Result<T, String> {
+/// The same for a program that ends where a run cannot be made.
+///
+/// # Errors
+/// [`Error::Run`], with the command.
+pub fn must_measure(arguments: &[String], timeout: Duration) -> Result<Report, Error> {
+    let failed = |why| Error::Run(format!("loadgen {}: {why}", arguments.join(" ")));
+    measure(arguments, timeout).map_err(failed)
+}
+
+fn parse(json: &Path) -> Result<Report, String> {
     let text = fs::read(json).map_err(|error| format!("it wrote no report: {error}"))?;
     serde_json::from_slice(&text).map_err(|error| format!("its report is not understood: {error}"))
 }
@@ -163,8 +181,12 @@ impl Server {
     /// Starts a server with `arguments`, and waits until it listens.
     ///
     /// # Errors
-    /// In one line: why it does not, in its own words where it had any.
-    pub fn start(arguments: &[String]) -> Result<Self, String> {
+    /// [`Error::Run`]: why it does not, in its own words where it had any.
+    pub fn start(arguments: &[String]) -> Result<Self, Error> {
+        Self::try_start(arguments).map_err(Error::Run)
+    }
+
+    fn try_start(arguments: &[String]) -> Result<Self, String> {
         let failed = |error: io::Error| format!("the server cannot be started: {error}");
         let mut running = Running::start(
             Command::new(std::env::current_exe().map_err(failed)?)
@@ -235,7 +257,7 @@ mod tests {
         assert_eq!(complaint(&said), "nothing");
         fs::write(&said, "starting\nerror: no server \nbye\n").unwrap();
         assert_eq!(complaint(&said), "error: no server");
-        let error = parse::<Vec<u8>>(&said).unwrap_err();
+        let error = parse(&said).unwrap_err();
         assert!(error.contains("report is not understood"), "{error}");
     }
 

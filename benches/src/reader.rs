@@ -1,28 +1,30 @@
-//! The reading process: the receivers of a pass, as the load generator would be.
+//! The reading process: the receivers of a broadcast, in the best simple loop there is.
 //!
-//! One epoll loop over all sockets, one buffer for all of them, one read for each segment. It is a
-//! process of its own, as the clients of a server are: a thread would share the sender's descriptor
-//! table and memory map, and change what a send costs.
+//! One thread, one epoll loop over all sockets, edges instead of levels, one buffer for all of them, one
+//! read for each segment, and nothing is looked at. It is a process of its own, as the clients of a
+//! server are: a thread would share the sender's descriptor table and memory map, and change what a
+//! send costs.
 //!
 //! The two speak over a socket pair that is the reader's standard input: reports as lines of JSON in
-//! one direction, one byte for each window of connects in the other. When the measuring process
-//! ends, however it does, the channel closes and the reader ends.
+//! one direction, one byte for each window of connects, and for each question, in the other. When the
+//! measuring process ends, however it does, the channel closes and the reader ends.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use protocol::frame;
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::floor::Plan;
 use crate::{Error, clock, host};
 
 /// As the first argument, makes a program the reader. Not for users.
@@ -31,10 +33,10 @@ const READ: &str = "__read";
 /// Sockets that wait in the listen backlog at once, at most.
 const WINDOW: u32 = 64;
 
-/// The buffer that all reads share.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// The buffer that all reads share; as large as the load generator's.
+const READ_BUFFER_BYTES: usize = 128 * 1024;
 
-/// How many sockets one turn of the loop looks at.
+/// How many sockets one turn of the loop looks at, as in the load generator.
 const EVENTS_MAX: usize = 1024;
 
 const CHANNEL: Token = Token(usize::MAX);
@@ -42,68 +44,118 @@ const CHANNEL: Token = Token(usize::MAX);
 /// How long a reader may say nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// What the readers have used since they were connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Used {
+    /// When this was, by the monotonic clock.
+    pub at_ns: u64,
+    /// CPU time, user and system.
+    pub cpu_ns: u64,
+    /// Returns of `epoll_wait`.
+    pub turns: u64,
+    /// Reads that brought bytes.
+    pub reads: u64,
+    /// What they brought.
+    pub bytes: u64,
+}
+
 /// What a reader tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Report {
+enum Report {
     /// So many more sockets are connected.
     Connected { sockets: u32 },
-    /// Every socket has read one frame more.
-    Pass {
-        /// When the last had, by the monotonic clock.
-        read_at_ns: u64,
-        /// CPU time since the last pass.
-        cpu_ns: u64,
-        /// Reads that returned bytes.
-        reads: u64,
-    },
+    /// A pass is over, or it was asked.
+    Used(Used),
     /// No port was left for the next socket.
     NoPort { connected: u32, error: String },
     /// Reading cannot go on.
     Failed { error: String },
 }
 
+/// What a reader is to do.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Where to connect.
+    pub target: SocketAddr,
+    /// How often.
+    pub sockets: u32,
+    /// With how many bytes in all a pass is over, which is told; 0 if it is told only when asked.
+    pub pass_bytes: u64,
+    /// Whether each socket begins with a name, as a client does.
+    pub is_named: bool,
+}
+
 /// A running reader, seen from the measuring process. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     child: Child,
     channel: Option<BufReader<UnixStream>>,
     sockets: u32,
 }
 
 impl Reader {
-    /// Starts a reader that connects to `target` from each of `sources` in turn.
-    pub(crate) fn start(
-        plan: &Plan,
-        target: SocketAddr,
-        sources: &[Ipv4Addr],
+    /// Starts a reader, which is `program` or this program once more. It is connected once
+    /// `accepted` was called for every window of sockets.
+    ///
+    /// # Errors
+    /// When it cannot be started or connect, or `accepted` fails.
+    pub fn start(
+        task: &Task,
+        program: Option<&Path>,
+        mut accepted: impl FnMut(u32) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let cannot_start = "start the reading process";
-        let (channel, childs) = UnixStream::pair().map_err(Error::system(cannot_start))?;
+        let cannot_start = Error::system("start the reading process");
+        let (channel, childs) = UnixStream::pair().map_err(&cannot_start)?;
         channel
             .set_read_timeout(Some(SILENCE_MAX))
-            .map_err(Error::system(cannot_start))?;
-        let program = match &plan.reader {
-            Some(program) => program.clone(),
-            None => std::env::current_exe().map_err(Error::system(cannot_start))?,
-        };
-        let child = Command::new(program)
+            .map_err(&cannot_start)?;
+        let this = std::env::current_exe().map_err(&cannot_start)?;
+        let child = Command::new(program.unwrap_or(&this))
             .arg(READ)
-            .args([target.to_string(), plan.sockets.to_string()])
-            .arg(plan.bytes.to_string())
-            .args(sources.iter().map(ToString::to_string))
+            .args([task.target.to_string(), task.sockets.to_string()])
+            .args([task.pass_bytes.to_string(), task.is_named.to_string()])
             .stdin(Stdio::from(OwnedFd::from(childs)))
             .stdout(Stdio::null())
             .spawn()
-            .map_err(Error::system(cannot_start))?;
-        Ok(Self {
+            .map_err(&cannot_start)?;
+        let mut reader = Self {
             child,
             channel: Some(BufReader::new(channel)),
-            sockets: plan.sockets,
-        })
+            sockets: task.sockets,
+        };
+        let mut connected = 0;
+        while connected < task.sockets {
+            let Report::Connected { sockets } = reader.report()? else {
+                return Err(Error::Reader("it reads before it is connected".into()));
+            };
+            accepted(sockets)?;
+            connected += sockets;
+            reader.write_byte()?;
+        }
+        Ok(reader)
     }
 
-    /// Waits for the next report.
-    pub(crate) fn report(&mut self) -> Result<Report, Error> {
+    /// Asks what was used so far.
+    ///
+    /// # Errors
+    /// When the reader fails or has ended.
+    pub fn used(&mut self) -> Result<Used, Error> {
+        self.write_byte()?;
+        self.next_used()
+    }
+
+    /// Waits for the end of a pass; what was used until then.
+    ///
+    /// # Errors
+    /// When the reader fails or has ended.
+    pub fn next_used(&mut self) -> Result<Used, Error> {
+        match self.report()? {
+            Report::Used(used) => Ok(used),
+            report => Err(Error::Reader(format!("{report:?} while it reads"))),
+        }
+    }
+
+    fn report(&mut self) -> Result<Report, Error> {
         let mut line = String::new();
         match self.channel().read_line(&mut line) {
             Ok(0) => return Err(Error::Reader("it ended".into())),
@@ -127,10 +179,9 @@ impl Reader {
         }
     }
 
-    /// Lets it connect the next window.
-    pub(crate) fn go_on(&mut self) -> Result<(), Error> {
+    fn write_byte(&mut self) -> Result<(), Error> {
         let written = self.channel().get_mut().write_all(b".");
-        written.map_err(Error::system("tell the reading process to go on"))
+        written.map_err(Error::system("write to the reading process"))
     }
 
     fn channel(&mut self) -> &mut BufReader<UnixStream> {
@@ -150,9 +201,8 @@ impl Drop for Reader {
 }
 
 /// Runs the reader, if that is what this process was started for; the caller then exits with what
-/// is returned. To be called before anything else.
-#[must_use]
-pub fn run_if_asked() -> Option<ExitCode> {
+/// is returned.
+pub(crate) fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != READ {
         return None;
@@ -170,15 +220,6 @@ pub fn run_if_asked() -> Option<ExitCode> {
     }
 }
 
-/// What a reader is to do.
-struct Task {
-    target: SocketAddr,
-    sockets: u32,
-    bytes: u64,
-    /// Taken in turn.
-    sources: Vec<Ipv4Addr>,
-}
-
 impl Task {
     fn parse(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut arguments = arguments.map(|argument| argument.into_string().ok());
@@ -186,11 +227,8 @@ impl Task {
         Some(Self {
             target: next()?.parse().ok()?,
             sockets: next()?.parse().ok()?,
-            bytes: next()?.parse().ok()?,
-            sources: std::iter::from_fn(next)
-                .map(|source| source.parse().ok())
-                .collect::<Option<Vec<_>>>()
-                .filter(|sources| !sources.is_empty())?,
+            pass_bytes: next()?.parse().ok()?,
+            is_named: next()?.parse().ok()?,
         })
     }
 
@@ -203,7 +241,7 @@ impl Task {
         let Some(sockets) = self.connect(&mut channel)? else {
             return Ok(());
         };
-        match Loop::new(sockets, self.bytes, &channel)?.run(&mut channel) {
+        match Loop::new(sockets, self.pass_bytes, &channel)?.run(&mut channel) {
             Ok(()) => Ok(()),
             Err(error) => failed(&mut channel, &error),
         }
@@ -211,12 +249,14 @@ impl Task {
 
     /// Connects window by window; `None` when the measuring process has given up or has to.
     fn connect(&self, channel: &mut UnixStream) -> io::Result<Option<Vec<TcpStream>>> {
+        let sources = host::sources(self.sockets);
+        let mut sources = sources.iter().cycle();
         let mut sockets = Vec::with_capacity(self.sockets as usize);
         let mut left = self.sockets;
         while left > 0 {
             let window = left.min(WINDOW);
-            for source in self.sources.iter().cycle().take(window as usize) {
-                match connect_from(*source, self.target) {
+            for source in sources.by_ref().take(window as usize) {
+                match self.connect_from(*source, sockets.len()) {
                     Ok(socket) => sockets.push(socket),
                     Err(error) => {
                         refused(channel, sockets.len(), &error)?;
@@ -232,89 +272,74 @@ impl Task {
         }
         Ok(Some(sockets))
     }
-}
 
-/// A connected socket. The call blocks until it is: on loopback, at once.
-fn connect_from(source: Ipv4Addr, target: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-    if source != Ipv4Addr::LOCALHOST {
-        socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
+    /// A connected socket. The call blocks until it is: on loopback, at once.
+    fn connect_from(&self, source: Ipv4Addr, number: usize) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        if source != Ipv4Addr::LOCALHOST {
+            socket.set_reuse_address(true)?;
+            socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
+        }
+        socket.connect(&self.target.into())?;
+        let mut socket = std::net::TcpStream::from(socket);
+        if self.is_named {
+            socket.write_all(&frame::encode(format!("reader-{number:05}").as_bytes()))?;
+        }
+        socket.set_nonblocking(true)?;
+        Ok(TcpStream::from_std(socket))
     }
-    socket.connect(&target.into())?;
-    socket.set_nonblocking(true)?;
-    Ok(TcpStream::from_std(socket.into()))
 }
 
-/// Reads from all sockets and reports each pass.
+/// Reads from all sockets.
 struct Loop {
     poll: Poll,
-    sockets: Vec<Receiver>,
+    sockets: Vec<TcpStream>,
     buffer: Vec<u8>,
-    /// Length of the frame that each socket gets in each pass.
-    bytes: u64,
-    progress: Progress,
-}
-
-struct Receiver {
-    socket: TcpStream,
-    received_bytes: u64,
-}
-
-/// How far the present pass has come.
-struct Progress {
-    passes: u64,
-    left_bytes: u64,
-    reads: u64,
-    cpu_before: Duration,
+    pass_bytes: u64,
+    used: Used,
 }
 
 impl Loop {
-    fn new(sockets: Vec<TcpStream>, bytes: u64, channel: &UnixStream) -> io::Result<Self> {
+    fn new(mut sockets: Vec<TcpStream>, pass_bytes: u64, channel: &UnixStream) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut receivers = Vec::with_capacity(sockets.len());
-        for (at, mut socket) in sockets.into_iter().enumerate() {
+        for (at, socket) in sockets.iter_mut().enumerate() {
             poll.registry()
-                .register(&mut socket, Token(at), Interest::READABLE)?;
-            receivers.push(Receiver {
-                socket,
-                received_bytes: 0,
-            });
+                .register(socket, Token(at), Interest::READABLE)?;
         }
         let channel = channel.as_raw_fd();
         poll.registry()
             .register(&mut SourceFd(&channel), CHANNEL, Interest::READABLE)?;
-        let progress = Progress {
-            passes: 0,
-            left_bytes: receivers.len() as u64 * bytes,
-            reads: 0,
-            cpu_before: clock::thread_cpu(),
-        };
         Ok(Self {
             poll,
-            sockets: receivers,
+            sockets,
             buffer: vec![0; READ_BUFFER_BYTES],
-            bytes,
-            progress,
+            pass_bytes,
+            used: Used::default(),
         })
     }
 
     /// Runs until the channel closes.
-    fn run(mut self, channel: &mut UnixStream) -> Result<(), Fault> {
+    fn run(mut self, channel: &mut UnixStream) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut pass_ends = self.pass_bytes;
         loop {
             match self.poll.poll(&mut events, None) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
+            self.used.turns += 1;
             for event in &events {
-                // The measuring process says nothing more until it ends.
                 if event.token() == CHANNEL {
-                    return Ok(());
+                    if channel.read(&mut [0])? == 0 {
+                        return Ok(());
+                    }
+                    self.tell_used(channel)?;
+                    continue;
                 }
                 self.read(event.token().0)?;
-                if self.progress.left_bytes == 0 {
-                    tell(channel, &self.end_of_pass())?;
+                if self.pass_bytes > 0 && self.used.bytes >= pass_ends {
+                    pass_ends += self.pass_bytes;
+                    self.tell_used(channel)?;
                 }
             }
         }
@@ -322,57 +347,28 @@ impl Loop {
 
     /// Reads all that has come to a socket. A read that does not fill the buffer has emptied it
     /// (see epoll(7)). Hot: once per segment.
-    fn read(&mut self, at: usize) -> Result<(), Fault> {
-        let receiver = &mut self.sockets[at];
+    fn read(&mut self, at: usize) -> io::Result<()> {
         loop {
-            let bytes = match receiver.socket.read(&mut self.buffer) {
-                Ok(0) => return Err(Fault::Closed),
+            let bytes = match self.sockets[at].read(&mut self.buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
-            receiver.received_bytes += bytes as u64;
-            // As all together got what they should, nobody can have got less.
-            if receiver.received_bytes > (self.progress.passes + 1) * self.bytes {
-                return Err(Fault::TooMuch);
-            }
-            self.progress.left_bytes -= bytes as u64;
-            self.progress.reads += 1;
+            self.used.reads += 1;
+            self.used.bytes += bytes as u64;
             if bytes < self.buffer.len() {
                 return Ok(());
             }
         }
     }
 
-    fn end_of_pass(&mut self) -> Report {
-        let read_at = clock::monotonic();
-        let cpu = clock::thread_cpu();
-        let progress = &mut self.progress;
-        let report = Report::Pass {
-            read_at_ns: nanoseconds(read_at),
-            cpu_ns: nanoseconds(cpu - progress.cpu_before),
-            reads: progress.reads,
-        };
-        *progress = Progress {
-            passes: progress.passes + 1,
-            left_bytes: self.sockets.len() as u64 * self.bytes,
-            reads: 0,
-            cpu_before: cpu,
-        };
-        report
+    fn tell_used(&mut self, channel: &mut UnixStream) -> io::Result<()> {
+        self.used.at_ns = nanoseconds(clock::monotonic());
+        self.used.cpu_ns = nanoseconds(clock::process_cpu());
+        tell(channel, &Report::Used(self.used))
     }
-}
-
-/// Why a reader stops.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("a socket was closed before the end")]
-    Closed,
-    #[error("a socket got more than one frame in a pass")]
-    TooMuch,
-    #[error(transparent)]
-    Io(#[from] io::Error),
 }
 
 fn refused(channel: &mut UnixStream, connected: usize, error: &io::Error) -> io::Result<()> {
@@ -397,7 +393,7 @@ fn tell(channel: &mut UnixStream, report: &Report) -> io::Result<()> {
     let mut line = serde_json::to_vec(report)?;
     line.push(b'\n');
     match channel.write_all(&line) {
-        // Whoever has ended needs no report, and the next turn of the loop notices.
+        // The measuring process has ended; the next turn of the loop notices.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
@@ -411,17 +407,16 @@ fn nanoseconds(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn parse(arguments: &[&str]) -> Option<Task> {
-        Task::parse(arguments.iter().map(OsString::from))
-    }
-
     #[test]
     fn a_task_is_read_as_it_is_written() {
-        let task = parse(&["127.0.0.1:7", "50", "92", "127.0.0.1", "127.0.0.2"]).unwrap();
-        assert_eq!((task.sockets, task.bytes), (50, 92));
-        assert_eq!(task.sources.len(), 2);
-        assert!(parse(&["127.0.0.1:7", "50", "92"]).is_none());
-        assert!(parse(&["127.0.0.1:7", "50", "x", "127.0.0.1"]).is_none());
+        let parse = |text: &str| Task::parse(text.split(' ').map(OsString::from));
+        let task = parse("127.0.0.1:7 50 92 true").unwrap();
+        assert_eq!(
+            (task.sockets, task.pass_bytes, task.is_named),
+            (50, 92, true)
+        );
+        assert!(parse("127.0.0.1:7 50 92").is_none());
+        assert!(parse("127.0.0.1:7 50 x true").is_none());
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! Tables of figures on a terminal.
+//! Tables that read the same in a terminal, in the source of a text and on a code host: Markdown with
+//! aligned columns.
 
 use std::fmt;
 
-use crate::Spread;
-
-/// Rows under one head; the first column is text, the others are figures.
+/// Rows under one head.
 #[derive(Debug, Clone)]
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -19,42 +18,52 @@ impl Table {
         }
     }
 
-    /// Appends a row.
+    /// Appends a row, of as many cells as the head has.
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
-    }
-
-    /// Appends a row of a spread's five figures.
-    pub fn row_of(&mut self, name: &str, spread: Spread, decimals: usize) {
-        let Spread {
-            min,
-            q1,
-            median,
-            q3,
-            max,
-        } = spread;
-        let figures = [min, q1, median, q3, max].map(|figure| format!("{figure:.decimals$}"));
-        self.row([name.to_owned()].into_iter().chain(figures));
     }
 
     fn width(&self, column: usize) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     }
+
+    /// Whether a column holds figures, which are aligned by their ends.
+    fn is_of_figures(&self, column: usize) -> bool {
+        let mut cells = self.rows[1..].iter().filter_map(|row| row.get(column));
+        column > 0 && cells.all(|cell| cell.is_empty() || cell == "-" || is_figure(cell))
+    }
+}
+
+fn is_figure(cell: &str) -> bool {
+    let digits = cell.trim_start_matches(['<', '>', '=', '-', ' ']);
+    digits.starts_with(|letter: char| letter.is_ascii_digit()) && cell.chars().count() < 40
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for row in &self.rows {
-            let mut line = String::new();
-            for (column, cell) in row.iter().enumerate() {
-                let width = self.width(column);
-                line += &match column {
-                    0 => format!("{cell:<width$}"),
-                    _ => format!("  {cell:>width$}"),
-                };
+        if self.rows.len() < 2 {
+            return Ok(());
+        }
+        let columns: Vec<(usize, bool)> = (0..self.rows[0].len())
+            .map(|column| (self.width(column).max(3), self.is_of_figures(column)))
+            .collect();
+        for (at, row) in self.rows.iter().enumerate() {
+            for (cell, &(width, right)) in row.iter().zip(&columns) {
+                if right {
+                    write!(f, "| {cell:>width$} ")?;
+                } else {
+                    write!(f, "| {cell:<width$} ")?;
+                }
             }
-            writeln!(f, "{}", line.trim_end())?;
+            writeln!(f, "|")?;
+            if at == 0 {
+                for &(width, right) in &columns {
+                    let dashes = "-".repeat(width - usize::from(right));
+                    write!(f, "| {dashes}{} ", if right { ":" } else { "" })?;
+                }
+                writeln!(f, "|")?;
+            }
         }
         Ok(())
     }
@@ -65,14 +74,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let mut table = Table::new(["", "median", "x"]);
-        table.row(["a long name", "1.5", "10.25"]);
+    fn columns_are_as_wide_as_their_widest_cell_and_figures_end_together() {
+        let mut table = Table::new(["", "median", "verdict"]);
+        assert_eq!(table.to_string(), "", "a table of nothing");
+        table.row(["a long name", "1.5", "met"]);
         table.row(["short", "1000.5", ""]);
         let expected = [
-            "             median      x\n",
-            "a long name     1.5  10.25\n",
-            "short        1000.5\n",
+            "|             | median | verdict |\n",
+            "| ----------- | -----: | ------- |\n",
+            "| a long name |    1.5 | met     |\n",
+            "| short       | 1000.5 |         |\n",
         ];
         assert_eq!(table.to_string(), expected.concat());
     }

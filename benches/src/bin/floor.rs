@@ -2,84 +2,113 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benches::{Error, Output, Plan, floor, reader};
+use benches::figure::{FLOOR, FLOOR_CPU};
+use benches::floor::{self, COMPLETION, READER_CPU, READS, SENDS, WALL_PER_SEND};
+use benches::{Error, Output, Plan, Run, Scenario, Section, Study, Validity};
 use clap::Parser;
 
-/// Measures what a bare send(2) loop over N connected loopback TCP sockets costs.
+/// Measure what a bare send(2) loop over N connected loopback TCP sockets costs
 ///
-/// A pass sends one frame to each socket while a second process reads; no server that sends to each
+/// A pass sends one frame to each socket while a second process reads. No server that sends to each
 /// of N clients can be faster on this machine. Each repeat has new connections and a new reader.
 /// Exit status: 0 measured, 1 not possible, 2 wrong usage.
 #[derive(Debug, Parser)]
 #[command(name = "floor", version, max_term_width = 100)]
-struct CommandLine {
-    /// Sockets that each pass sends to
+struct Args {
+    /// Send to N sockets in each pass
     #[arg(long, alias = "clients", value_name = "N", default_value_t = 5000,
           value_parser = clap::value_parser!(u32).range(1..))]
     sockets: u32,
 
-    /// Length of the frame that is sent, in bytes (the default is a 64-byte message as broadcast)
+    /// Send frames of N bytes (the default is a 64-byte message as broadcast)
     #[arg(long, value_name = "N", default_value_t = 92,
           value_parser = clap::value_parser!(u32).range(1..=floor::BYTES_MAX as i64))]
     bytes: u32,
 
-    /// How often to measure, each time with new connections
+    /// Measure N times, each with new connections
     #[arg(long, value_name = "N", default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeats: u32,
 
-    /// Measured passes of each repeat
+    /// Measure N passes in each repeat
     #[arg(long, value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     passes: u32,
 
-    /// Passes before these, which are not measured: new connections cost more for the first 16
+    /// Make N passes before these without measuring: new connections cost more for the first 16
     #[arg(long, value_name = "N", default_value_t = floor::WARMUP_PASSES)]
     warmup_passes: u32,
 
-    /// Least time between the beginnings of two passes, as in 100ms (otherwise a pass begins when
-    /// all have read the one before). Sends cost more again after a silence of 200 ms
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    /// Begin passes at least TIME apart, as in 100ms (by default, as soon as all have read the one
+    /// before). Sends cost more again after a silence of 200 ms
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = cli::duration)]
     interval: Duration,
 
-    /// Write the result as JSON to a file, or to standard output with `-` (the table then goes to
-    /// standard error)
-    #[arg(long, value_name = "FILE|-")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
+
+const SCENARIO: &str = "bare passes";
+const CANDIDATE: &str = "send(2)";
 
 fn main() -> ExitCode {
-    if let Some(status) = reader::run_if_asked() {
-        return status;
-    }
-    match measure(&CommandLine::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    benches::main("floor", measure)
 }
 
-fn measure(demand: &CommandLine) -> Result<(), Error> {
+fn measure(args: &Args) -> Result<bool, Error> {
     let plan = Plan {
-        sockets: demand.sockets,
-        bytes: demand.bytes as usize,
-        repeats: demand.repeats,
-        passes: demand.passes,
-        warmup_passes: demand.warmup_passes,
-        interval: demand.interval,
+        sockets: args.sockets,
+        bytes: args.bytes as usize,
+        passes: args.passes,
+        warmup_passes: args.warmup_passes,
+        interval: args.interval,
         reader: None,
     };
-    let output = Output::open(demand.json.as_deref())?;
-    output.say(&format!(
-        "{} sockets, {} repeats of {} passes",
-        plan.sockets, plan.repeats, plan.passes
-    ));
-    let measurement = floor::measure(&plan)?;
-    output.write(&measurement.render(), &measurement)
+    let floor = study(args).carry_out(&args.output, &[vec![()]], |turn, ()| {
+        let mut run = Run::new(turn.repeat, SCENARIO, CANDIDATE);
+        plan.measure(&mut run)?;
+        Ok(vec![run])
+    })?;
+    args.output.write(&floor)?;
+    Ok(floor.is_as_wanted())
+}
+
+fn study(args: &Args) -> Study {
+    let about = format!(
+        "{} sockets, {} repeats of {} passes of {} bytes.",
+        args.sockets, args.repeats, args.passes, args.bytes
+    );
+    Study {
+        program: "floor",
+        title: "The floor: a bare send loop",
+        repeats: args.repeats,
+        time_limit: Duration::MAX,
+        validity: Validity::EveryCase,
+        sections: vec![Section {
+            title: "F".into(),
+            about: "F is the median pass of a repeat, from its first send until after its last."
+                .into(),
+            figures: vec![
+                FLOOR,
+                COMPLETION,
+                WALL_PER_SEND,
+                FLOOR_CPU,
+                READER_CPU,
+                SENDS,
+                READS,
+            ],
+            scenarios: vec![Scenario {
+                name: SCENARIO.into(),
+                x: None,
+                candidates: vec![CANDIDATE.into()],
+            }],
+        }],
+        about,
+        plots: Vec::new(),
+        bounds: Vec::new(),
+        steady: vec![FLOOR, FLOOR_CPU],
+    }
 }

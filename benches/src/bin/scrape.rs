@@ -1,221 +1,115 @@
 //! What being scraped costs: the delivery p99 of a server whose metrics are read every second, by the
-//! p99 of one whose metrics nobody reads, interleaved in one run.
-//!
-//! Machines drift: each repeat measures both, one right after the other, in an order that alternates,
-//! and the ratio is of figures of the same repeat. Both servers serve metrics; the reading is done by
-//! the load generator (`--server-metrics`), on the same machine. Server and load generator are
-//! processes of this one program, so that nothing that is measured can be an old build.
+//! p99 of one whose metrics nobody reads, interleaved in one run. Both servers serve metrics; the
+//! reading is done by the load generator (`--server-metrics`), on the same machine.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benches::{Error, Host, Output, Spread, outcome, process};
+use benches::figure::{CPU, P50, P99};
+use benches::{
+    Against, Bound, Error, Limit, Output, Run, Scenario, Section, Study, Validity, process,
+};
 use clap::Parser;
-use serde::{Deserialize, Serialize};
 
-/// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
-const OVERHEAD_MAX: Duration = Duration::from_secs(120);
-
-/// What a scrape a second may cost: this share of the p99.
-const COST_MAX: f64 = 0.05;
-
-/// Compares a server that is scraped every second with one that nobody looks at.
+/// Compare a server that is scraped every second with one whose metrics nobody reads
 ///
 /// Exit status: 0 the median of the repeats meets the bound, 1 not possible, 2 wrong usage, 3 measured,
 /// but the bound is missed or a run is invalid.
 #[derive(Debug, Parser)]
 #[command(name = "scrape", version, max_term_width = 100)]
-struct CommandLine {
-    /// How often to measure both
+struct Args {
+    /// Measure both N times
     #[arg(long, value_name = "N", default_value_t = 7,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeats: u32,
 
-    /// Clients
+    /// Connect N clients
     #[arg(long, value_name = "N", default_value_t = 5000)]
     clients: u32,
 
-    /// Messages a second in all
+    /// Send R messages a second in all
     #[arg(long, value_name = "R", default_value_t = 100)]
     rate: u32,
 
-    /// How long each run measures, as in 10s
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    /// Measure for TIME in each run, as in 10s
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = cli::duration)]
     duration: Duration,
 
-    /// Further arguments for the server, as in --server-arg=--driver=epoll
+    /// Pass ARG to the servers, as in --server-arg=--driver=epoll
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     server_arg: Vec<String>,
 
-    /// Write the result as JSON to a file, or to standard output with `-` (the table then goes to
-    /// standard error)
-    #[arg(long, value_name = "FILE|-")]
-    json: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
-/// What is needed of the load generator's report; see its `--json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Report {
-    valid: bool,
-    problems: Vec<String>,
-    latency_ms: Latencies,
-}
+/// p99 with a scrape a second, by that without.
+const RATIO_MAX: f64 = 1.05;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Latencies {
-    delivery: Percentiles,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Percentiles {
-    p50: Option<f64>,
-    p99: Option<f64>,
-}
-
-/// Both measurements of one repeat.
-#[derive(Debug, Clone, Serialize)]
-struct Pair {
-    unwatched: Report,
-    scraped: Report,
-}
-
-#[derive(Debug, Serialize)]
-struct Comparison {
-    host: Host,
-    clients: u32,
-    rate: u32,
-    pairs: Vec<Pair>,
-    /// p99 with a scrape a second by p99 without, repeat by repeat.
-    ratio: Spread,
-    ratio_max: f64,
-    met: bool,
-}
+const SCENARIO: &str = "scrape";
+const UNWATCHED: &str = "not scraped";
+const SCRAPED: &str = "scraped";
 
 fn main() -> ExitCode {
-    if let Some(status) = process::run_if_asked() {
-        return status;
-    }
-    outcome(compare(&CommandLine::parse()))
+    benches::main("scrape", compare)
 }
 
-/// Measures all pairs; says whether the bound is met and every run is to be believed.
-fn compare(demand: &CommandLine) -> Result<bool, Error> {
-    let output = Output::open(demand.json.as_deref())?;
-    let host = Host::this();
-    let mut pairs = Vec::new();
-    for repeat in 0..demand.repeats {
-        let pair = if repeat.is_multiple_of(2) {
-            let unwatched = measure(demand, false)?;
-            Pair {
-                unwatched,
-                scraped: measure(demand, true)?,
-            }
-        } else {
-            let scraped = measure(demand, true)?;
-            Pair {
-                unwatched: measure(demand, false)?,
-                scraped,
-            }
-        };
-        eprintln!(
-            "repeat {} of {}: {}",
-            repeat + 1,
-            demand.repeats,
-            pair.line()
-        );
-        pairs.push(pair);
+fn compare(args: &Args) -> Result<bool, Error> {
+    let groups = [vec![UNWATCHED, SCRAPED]];
+    let comparison = study(args).carry_out(&args.output, &groups, |turn, &candidate| {
+        let mut run = Run::new(turn.repeat, SCENARIO, candidate);
+        let timeout = args.duration + process::OVERHEAD_MAX;
+        let report = process::must_measure(&arguments(args, candidate), timeout)?;
+        run.take_report(&report);
+        Ok(vec![run])
+    })?;
+    args.output.write(&comparison)?;
+    Ok(comparison.is_as_wanted())
+}
+
+fn study(args: &Args) -> Study {
+    let bound = Bound::new(SCENARIO, SCRAPED, P99, Limit::AtMost(RATIO_MAX));
+    Study {
+        program: "scrape",
+        title: "What a scrape a second costs",
+        about: format!("Every run is {:?} on a fresh server.", args.duration),
+        repeats: args.repeats,
+        time_limit: Duration::MAX,
+        validity: Validity::EveryRun,
+        sections: vec![Section {
+            title: SCENARIO.into(),
+            about: format!("{} clients, {} messages/s.", args.clients, args.rate),
+            figures: vec![P50, P99, CPU],
+            scenarios: vec![Scenario {
+                name: SCENARIO.into(),
+                x: None,
+                candidates: vec![UNWATCHED.into(), SCRAPED.into()],
+            }],
+        }],
+        plots: Vec::new(),
+        bounds: vec![bound.against(Against::Ratio(UNWATCHED.into()))],
+        steady: Vec::new(),
     }
-    let ratios: Vec<f64> = pairs.iter().filter_map(Pair::ratio).collect();
-    if ratios.is_empty() {
-        let fault = "no run has a p99".to_owned();
-        let command = "loadgen".to_owned();
-        return Err(Error::LoadGenerator { command, fault });
-    }
-    let ratio = Spread::of(ratios);
-    let valid = pairs
-        .iter()
-        .all(|it| it.unwatched.valid && it.scraped.valid);
-    let comparison = Comparison {
-        host,
-        clients: demand.clients,
-        rate: demand.rate,
-        ratio,
-        ratio_max: 1.0 + COST_MAX,
-        met: ratio.median < 1.0 + COST_MAX && valid,
-        pairs,
+}
+
+fn arguments(args: &Args, candidate: &str) -> Vec<String> {
+    let metrics = match candidate {
+        SCRAPED => "--server-metrics",
+        _ => "--server-arg=--metrics-listen=127.0.0.1:0",
     };
-    output.write(&comparison.render(), &comparison)?;
-    Ok(comparison.met)
-}
-
-fn measure(demand: &CommandLine, scraped: bool) -> Result<Report, Error> {
-    let mut arguments: Vec<String> = ["--quiet", "--spawn-server"].map(str::to_owned).into();
-    arguments.push(if scraped {
-        "--server-metrics".into()
-    } else {
-        "--server-arg=--metrics-listen=127.0.0.1:0".into()
-    });
-    let server_args = demand.server_arg.iter();
+    let mut arguments: Vec<String> = ["--quiet", "--spawn-server", metrics]
+        .map(str::to_owned)
+        .into();
+    let server_args = args.server_arg.iter();
     arguments.extend(server_args.map(|argument| format!("--server-arg={argument}")));
     arguments.extend([
-        format!("--clients={}", demand.clients),
-        format!("--rate={}", demand.rate),
-        format!("--duration={}ms", demand.duration.as_millis()),
+        format!("--clients={}", args.clients),
+        format!("--rate={}", args.rate),
+        format!("--duration={}ms", args.duration.as_millis()),
     ]);
-    process::measure(&arguments, demand.duration + OVERHEAD_MAX).map_err(|fault| {
-        let command = format!("loadgen {}", arguments.join(" "));
-        Error::LoadGenerator { command, fault }
-    })
-}
-
-impl Pair {
-    fn ratio(&self) -> Option<f64> {
-        let p99 = |report: &Report| report.latency_ms.delivery.p99;
-        Some(p99(&self.scraped)? / p99(&self.unwatched)?)
-    }
-
-    fn line(&self) -> String {
-        let p99 = |report: &Report| {
-            let p99 = report.latency_ms.delivery.p99;
-            let text = p99.map_or_else(|| "-".to_owned(), |p99| format!("{p99:.1} ms"));
-            let doubt = if report.valid { "" } else { " (INVALID)" };
-            text + doubt
-        };
-        format!(
-            "p99 {} unwatched, {} with a scrape a second",
-            p99(&self.unwatched),
-            p99(&self.scraped)
-        )
-    }
-}
-
-impl Comparison {
-    fn render(&self) -> String {
-        let Spread {
-            min,
-            q1,
-            median,
-            q3,
-            max,
-        } = self.ratio;
-        let problems = self.pairs.iter().flat_map(|pair| {
-            let of_both = pair.unwatched.problems.iter().chain(&pair.scraped.problems);
-            of_both.map(|problem| format!("  - {problem}\n"))
-        });
-        let problems: String = problems.collect();
-        format!(
-            "{} clients, {} messages/s, {} pairs\n\
-             p99 with a scrape a second by p99 without: median {median:.3} (quartiles {q1:.3} to \
-             {q3:.3}, range {min:.3} to {max:.3}); bound {:.2}: {}\n{problems}",
-            self.clients,
-            self.rate,
-            self.pairs.len(),
-            self.ratio_max,
-            if self.met { "met" } else { "not met" },
-        )
-    }
+    arguments
 }
 
 #[cfg(test)]
@@ -226,24 +120,22 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        CommandLine::command().debug_assert();
+        Args::command().debug_assert();
     }
 
     #[test]
     fn the_ratio_is_of_the_same_repeat() {
-        let report = |p99| Report {
-            valid: true,
-            problems: Vec::new(),
-            latency_ms: Latencies {
-                delivery: Percentiles { p50: None, p99 },
-            },
+        let run = |candidate, p99: Option<f64>| {
+            let mut run = Run::new(0, SCENARIO, candidate);
+            run.set(&P99, p99);
+            run
         };
-        let mut pair = Pair {
-            unwatched: report(Some(80.0)),
-            scraped: report(Some(84.0)),
+        let ratio = |scraped| {
+            let args = Args::parse_from(["scrape"]);
+            let runs = [run(UNWATCHED, Some(80.0)), run(SCRAPED, scraped)];
+            study(&args).bounds[0].judge(&runs).measured
         };
-        assert_eq!(pair.ratio(), Some(1.05));
-        pair.scraped = report(None);
-        assert_eq!(pair.ratio(), None);
+        assert_eq!(ratio(Some(84.0)).unwrap().median, 1.05);
+        assert_eq!(ratio(None), None);
     }
 }

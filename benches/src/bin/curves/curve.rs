@@ -3,14 +3,11 @@
 //! Pure. A point is a load and the server that bears it. The same point on several curves is measured
 //! once in each repeat; points of one load are measured one right after the other.
 
+use benches::{Figure, Run, Scenario, Section};
 use clap::ValueEnum;
-use serde::Serialize;
-
-use crate::command_line::Extent;
 
 /// What a curve varies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Curve {
     /// Clients, at 20 messages/s
     Connections,
@@ -27,7 +24,7 @@ pub(crate) enum Curve {
 }
 
 /// What the load generator does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) clients: u32,
     /// Further clients that join and never read.
@@ -38,9 +35,8 @@ pub(crate) struct Load {
 }
 
 /// A load, and the server that bears it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Point {
-    #[serde(flatten)]
     pub(crate) load: Load,
     pub(crate) driver: &'static str,
     pub(crate) threads: u32,
@@ -50,6 +46,18 @@ pub(crate) struct Point {
 const RATE_OF_CONNECTIONS: u32 = 20;
 
 const MESSAGE_BYTES: u32 = 64;
+
+/// How far the curves go.
+#[derive(Debug, Clone)]
+pub(crate) struct Extent {
+    pub(crate) clients: u32,
+    pub(crate) connections: Vec<u32>,
+    pub(crate) rates: Vec<u32>,
+    /// Of the curves that compare servers.
+    pub(crate) rates_of_servers: Vec<u32>,
+    pub(crate) sizes: Vec<u32>,
+    pub(crate) stalled_percents: Vec<u32>,
+}
 
 /// The fastest first; it is the one on all other curves.
 const DRIVERS: [&str; 3] = ["uring", "tokio-uring", "epoll"];
@@ -72,15 +80,6 @@ const OF_STALLED: Load = Load {
 };
 
 impl Curve {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Connections,
-        Self::Rate,
-        Self::Size,
-        Self::Stalled,
-        Self::Drivers,
-        Self::Threads,
-    ];
-
     /// What its files are called.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -91,6 +90,77 @@ impl Curve {
             Self::Drivers => "drivers",
             Self::Threads => "threads",
         }
+    }
+
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Connections => "Connections",
+            Self::Rate => "Rate",
+            Self::Size => "Message size",
+            Self::Stalled => "Stalled clients",
+            Self::Drivers => "Drivers",
+            Self::Threads => "Threads",
+        }
+    }
+
+    /// What to know when reading it.
+    const fn about(self) -> &'static str {
+        match self {
+            Self::Connections => {
+                "A CPU time under 50 ms in all is left out: the kernel counts it in steps of 10 ms."
+            }
+            Self::Rate => {
+                "Once messages come closer together than F, a server that sends each by itself falls behind without end."
+            }
+            Self::Size => {
+                "56 bytes is the least that the load generator can prove a delivery with. Large messages come less often, so that all together stay under 256 MiB/s; the server is told --max-message-bytes where they are over 64 KiB."
+            }
+            Self::Stalled => {
+                "The stalled clients join and never read. What they are sent fills the kernel's buffers within the run, and from then on stays with the server."
+            }
+            Self::Drivers => "The same loads on each driver, one right after the other.",
+            Self::Threads => {
+                "The second thread shares the processors with the load generator: where there are only two, it takes what the clients need."
+            }
+        }
+    }
+
+    /// Its scenarios, in which each of its lines is a candidate.
+    pub(crate) fn section(self, extent: &Extent, figures: &[Figure]) -> Section {
+        let mut scenarios: Vec<Scenario> = Vec::new();
+        for point in self.points(extent) {
+            let (name, line) = (self.scenario(point.load), self.line(&point).to_owned());
+            match scenarios.iter_mut().find(|scenario| scenario.name == name) {
+                Some(scenario) => scenario.candidates.push(line),
+                None => scenarios.push(Scenario {
+                    name,
+                    x: Some(self.x(&point)),
+                    candidates: vec![line],
+                }),
+            }
+        }
+        Section {
+            title: self.title().into(),
+            about: self.about().into(),
+            figures: figures.to_vec(),
+            scenarios,
+        }
+    }
+
+    /// The name of a load on this curve.
+    fn scenario(self, load: Load) -> String {
+        let stalled = match load.stalled {
+            0 => String::new(),
+            stalled => format!(" and {stalled} stalled"),
+        };
+        let Load {
+            clients,
+            rate,
+            message_bytes,
+            ..
+        } = load;
+        let name = self.name();
+        format!("{name}: {clients} clients{stalled} x {rate}/s of {message_bytes} bytes")
     }
 
     /// What the horizontal axis shows.
@@ -165,6 +235,30 @@ impl Curve {
     }
 }
 
+impl Extent {
+    pub(crate) fn whole(clients: u32) -> Self {
+        Self {
+            clients,
+            connections: vec![10, 100, 1000, 5000, 10_000, 18_000],
+            rates: vec![10, 20, 50, 100, 200, 500, 1000, 2000],
+            rates_of_servers: vec![10, 100, 1000],
+            sizes: vec![56, 1024, 8192, 65_536, 262_144, 1_048_576],
+            stalled_percents: vec![0, 1, 10, 25, 40, 50],
+        }
+    }
+
+    pub(crate) fn quick(clients: u32) -> Self {
+        Self {
+            clients,
+            connections: vec![10, 100, 1000, 5000],
+            rates: vec![10, 100, 1000],
+            rates_of_servers: vec![10, 1000],
+            sizes: vec![56, 8192, 1_048_576],
+            stalled_percents: vec![0, 25, 50],
+        }
+    }
+}
+
 impl Load {
     const fn of(clients: u32, rate: u32) -> Self {
         Self {
@@ -183,6 +277,24 @@ impl Point {
             driver,
             threads,
         }
+    }
+
+    /// `run`, once for each of `curves` that this point is on.
+    pub(crate) fn on_curves(
+        &self,
+        curves: &[Curve],
+        extent: &Extent,
+        repeat: u32,
+        run: &Run,
+    ) -> Vec<Run> {
+        let is_on = |curve: &&Curve| curve.points(extent).contains(self);
+        let on = |curve: &Curve| Run {
+            repeat,
+            scenario: curve.scenario(self.load),
+            candidate: curve.line(self).into(),
+            ..run.clone()
+        };
+        curves.iter().filter(is_on).map(on).collect()
     }
 }
 
@@ -230,9 +342,10 @@ mod tests {
     #[test]
     fn a_point_of_several_curves_is_measured_once() {
         let extent = Extent::whole(5000);
-        let groups = groups(&Curve::ALL, &extent);
+        let groups = groups(Curve::value_variants(), &extent);
         let points: Vec<_> = groups.iter().flatten().collect();
-        let asked = Curve::ALL.map(|curve| curve.points(&extent)).concat();
+        let curves = Curve::value_variants().iter();
+        let asked: Vec<_> = curves.flat_map(|curve| curve.points(&extent)).collect();
         assert!(points.len() < asked.len());
         for point in &asked {
             assert_eq!(points.iter().filter(|one| **one == point).count(), 1);
@@ -241,6 +354,10 @@ mod tests {
             .iter()
             .find(|group| group[0].load == Load::of(5000, 100));
         assert_eq!(at_100.unwrap().len(), 4, "three drivers, and two threads");
+        let usual = Point::of(Load::of(5000, 100), "uring", 1);
+        let runs = usual.on_curves(Curve::value_variants(), &extent, 0, &Run::default());
+        let lines: Vec<_> = runs.iter().map(|run| &*run.candidate).collect();
+        assert_eq!(lines, ["server", "uring", "1 thread"]);
     }
 
     #[test]

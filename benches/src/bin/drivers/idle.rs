@@ -12,17 +12,33 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use benches::process::Server;
-use benches::{Error, raise_descriptors};
+use benches::{Error, Figure, MIB, Run, raise_descriptors};
 use protocol::frame;
-use serde::Serialize;
 
-use crate::command_line::Driver;
+/// The server's resident memory with clients that are idle.
+pub(crate) const RSS: Figure = Figure::new("idle_rss_mib", "RSS with idle clients", "MiB");
+/// What each idle client adds to it.
+pub(crate) const KIB_PER_CLIENT: Figure =
+    Figure::new("idle_kib_per_client", "memory per idle client", "KiB");
+/// CPU time that a server of idle clients took, in ticks of the kernel's clock.
+pub(crate) const CPU_TICKS: Figure = Figure::new("idle_cpu_ticks", "CPU while idle", "ticks");
+/// How often one of its threads that serve clients went to sleep again.
+pub(crate) const WAKEUPS: Figure =
+    Figure::new("idle_wakeups", "wake-ups of serving threads while idle", "");
+/// The same of its other threads: log, signals.
+pub(crate) const WAKEUPS_OF_OTHERS: Figure = Figure::new(
+    "idle_wakeups_of_others",
+    "wake-ups of other threads while idle",
+    "",
+);
+/// Clients that had joined and said nothing.
+pub(crate) const CLIENTS: Figure = Figure::more("idle_clients", "idle clients", "");
 
 /// How the names of the threads begin that serve clients.
 const SERVING: &str = "serve-";
 
 /// What the joining left to be done is done by then. The longest is that the server waits 2 s for the
-/// farewell of the client that spoke and left, and then looks whether anything else is due.
+/// closing of the client that spoke and left, and then looks whether anything else is due.
 const SETTLING: Duration = Duration::from_secs(4);
 
 /// Within it all clients have joined.
@@ -32,57 +48,42 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// first receive the next.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What was read of the idle server.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Idle {
-    pub(crate) clients: u32,
-    /// Resident memory before the first client.
-    pub(crate) rss_bytes_without_clients: u64,
-    /// Resident memory with all of them.
-    pub(crate) rss_bytes: u64,
-    /// CPU time, in ticks of the kernel's clock.
-    pub(crate) cpu_ticks: u64,
-    /// How often a thread that serves clients went to sleep again, all such threads together.
-    pub(crate) wakeups: u64,
-    /// The same of the other threads: log, signals.
-    pub(crate) wakeups_of_others: u64,
-    pub(crate) seconds: f64,
+/// Lets `clients` clients join a server with `driver`, and watches it for `duration`.
+pub(crate) fn measure(
+    run: &mut Run,
+    driver: &str,
+    clients: u32,
+    duration: Duration,
+) -> Result<(), Error> {
+    raise_descriptors(clients)?;
+    let server = Watched(Server::start(&["--driver", driver].map(str::to_owned))?);
+    let rss_without_clients = server.rss_bytes()?;
+    let joined = join(server.0.addr(), clients)?;
+    thread::sleep(SETTLING);
+    let before = server.activity()?;
+    thread::sleep(duration);
+    let after = server.activity()?;
+    let rss = server.rss_bytes()?;
+    drop(joined);
+    let count = |of: fn(&Activity) -> u64| of(&after).saturating_sub(of(&before)) as f64;
+    run.set(&CLIENTS, f64::from(clients));
+    run.set(&RSS, rss as f64 / MIB);
+    run.set(
+        &KIB_PER_CLIENT,
+        kib_per_client(rss_without_clients, rss, clients),
+    );
+    run.set(&CPU_TICKS, count(|activity| activity.cpu_ticks));
+    run.set(&WAKEUPS, count(|activity| activity.wakeups));
+    run.set(
+        &WAKEUPS_OF_OTHERS,
+        count(|activity| activity.wakeups_of_others),
+    );
+    Ok(())
 }
 
-impl Idle {
-    /// Has `clients` clients join a server with `driver`, and watches it for `duration`.
-    pub(crate) fn measure(driver: Driver, clients: u32, duration: Duration) -> Result<Self, Error> {
-        raise_descriptors(clients)?;
-        let arguments = ["--driver", driver.name()].map(str::to_owned);
-        let server = Server::start(&arguments).map_err(|why| fault(&why))?;
-        let addr = server.addr();
-        let server = Watched(server);
-        let rss_bytes_without_clients = server.rss_bytes()?;
-        let joined = join(addr, clients)?;
-        thread::sleep(SETTLING);
-        let (before, began) = (server.activity()?, Instant::now());
-        thread::sleep(duration);
-        let after = server.activity()?;
-        let idle = Self {
-            clients,
-            rss_bytes_without_clients,
-            rss_bytes: server.rss_bytes()?,
-            cpu_ticks: after.cpu_ticks - before.cpu_ticks,
-            wakeups: after.wakeups.saturating_sub(before.wakeups),
-            wakeups_of_others: after
-                .wakeups_of_others
-                .saturating_sub(before.wakeups_of_others),
-            seconds: began.elapsed().as_secs_f64(),
-        };
-        drop(joined);
-        Ok(idle)
-    }
-
-    /// What one more client adds to the server's memory.
-    pub(crate) fn kib_per_client(&self) -> f64 {
-        let added = self.rss_bytes as f64 - self.rss_bytes_without_clients as f64;
-        added / f64::from(self.clients) / 1024.0
-    }
+/// What one more client adds to the server's memory.
+fn kib_per_client(without: u64, with: u64, clients: u32) -> f64 {
+    (with as f64 - without as f64) / f64::from(clients) / 1024.0
 }
 
 /// A server of which the kernel is asked what it uses.
@@ -162,8 +163,9 @@ fn join(addr: SocketAddr, clients: u32) -> Result<Vec<TcpStream>, Error> {
     let mut without = 0;
     while without < joined.len() {
         if Instant::now() > deadline {
-            let fault = format!("{without} of {clients} clients joined within {JOIN_TIMEOUT:?}");
-            return Err(Error::Idle { fault });
+            return Err(fault(&format!(
+                "{without} of {clients} clients joined within {JOIN_TIMEOUT:?}"
+            )));
         }
         speaker
             .write_all(&frame::encode(b"hello"))
@@ -195,9 +197,7 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 }
 
 fn fault(fault: &str) -> Error {
-    Error::Idle {
-        fault: fault.to_owned(),
-    }
+    Error::Run(format!("the server with idle clients: {fault}"))
 }
 
 #[cfg(test)]
@@ -228,15 +228,7 @@ mod tests {
 
     #[test]
     fn memory_per_client_is_what_they_added() {
-        let idle = Idle {
-            clients: 100,
-            rss_bytes_without_clients: 1 << 20,
-            rss_bytes: (1 << 20) + 150 * 1024,
-            cpu_ticks: 0,
-            wakeups: 0,
-            wakeups_of_others: 0,
-            seconds: 10.0,
-        };
-        assert_eq!(idle.kib_per_client(), 1.5);
+        let mib = 1 << 20;
+        assert_eq!(kib_per_client(mib, mib + 150 * 1024, 100), 1.5);
     }
 }

@@ -1,8 +1,8 @@
 //! Broken peers: what a server meets that is no client, or a client gone wrong.
 //!
-//! A few of a kind come at the same time. Each connects, does what its kind does, stays for a little
-//! while unless the server ends it sooner, and comes back. What the server says to them is read and
-//! dropped, except where not to read is what the kind does.
+//! A few of a kind are there at the same time. Each connects, does what its kind does, stays for a
+//! third of a second unless the server closes it sooner, and comes back. What the server says to them is
+//! read and dropped, except where not to read is what the kind does.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,12 +13,10 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use protocol::frame;
-use serde::Serialize;
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// What such a peer does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Broken {
     /// Never says its name
     Silent,
@@ -68,7 +66,7 @@ pub(crate) const COUNT: u32 = 20;
 /// How long one stays that the server does not end.
 const STAY: Duration = Duration::from_millis(300);
 
-/// From the end of one to its next coming.
+/// From the end of one to its next connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Between two bytes of one that sends them one by one.
@@ -79,55 +77,49 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// More than a server takes by default.
 const TOO_LONG_BYTES: usize = 70_000;
 
-/// A crowd of one kind.
+/// Broken peers of one kind.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct BrokenPeers {
     over: Arc<AtomicBool>,
-    members: Vec<JoinHandle<u64>>,
+    threads: Vec<JoinHandle<u64>>,
 }
 
-impl Crowd {
-    /// [`COUNT`] peers of a kind, who come to `addr` until the end.
-    pub(crate) fn gather(kind: Broken, addr: SocketAddr) -> Self {
+impl BrokenPeers {
+    /// Starts [`COUNT`] peers of a kind, who connect to `addr` again and again.
+    pub(crate) fn start(kind: Broken, addr: SocketAddr) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let member = || {
+        let peer = || {
             let over = Arc::clone(&over);
             thread::spawn(move || {
-                let mut comings = 0;
+                let mut connections = 0;
                 while !over.load(Ordering::Relaxed) {
-                    // However it ended: that the server lets go of such peers is what they are for.
+                    // However it ends: that the server closes such peers is what they are for.
                     if let Ok(socket) = kind.connect(addr) {
-                        comings += 1;
+                        connections += 1;
                         let _ = kind.behave(&socket);
                     }
                     thread::sleep(PAUSE);
                 }
-                comings
+                connections
             })
         };
         Self {
-            members: (0..COUNT).map(|_| member()).collect(),
+            threads: (0..COUNT).map(|_| peer()).collect(),
             over,
         }
     }
 
-    /// Ends it, and says how often one of them came.
+    /// Ends them; how often one of them connected.
     pub(crate) fn end(self) -> u64 {
         self.over.store(true, Ordering::Relaxed);
-        let comings = self.members.into_iter().map(JoinHandle::join);
-        comings
+        let ended = self.threads.into_iter().map(JoinHandle::join);
+        ended
             .map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .sum()
     }
 }
 
 impl Broken {
-    /// For tables, as on the command line.
-    pub(crate) fn name(self) -> String {
-        let value = self.to_possible_value();
-        value.map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-
     fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
         if self == Self::TinyWindow {
@@ -270,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_comes_again_and_again_until_its_end() {
+    fn broken_peers_come_again_and_again_until_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let crowd = Crowd::gather(Broken::Http, listener.local_addr().unwrap());
-        // More than there are at a time: some came back after they were let go of.
+        let peers = BrokenPeers::start(Broken::Http, listener.local_addr().unwrap());
+        // More than there are at a time: some came back after they were closed.
         let closed = (0..2 * COUNT).map(|_| drop(listener.accept().unwrap()));
         let seen = u64::try_from(closed.count()).unwrap();
-        assert!(crowd.end() >= seen);
+        assert!(peers.end() >= seen);
     }
 }

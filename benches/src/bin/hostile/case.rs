@@ -1,14 +1,52 @@
-//! Cases: a healthy load, and who is hostile beside it, if anybody is.
+//! Cases: a healthy load, and who is hostile beside it, if anybody is; and what the healthy may feel.
 
+use std::time::Duration;
+
+use benches::figure::{CUT, P50, P99, RSS};
+use benches::{Against, Bound, Figure, Limit, Section};
 use clap::ValueEnum;
-use serde::Serialize;
 
+use crate::Args;
 use crate::broken::{self, Broken};
-use crate::command_line::CommandLine;
+
+/// Peak of the kernel's memory for TCP sockets, beyond that before the run.
+pub(crate) const KERNEL_MEMORY: Figure =
+    Figure::new("kernel_socket_mib", "kernel socket memory", "MiB");
+/// Messages a second that the server took from the flooder.
+pub(crate) const FLOOD_RATE: Figure =
+    Figure::more("flood_rate", "messages taken from the flooder", "/s");
+/// How often a broken peer connected.
+pub(crate) const CONNECTIONS: Figure =
+    Figure::more("connections", "connections of broken peers", "");
+
+/// Who the others are compared with.
+pub(crate) const NOBODY: &str = "nobody";
+
+/// Messages of a flooder.
+pub(crate) const FLOOD_MESSAGE_BYTES: usize = 1000;
+
+/// The log that the servers may keep: their default, given so that the bound on memory is known.
+const LOG_MIB: u32 = 64;
+
+/// Latencies beside hostile clients of any kind, by those without them.
+const RATIO_MAX: f64 = 2.0;
+
+/// The same at the main load, beside a tenth as many that never read.
+const STALLED_RATIO_MAX: f64 = 1.3;
+
+/// What the server may take: its log and 32 MiB.
+const RSS_MIB_MAX: f64 = LOG_MIB as f64 + 32.0;
+
+/// What the polite may wait beside a flooder.
+const FLOOD_P99_MS_MAX: f64 = 1000.0;
+
+/// p99 of the healthy, kernel memory and RSS in the scenario `memory`.
+const MEMORY_RATIO_MAX: f64 = 1.2;
+const MEMORY_KERNEL_MIB_MAX: f64 = 150.0;
+const MEMORY_RSS_MIB_MAX: f64 = 16.0;
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// 1000 clients, 50 messages/s of 1000 bytes, beside each kind of hostile clients (--kinds)
     Kinds,
@@ -16,189 +54,241 @@ pub(crate) enum Scenario {
     Stalled,
     /// The load of `kinds`, beside 20 peers of each kind that is no client, or one gone wrong (--broken)
     Broken,
-    /// 1000 clients, of whom 10 say 20 messages/s, beside one who floods with messages of 1000 bytes
+    /// 1000 clients, of whom 10 send 20 messages/s, beside one who floods with messages of 1000 bytes
     Flood,
+    /// 4500 clients, 100 messages/s of 1000 bytes, beside 500 that never read: memory of the kernel and
+    /// of the server
+    Memory,
 }
 
-/// How clients are hostile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Hostile {
+/// Hostile clients of the scenario `kinds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
     /// A tenth as many join and never read
     Stalled,
     /// A tenth as many read 2000 bytes a second each
     Slow,
     /// A fifth as many join each second, and leave after half a second
     Churn,
-    /// A tenth as many send what is no frame, and come back when they are closed
+    /// A tenth as many send malformed frames, and come back when they are closed
     Garbage,
     /// Half as many never send more than a part of their first header
     HalfOpen,
     /// Half as many leave all at once, and come back at once
     Herd,
-    /// One sends as fast as the server takes it
-    #[value(skip)]
+}
+
+/// Who is hostile.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Hostile {
+    Nobody,
+    /// Clients of the load generator.
+    Flags(String),
+    /// One sends as fast as the server takes it.
     Flooder,
-    /// Peers of this kind come, stay for a little while, and come back
-    #[value(skip)]
-    #[serde(untagged)]
+    /// Peers of this kind connect, stay for a third of a second, and come back.
     Broken(Broken),
 }
 
 /// What one run measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Case {
     pub(crate) scenario: Scenario,
-    /// Nobody in the runs that the others are seen beside.
-    pub(crate) hostile: Option<Hostile>,
+    pub(crate) candidate: String,
+    /// Healthy clients.
+    clients: u32,
+    pub(crate) hostile: Hostile,
+    pub(crate) duration: Duration,
+    /// Descriptors that the load generator needs at most.
+    pub(crate) sockets: u32,
 }
 
-/// Messages of a flooder.
-pub(crate) const FLOOD_MESSAGE_BYTES: usize = 1000;
-
-/// The log that the servers may keep, in bytes: their default, said so that the bound on memory can count
-/// on it.
-pub(crate) const LOG_BYTES: u64 = 64 << 20;
-
 impl Scenario {
-    pub(crate) const ALL: [Self; 4] = [Self::Kinds, Self::Stalled, Self::Broken, Self::Flood];
+    /// Those that are measured when none is named.
+    pub(crate) const USUAL: [Self; 4] = [Self::Kinds, Self::Stalled, Self::Broken, Self::Flood];
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// What is measured in each repeat, first of all the case without hostile clients.
+    pub(crate) fn cases(self, args: &Args) -> Vec<Case> {
+        let flags =
+            |name: &str, count: u32, flags: String| (name.to_owned(), count, Hostile::Flags(flags));
         match self {
-            Self::Kinds => "kinds",
-            Self::Stalled => "stalled",
-            Self::Broken => "broken",
-            Self::Flood => "flood",
+            Self::Kinds => {
+                let hostile = args.kinds.iter().map(|kind| {
+                    let (count, words) = kind.flags(args.clients);
+                    flags(&name_of(kind), count, words)
+                });
+                self.group(args, hostile.collect())
+            }
+            Self::Broken => {
+                let hostile = args
+                    .broken
+                    .iter()
+                    .map(|&kind| (name_of(&kind), broken::COUNT, Hostile::Broken(kind)));
+                self.group(args, hostile.collect())
+            }
+            Self::Flood => {
+                let hostile = vec![("flooder".into(), 1, Hostile::Flooder)];
+                self.group(args, hostile)
+            }
+            Self::Stalled | Self::Memory => {
+                let count = args.clients / 2;
+                let hostile = flags("stalled", count, format!("--stalled-clients {count}"));
+                self.group(args, vec![hostile])
+            }
         }
     }
 
     /// Healthy clients.
-    fn clients(self, demand: &CommandLine) -> u32 {
+    fn clients(self, args: &Args) -> u32 {
         match self {
-            Self::Stalled => 5 * demand.clients,
-            Self::Kinds | Self::Broken | Self::Flood => demand.clients,
+            Self::Stalled => 5 * args.clients,
+            Self::Memory => args.clients * 9 / 2,
+            Self::Kinds | Self::Broken | Self::Flood => args.clients,
         }
     }
 
     /// What the load generator is told of the healthy.
-    fn load(self) -> &'static str {
+    const fn load(self) -> &'static str {
         match self {
             // So long that the kernels do not hold for those who do not read all that they are owed.
             Self::Kinds | Self::Broken => "--rate 50 --size 1000 --warmup 1s",
             Self::Stalled => "--rate 100 --warmup 1s",
             // The flooder begins in the warm-up, a second after it has heard somebody.
             Self::Flood => "--rate 20 --senders 10 --warmup 3s",
+            Self::Memory => "--rate 100 --size 1000 --warmup 1s",
+        }
+    }
+
+    /// The case of nobody, and those with who is `hostile`: name, number of connections, what they do.
+    fn group(self, args: &Args, hostile: Vec<(String, u32, Hostile)>) -> Vec<Case> {
+        let clients = self.clients(args);
+        let case = |(candidate, count, hostile)| Case {
+            scenario: self,
+            candidate,
+            clients,
+            hostile,
+            duration: match self {
+                Self::Memory => 10 * args.duration,
+                _ => args.duration,
+            },
+            sockets: clients + count,
+        };
+        let nobody = (NOBODY.to_owned(), 0, Hostile::Nobody);
+        [nobody].into_iter().chain(hostile).map(case).collect()
+    }
+
+    /// Those that are shown.
+    fn figures(self) -> Vec<Figure> {
+        match self {
+            Self::Kinds => vec![P50, P99],
+            Self::Broken => vec![P50, P99, CONNECTIONS],
+            Self::Stalled => vec![P50, P99, RSS],
+            Self::Flood => vec![P50, P99, RSS, CUT, FLOOD_RATE],
+            Self::Memory => vec![P50, P99, RSS, KERNEL_MEMORY],
+        }
+    }
+
+    /// What the healthy may feel beside those that are hostile.
+    fn limits(self) -> Vec<(Figure, Against, Limit)> {
+        let ratio = |figure, most| (figure, Against::Ratio(NOBODY.into()), Limit::AtMost(most));
+        let most = |figure, most| (figure, Against::Nothing, Limit::AtMost(most));
+        match self {
+            Self::Kinds | Self::Broken => vec![ratio(P50, RATIO_MAX), ratio(P99, RATIO_MAX)],
+            Self::Stalled => vec![ratio(P99, STALLED_RATIO_MAX), most(RSS, RSS_MIB_MAX)],
+            Self::Flood => vec![
+                most(P99, FLOOD_P99_MS_MAX),
+                most(RSS, RSS_MIB_MAX),
+                (CUT, Against::Nothing, Limit::Never),
+            ],
+            Self::Memory => vec![
+                ratio(P99, MEMORY_RATIO_MAX),
+                most(KERNEL_MEMORY, MEMORY_KERNEL_MIB_MAX),
+                most(RSS, MEMORY_RSS_MIB_MAX),
+            ],
         }
     }
 }
 
-impl Hostile {
-    /// Those of the scenario `kinds`.
-    pub(crate) const KINDS: [Self; 6] = [
-        Self::Stalled,
-        Self::Slow,
-        Self::Churn,
-        Self::Garbage,
-        Self::HalfOpen,
-        Self::Herd,
-    ];
-
-    pub(crate) fn name(self) -> String {
-        let name = match self {
-            Self::Broken(kind) => return kind.name(),
-            Self::Stalled => "stalled",
-            Self::Slow => "slow",
-            Self::Churn => "churn",
-            Self::Garbage => "garbage",
-            Self::HalfOpen => "half-open",
-            Self::Herd => "herd",
-            Self::Flooder => "flooder",
-        };
-        name.to_owned()
-    }
-
-    /// How many there are, of churning ones in a second, beside so many of `demand`.
-    fn count(self, demand: &CommandLine) -> u32 {
+impl Kind {
+    /// How many there are, of churning ones in a second, beside so many healthy `clients`; and what the
+    /// load generator is told of them.
+    fn flags(self, clients: u32) -> (u32, String) {
+        let (tenth, fifth, half) = (clients / 10, clients / 5, clients / 2);
         match self {
-            Self::Stalled | Self::Slow | Self::Garbage => demand.clients / 10,
-            Self::Churn => demand.clients / 5,
-            Self::HalfOpen | Self::Herd => demand.clients / 2,
-            Self::Broken(_) => broken::COUNT,
-            Self::Flooder => 1,
-        }
-    }
-
-    /// What the load generator is told of `count` such clients; nothing of those who are not its.
-    fn flags(self, count: u32) -> String {
-        match self {
-            Self::Stalled => format!("--stalled-clients {count}"),
-            Self::Slow => format!("--slow-clients {count}:2000"),
-            Self::Churn => format!("--churn {count}/s"),
-            Self::Garbage => format!("--garbage-clients {count}"),
-            Self::HalfOpen => format!("--half-open {count}"),
-            Self::Herd => format!("--reconnect-herd-at 0s:{count}"),
-            Self::Broken(_) | Self::Flooder => String::new(),
+            Self::Stalled => (tenth, format!("--stalled-clients {tenth}")),
+            Self::Slow => (tenth, format!("--slow-clients {tenth}:2000")),
+            Self::Churn => (fifth, format!("--churn {fifth}/s")),
+            Self::Garbage => (tenth, format!("--garbage-clients {tenth}")),
+            Self::HalfOpen => (half, format!("--half-open {half}")),
+            Self::Herd => (half, format!("--reconnect-herd-at 0s:{half}")),
         }
     }
 }
 
 impl Case {
-    /// The case that this one is seen beside.
-    pub(crate) const fn without(self) -> Self {
-        Self {
-            hostile: None,
-            ..self
-        }
-    }
-
-    /// For tables: who is there.
-    pub(crate) fn name(self) -> String {
-        self.hostile
-            .map_or_else(|| "nobody".to_owned(), Hostile::name)
-    }
-
-    /// Descriptors that the load generator needs at most.
-    pub(crate) fn sockets(self, demand: &CommandLine) -> u32 {
-        self.scenario.clients(demand) + self.hostile.map_or(0, |it| self.count(it, demand))
-    }
-
-    fn count(self, hostile: Hostile, demand: &CommandLine) -> u32 {
-        match (self.scenario, hostile) {
-            (Scenario::Stalled, Hostile::Stalled) => demand.clients / 2,
-            _ => hostile.count(demand),
-        }
-    }
-
     /// What the load generator is told.
-    pub(crate) fn arguments(self, demand: &CommandLine) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let hostile = match &self.hostile {
+            Hostile::Flags(flags) => flags,
+            _ => "",
+        };
         let flags = format!(
-            "--quiet --clients {} {} --duration {}ms {}",
-            self.scenario.clients(demand),
+            "--quiet --clients {} {} --duration {}ms {hostile}",
+            self.clients,
             self.scenario.load(),
-            demand.duration.as_millis(),
-            self.hostile
-                .map(|it| it.flags(self.count(it, demand)))
-                .unwrap_or_default(),
+            self.duration.as_millis(),
         );
         flags.split_ascii_whitespace().map(str::to_owned).collect()
     }
 }
 
-/// What is measured in each repeat.
-pub(crate) fn all(demand: &CommandLine) -> Vec<Case> {
-    let of_scenario = |&scenario: &Scenario| {
-        let hostile = match scenario {
-            Scenario::Kinds => demand.kinds.clone(),
-            Scenario::Stalled => vec![Hostile::Stalled],
-            Scenario::Broken => demand.broken.iter().copied().map(Hostile::Broken).collect(),
-            Scenario::Flood => vec![Hostile::Flooder],
+/// What the servers are told.
+pub(crate) fn server_arguments(args: &Args) -> Vec<String> {
+    let log = format!("--log-bytes={}", u64::from(LOG_MIB) << 20);
+    [log]
+        .into_iter()
+        .chain(args.server_arg.iter().cloned())
+        .collect()
+}
+
+/// The section of a group of cases.
+pub(crate) fn section(group: &[Case]) -> Section {
+    let scenario = group[0].scenario;
+    Section {
+        title: name_of(&scenario),
+        about: help_of(&scenario) + ".",
+        figures: scenario.figures(),
+        scenarios: vec![benches::Scenario {
+            name: name_of(&scenario),
+            x: None,
+            candidates: group.iter().map(|case| case.candidate.clone()).collect(),
+        }],
+    }
+}
+
+/// What the healthy may feel beside each that is hostile in a group.
+pub(crate) fn bounds(group: &[Case]) -> Vec<Bound> {
+    let hostile = group.iter().filter(|case| case.hostile != Hostile::Nobody);
+    let of_case = |case: &Case| {
+        let (scenario, candidate) = (name_of(&case.scenario), case.candidate.clone());
+        let bound = move |(figure, against, limit)| {
+            Bound::new(&scenario, &candidate, figure, limit).against(against)
         };
-        let with = hostile.into_iter().map(Some);
-        let hostile = std::iter::once(None).chain(with);
-        let case = move |hostile| Case { scenario, hostile };
-        hostile.map(case).collect::<Vec<_>>()
+        case.scenario.limits().into_iter().map(bound)
     };
-    demand.scenarios.iter().flat_map(of_scenario).collect()
+    hostile.flat_map(of_case).collect()
+}
+
+/// As on the command line.
+pub(crate) fn name_of(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn help_of(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    let help = value.as_ref().and_then(|value| value.get_help());
+    help.map_or_else(String::new, ToString::to_string)
 }
 
 #[cfg(test)]
@@ -207,33 +297,47 @@ mod tests {
 
     use super::*;
 
+    fn groups(flags: &str) -> Vec<Vec<Case>> {
+        let args = Args::parse_from(flags.split(' '));
+        args.scenarios.iter().map(|one| one.cases(&args)).collect()
+    }
+
     #[test]
     fn each_scenario_has_a_case_without_hostile_clients_and_its_others() {
-        let flags = ["hostile", "--kinds", "herd,slow", "--broken", "tls"];
-        let demand = CommandLine::parse_from(flags);
-        let names: Vec<_> = all(&demand).into_iter().map(Case::name).collect();
+        let groups = groups("hostile --kinds herd,slow --broken tls");
+        let names: Vec<_> = groups
+            .iter()
+            .flatten()
+            .map(|case| &*case.candidate)
+            .collect();
         assert_eq!(
             names,
             [
                 "nobody", "herd", "slow", "nobody", "stalled", "nobody", "tls", "nobody", "flooder"
             ]
         );
+        let count = |at: usize| bounds(&groups[at]).len();
+        assert_eq!([0, 1, 2, 3].map(count), [4, 2, 2, 3]);
     }
 
     #[test]
     fn the_load_generator_is_told_how_many_of_both() {
-        let demand = CommandLine::parse_from(["hostile", "--clients", "1000"]);
-        let case = Case {
-            scenario: Scenario::Stalled,
-            hostile: Some(Hostile::Stalled),
+        let groups = groups("hostile --clients 1000 --scenarios stalled");
+        let [nobody, stalled] = &groups[0][..] else {
+            panic!("two cases");
         };
-        let words = case.arguments(&demand).join(" ");
         assert_eq!(
-            words,
+            stalled.arguments().join(" "),
             "--quiet --clients 5000 --rate 100 --warmup 1s --duration 3000ms --stalled-clients 500"
         );
-        assert_eq!(case.sockets(&demand), 5500);
-        let words = case.without().arguments(&demand).join(" ");
-        assert!(!words.contains("stalled"), "{words}");
+        assert_eq!(stalled.sockets, 5500);
+        assert!(!nobody.arguments().join(" ").contains("stalled"));
+    }
+
+    #[test]
+    fn a_flooder_is_none_of_the_kinds() {
+        assert!(Args::try_parse_from(["hostile", "--kinds", "half-open,flooder"]).is_err());
+        let groups = groups("hostile --scenarios kinds");
+        assert_eq!(groups[0].len(), 1 + Kind::value_variants().len());
     }
 }

@@ -1,61 +1,179 @@
 //! Compares what healthy clients feel of a server beside hostile ones with what they feel without them,
-//! interleaved in one run.
-//!
-//! Machines drift: a repeat measures each case right after the other, in an order that rotates from
-//! repeat to repeat, and each ratio is of figures of the same repeat. The healthy are the load
-//! generator's clients, whose ledger has to be clean; the hostile are its misbehaving ones, and a flooder
-//! and broken peers of this program. All are processes of this one program, so that nothing that is
-//! measured can be an old build.
+//! interleaved in one run. The healthy are the load generator's clients, whose ledger has to be clean;
+//! the hostile are its hostile clients, and broken peers of this program.
 
 #![forbid(unsafe_code)]
 
-mod bounds;
 mod broken;
 mod case;
-mod command_line;
-mod figures;
 mod flooder;
-mod result;
-mod run;
+mod kernel;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use benches::{Error, Host, Output, outcome, process, raise_descriptors, rotated};
-use clap::Parser;
+use benches::process::{self, Server};
+use benches::{Error, Output, Run, Study, Validity, figure, raise_descriptors};
+use clap::{Parser, ValueEnum};
 
-use command_line::CommandLine;
-use result::Comparison;
-use run::Run;
+use broken::{Broken, BrokenPeers};
+use case::{Case, Hostile, Kind, Scenario};
+use flooder::Flooder;
+use kernel::SocketMemory;
 
-fn main() -> ExitCode {
-    if let Some(status) = process::run_if_asked() {
-        return status;
-    }
-    outcome(compare(&CommandLine::parse()))
+/// Compare what healthy clients feel beside hostile ones with what they feel without them
+///
+/// Every repeat measures each case, with and without hostile clients, each on a fresh server, and each
+/// ratio is of figures of one repeat. Exit status: 0 every bound is met by the median of the repeats,
+/// and every ledger is clean, 1 not possible, 2 wrong usage, 3 measured, but a bound is missed, a ledger
+/// is not clean, or a run is invalid.
+#[derive(Debug, Parser)]
+#[command(name = "hostile", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Measure these scenarios
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Scenario::USUAL)]
+    scenarios: Vec<Scenario>,
+
+    /// Add these hostile clients in the scenario `kinds`
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::value_variants().to_vec())]
+    kinds: Vec<Kind>,
+
+    /// Add these broken peers in the scenario `broken` (default: each kind)
+    #[arg(long, value_enum, value_delimiter = ',', hide_default_value = true,
+          default_values_t = Broken::value_variants().to_vec())]
+    broken: Vec<Broken>,
+
+    /// Measure each N times
+    #[arg(long, value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeats: u32,
+
+    /// Measure N healthy clients; `stalled` has 5 times as many, `memory` 4.5 times. The number of
+    /// hostile ones grows with N, except in `broken` and `flood`
+    #[arg(long, value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(20..=20_000))]
+    clients: u32,
+
+    /// Measure for TIME in each run; in `memory` for 10 times as long
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = cli::duration)]
+    duration: Duration,
+
+    /// Pass ARG to the servers, as in --server-arg=--driver=epoll
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    server_arg: Vec<String>,
+
+    #[command(flatten)]
+    output: Output,
 }
 
-/// Measures all that was asked for; says whether every bound is met.
-fn compare(demand: &CommandLine) -> Result<bool, Error> {
-    let cases = case::all(demand);
-    let sockets = cases.iter().map(|case| case.sockets(demand)).max();
+/// Hostile clients that this program runs beside the load generator's.
+#[derive(Debug)]
+enum Beside {
+    Nobody,
+    Flooder(Flooder),
+    Broken(BrokenPeers),
+}
+
+fn main() -> ExitCode {
+    benches::main("hostile", compare)
+}
+
+fn compare(args: &Args) -> Result<bool, Error> {
+    let groups: Vec<Vec<Case>> = args.scenarios.iter().map(|one| one.cases(args)).collect();
+    let sockets = groups.iter().flatten().map(|case| case.sockets).max();
     raise_descriptors(sockets.unwrap_or_default())?;
-    let output = Output::open(demand.json.as_deref())?;
-    let host = Host::this();
-    let mut runs = Vec::new();
-    for repeat in 0..demand.repeats {
-        for case in rotated(&cases, repeat) {
-            let run = Run::measure(demand, repeat, case)?;
-            eprintln!("repeat {} of {}: {run}", repeat + 1, demand.repeats);
-            runs.push(run);
-        }
-    }
-    let comparison = Comparison::new(demand, host, runs);
-    if let Some(path) = &demand.markdown {
-        std::fs::write(path, comparison.markdown()).map_err(|error| Error::Write {
-            path: path.display().to_string(),
-            error,
-        })?;
-    }
-    output.write(&comparison.render(), &comparison)?;
+    let study = Study {
+        program: "hostile",
+        title: "What healthy clients feel beside hostile ones",
+        about: format!(
+            "Every run is {:?} on a fresh server. `nobody` is the same load without hostile clients. Hostile clients, and what the kernel does for them, share the processors with server and healthy clients.",
+            args.duration
+        ),
+        repeats: args.repeats,
+        time_limit: Duration::MAX,
+        validity: Validity::EveryRun,
+        sections: groups.iter().map(|group| case::section(group)).collect(),
+        plots: Vec::new(),
+        bounds: groups
+            .iter()
+            .flat_map(|group| case::bounds(group))
+            .collect(),
+        steady: Vec::new(),
+    };
+    let comparison = study.carry_out(&args.output, &groups, |turn, case| {
+        measure(args, turn.repeat, case).map(|run| vec![run])
+    })?;
+    args.output.write(&comparison)?;
     Ok(comparison.is_as_wanted())
+}
+
+/// Measures one case. The server is not the load generator's own, since others come to it as well.
+fn measure(args: &Args, repeat: u32, case: &Case) -> Result<Run, Error> {
+    let mut run = Run::new(repeat, &case::name_of(&case.scenario), &case.candidate);
+    let memory = SocketMemory::watch();
+    let server = Server::start(&case::server_arguments(args))?;
+    let mut arguments = case.arguments();
+    arguments.extend(["--addr".into(), server.addr().to_string()]);
+    arguments.extend(["--server-pid".into(), server.pid().to_string()]);
+    let beside = Beside::start(case, server.addr())?;
+    let report = process::must_measure(&arguments, case.duration + process::OVERHEAD_MAX);
+    beside.end(&mut run)?;
+    let report = report?;
+    run.set(&case::KERNEL_MEMORY, memory.peak_mib());
+    run.take_report(&report);
+    if !report.is_clean() {
+        run.problems.push(format!(
+            "the ledger is not clean: {} lost, {} duplicated, {} reordered, {} corrupt, {} echoed, {} unsent, {} clients disconnected",
+            report.lost,
+            report.duplicated,
+            report.reordered,
+            report.corrupt,
+            report.echoed,
+            report.unsent,
+            run.get(&figure::CUT).unwrap_or_default()
+        ));
+    }
+    Ok(run)
+}
+
+impl Beside {
+    fn start(case: &Case, addr: std::net::SocketAddr) -> Result<Self, Error> {
+        Ok(match case.hostile {
+            Hostile::Broken(kind) => Self::Broken(BrokenPeers::start(kind, addr)),
+            Hostile::Flooder => {
+                let joined = Flooder::join(addr);
+                Self::Flooder(joined.map_err(Error::system("join as the flooder"))?)
+            }
+            Hostile::Nobody | Hostile::Flags(_) => Self::Nobody,
+        })
+    }
+
+    /// Ends what it does, and sets what became of it; an error if it never did it.
+    fn end(self, run: &mut Run) -> Result<(), Error> {
+        match self {
+            Self::Nobody => {}
+            Self::Flooder(flooder) => {
+                let rate = flooder.end().rate();
+                let rate = rate.ok_or_else(|| Error::Run("the flood has not begun".into()))?;
+                run.set(&case::FLOOD_RATE, rate);
+            }
+            Self::Broken(peers) => match peers.end() {
+                0 => return Err(Error::Run("no broken peer could connect".into())),
+                connections => run.set(&case::CONNECTIONS, connections as f64),
+            },
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
 }

@@ -8,14 +8,12 @@ use std::process::Command;
 
 use benches::process;
 use clap::ValueEnum;
-use serde::Serialize;
 
 /// Connections beside the clients': publishers, and who asks for settings.
 const CONNECTIONS_OTHER: u32 = 1000;
 
 /// A server that is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Candidate {
     /// The server of this project
     Uringcast,

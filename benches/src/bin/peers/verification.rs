@@ -100,7 +100,7 @@ fn nats(settings: &[Setting], monitoring: SocketAddr) -> Result<String, String> 
 /// Numbers are as they were given; durations are nanoseconds there.
 fn compare_with_varz(settings: &[Setting], said: &Value) -> Result<(), String> {
     for (name, value) in settings {
-        let wanted = match humantime::parse_duration(value.trim_matches('"')) {
+        let wanted = match cli::duration(value.trim_matches('"')) {
             Ok(duration) if value.starts_with('"') => duration.as_nanos().to_string(),
             _ => value.clone(),
         };

@@ -1,25 +1,51 @@
-//! Writes results/: runs the programs that measure, one after the other, and renews the texts that quote
-//! them. No figure is typed by hand: each is cited from the data (`benches::citation`), and a text whose
-//! figures do not agree with the data is not written.
+//! Writes results/: runs the programs that measure, one after the other, and renews the pages and texts
+//! that are made of their data. No figure is typed by hand.
 
 #![forbid(unsafe_code)]
 
-mod blocks;
-mod command_line;
 mod report;
-mod source;
 mod text;
 
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use benches::{citation, process};
+use benches::{output, process};
 use clap::Parser;
 
-use command_line::CommandLine;
-use report::Made;
-use source::Sources;
+use report::{Extent, Made, Report};
+use text::Sources;
+
+/// Measure everything that results/ holds, and renew the figures in README.md, results/README.md and
+/// docs/tuning.md
+///
+/// Run it by benches/run.sh, which builds what it needs. Exit status: 0 all reports are written, 1 one
+/// could not be made, 2 wrong usage. Whether bounds are met is what the reports say.
+#[derive(Debug, Parser)]
+#[command(name = "results", version, max_term_width = 100)]
+struct Args {
+    /// Measure fewer repeats and points, for a first look: about 13 minutes instead of 45
+    #[arg(long, conflicts_with = "trial")]
+    quick: bool,
+
+    /// Measure so few clients that the figures mean nothing, to see that everything works: a minute
+    #[arg(long)]
+    trial: bool,
+
+    /// Measure nothing: renew pages, plots and texts from the data that is there
+    #[arg(long, conflicts_with_all = ["quick", "trial"])]
+    texts: bool,
+
+    /// Measure only these reports, by their folders, and leave the others as they are
+    #[arg(long, value_name = "FOLDER", value_delimiter = ',', conflicts_with = "texts",
+          value_parser = report::ALL.map(|report| report.folder))]
+    only: Vec<String>,
+
+    /// Write below DIR, which has README.md and results/
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+}
 
 /// What was made, and how.
 const INDEX: &str = "results/index.json";
@@ -31,8 +57,11 @@ fn main() -> ExitCode {
     if let Some(status) = process::run_if_asked() {
         return status;
     }
-    let demand = CommandLine::parse();
-    let faults = match write(&demand) {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return cli::refuse(&error, "error", "results"),
+    };
+    let faults = match write(&args) {
         Ok(faults) => faults,
         Err(fault) => vec![fault],
     };
@@ -42,25 +71,27 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(!faults.is_empty()))
 }
 
-/// Makes the reports and the texts. A report that cannot be made is told, and the others are made.
-fn write(demand: &CommandLine) -> Result<Vec<String>, String> {
-    let root = &demand.root;
+/// Makes the reports and the texts; what could not be made is told, and the others are made.
+fn write(args: &Args) -> Result<Vec<String>, String> {
+    let root = &args.root;
     let mut faults = Vec::new();
-    if !demand.texts {
-        let mut made = match demand.is_partial() {
-            true => read_index(root)?,
-            false => Vec::new(),
+    if !args.texts {
+        let mut made = if args.only.is_empty() {
+            Vec::new()
+        } else {
+            read_index(root)?
         };
-        for report in report::ALL.iter().filter(|report| demand.wants(report)) {
+        for report in report::ALL.iter().filter(|report| args.wants(report)) {
             made.retain(|made| made.folder != report.folder);
-            match report.make(root, demand.extent()) {
+            match report.make(root, args.extent()) {
                 Ok(one) => made.extend(one),
                 Err(fault) => faults.push(fault),
             }
         }
-        write_index(root, &made)?;
+        let text = serde_json::to_string_pretty(&made).map_err(|error| error.to_string())?;
+        replace(&root.join(INDEX), &(text + "\n"))?;
     }
-    renew_texts(root, &read_index(root)?)?;
+    renew(root)?;
     let bytes = size(&root.join("results")).map_err(|error| format!("results: {error}"))?;
     if bytes > RESULTS_BYTES_MAX {
         faults.push(format!(
@@ -70,55 +101,50 @@ fn write(demand: &CommandLine) -> Result<Vec<String>, String> {
     Ok(faults)
 }
 
-/// Renews the blocks of all texts.
-fn renew_texts(root: &Path, made: &[Made]) -> Result<(), String> {
-    let sources = |prefix| Sources::read(&root.join("results"), prefix);
-    let (here, below, guide) = (sources("results/"), sources(""), sources("../results/"));
-    renew(root, "README.md", &[("summary", text::summary(&here))])?;
-    let blocks = [
-        ("index", text::index(&below, made)),
-        ("job", text::job(&below)),
-        ("drivers", text::drivers(&below)),
-        ("limits", text::limits(&below)),
-        ("coalescing", text::coalescing(&below)),
-        ("peers", text::peers::comparison(&below)),
-        ("wins", text::peers::wins(&below)),
-        ("hostile", text::hostile(&below)),
-        ("broken", text::broken(&below)),
-    ];
-    renew(root, "results/README.md", &blocks)?;
-    let blocks = [("coalescing", text::settings(&guide))];
-    renew(root, "docs/tuning.md", &blocks)
-}
-
-/// Renews the blocks of one text, if all that they say agrees with the data.
-fn renew(root: &Path, name: &str, blocks: &[(&str, String)]) -> Result<(), String> {
-    let path = root.join(name);
-    let unusable = |error| format!("{}: {error}", path.display());
-    let mut text = fs::read_to_string(&path).map_err(unusable)?;
-    let folder = path.parent().unwrap_or(root);
-    for (block, content) in blocks {
-        if let Some(fault) = citation::faults(content, folder).first() {
-            return Err(format!("{name}, {block}: {fault}"));
-        }
-        text = blocks::renewed(&text, block, content).ok_or_else(|| {
-            format!("{name} has no place for its figures: write <!-- {block} --> and <!-- /{block} --> on lines of their own")
-        })?;
+/// Renews all that is made of the data: pages, plots, and the blocks of the texts.
+fn renew(root: &Path) -> Result<(), String> {
+    let sources = Sources::read(&root.join("results"))?;
+    for (folder, comparison) in &sources.comparisons {
+        let folder = root.join("results").join(folder);
+        output::write_pages(&folder, comparison).map_err(|error| error.to_string())?;
     }
-    fs::write(&path, text).map_err(unusable)
+    let made = read_index(root)?;
+    for (name, blocks) in text::all(&sources, &made) {
+        let path = root.join(name);
+        let unusable = |error| format!("{}: {error}", path.display());
+        let mut text = fs::read_to_string(&path).map_err(unusable)?;
+        for (block, content) in blocks {
+            text = renewed(&text, block, &content).ok_or_else(|| {
+                format!("{name} has no place for its figures: write <!-- {block} --> and <!-- /{block} --> on lines of their own")
+            })?;
+        }
+        replace(&path, &text)?;
+    }
+    Ok(())
 }
 
-fn write_index(root: &Path, made: &[Made]) -> Result<(), String> {
-    let mut text = serde_json::to_string_pretty(made).map_err(|error| error.to_string())?;
-    text.push('\n');
-    fs::write(root.join(INDEX), text).map_err(|error| format!("{INDEX}: {error}"))
+/// `text` with `content` in its block between `<!-- NAME -->` and `<!-- /NAME -->`; `None` if it has no
+/// such block.
+fn renewed(text: &str, name: &str, content: &str) -> Option<String> {
+    let (opening, closing) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let (before, after) = text.split_once(&opening)?;
+    let (_, after) = after.split_once(&closing)?;
+    let content = match content.trim() {
+        "" => String::new(),
+        content => format!("\n{content}\n\n"),
+    };
+    Some(format!("{before}{opening}{content}{closing}{after}"))
+}
+
+fn replace(path: &Path, text: &str) -> Result<(), String> {
+    output::replace(path, text).map_err(|error| error.to_string())
 }
 
 /// What was made; nothing where nothing was.
 fn read_index(root: &Path) -> Result<Vec<Made>, String> {
     match fs::read(root.join(INDEX)) {
         Ok(text) => serde_json::from_slice(&text).map_err(|error| format!("{INDEX}: {error}")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(format!("{INDEX}: {error}")),
     }
 }
@@ -136,4 +162,52 @@ fn size(folder: &Path) -> std::io::Result<u64> {
         };
     }
     Ok(bytes)
+}
+
+impl Args {
+    const fn extent(&self) -> Extent {
+        match (self.quick, self.trial) {
+            (true, _) => Extent::Quick,
+            (_, true) => Extent::Trial,
+            _ => Extent::Whole,
+        }
+    }
+
+    fn wants(&self, report: &Report) -> bool {
+        self.only.is_empty() || self.only.iter().any(|folder| folder == report.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn all_reports_are_wanted_unless_some_are_named() {
+        let wanted = |arguments: &[&str]| {
+            let args = Args::parse_from([&["results"], arguments].concat());
+            let wanted = report::ALL.iter().filter(|report| args.wants(report));
+            wanted.map(|report| report.folder).collect::<Vec<_>>()
+        };
+        assert_eq!(wanted(&[]).len(), report::ALL.len());
+        assert_eq!(wanted(&["--only", "limits,job"]), ["job", "limits"]);
+        assert!(Args::try_parse_from(["results", "--only", "x"]).is_err());
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_block_is_renewed_as_often_as_one_likes() {
+        let text = "a\n<!-- x -->\n<!-- /x -->\nb\n";
+        let once = renewed(text, "x", "new\n").unwrap();
+        assert_eq!(once, "a\n<!-- x -->\n\nnew\n\n<!-- /x -->\nb\n");
+        assert_eq!(renewed(&once, "x", "new").unwrap(), once);
+        assert_eq!(renewed(&once, "x", "").unwrap(), text);
+        assert_eq!(renewed(text, "y", "new"), None);
+    }
 }

@@ -1,9 +1,9 @@
 //! The reports of results/: which program writes each, with which arguments, and how it is run.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use benches::process::{self, Running};
@@ -24,12 +24,8 @@ pub(crate) struct Report {
     pub(crate) folder: &'static str,
     /// What is measured, in the words of the index.
     pub(crate) what: &'static str,
-    /// The program that writes it.
+    /// The program that writes it, with `--out` and these arguments.
     program: &'static str,
-    /// The file that figures cite.
-    pub(crate) data: &'static str,
-    /// The file for people.
-    pub(crate) page: &'static str,
     whole: &'static str,
     quick: &'static str,
     /// Nothing where there is no small load.
@@ -59,142 +55,117 @@ pub(crate) const ALL: [Report; 8] = [
         folder: "job",
         what: "the main job: one run of the load generator, in full",
         program: "loadgen",
-        data: "run.json",
-        page: "report.md",
-        whole: "--quiet --spawn-server --clients 5000 --rate 100 --duration 10s --out results/job",
-        quick: "--quiet --spawn-server --clients 5000 --rate 100 --duration 5s --out results/job",
-        trial: Some(
-            "--quiet --spawn-server --clients 20 --rate 50 --duration 1s --warmup 200ms --out results/job",
-        ),
+        whole: "--quiet --spawn-server --clients 5000 --rate 100 --duration 10s",
+        quick: "--quiet --spawn-server --clients 5000 --rate 100 --duration 5s",
+        trial: Some("--quiet --spawn-server --clients 20 --rate 50 --duration 1s --warmup 200ms"),
     },
     Report {
         folder: "drivers",
         what: "io_uring, tokio-uring and epoll beside a bare send loop",
         program: "drivers",
-        data: "data.json",
-        page: "report.md",
-        whole: "--scenarios cpu,p99,flood --repeats 5 --duration 3s --json results/drivers/data.json",
-        quick: "--scenarios cpu,p99 --repeats 1 --duration 2s --json results/drivers/data.json",
-        trial: Some(
-            "--scenarios low --repeats 1 --duration 500ms --warmup 100ms --passes 2 --json results/drivers/data.json",
-        ),
+        whole: "--scenarios cpu,p99,flood --repeats 5 --duration 3s",
+        quick: "--scenarios cpu,p99 --repeats 1 --duration 2s",
+        trial: Some("--scenarios low --repeats 1 --duration 500ms --warmup 100ms --passes 2"),
     },
     Report {
         folder: "limits",
         what: "large messages, few clients, very many, a herd of newcomers, idle clients",
         program: "drivers",
-        data: "data.json",
-        page: "report.md",
-        whole: "--scenarios large,low,many,join,idle --drivers uring --repeats 5 --duration 3s --json results/limits/data.json",
-        quick: "--scenarios large,low,idle --drivers uring --repeats 1 --duration 2s --idle-duration 2s --json results/limits/data.json",
+        whole: "--scenarios large,low,many,join,idle --drivers uring --repeats 5 --duration 3s",
+        quick: "--scenarios large,low,idle --drivers uring --repeats 1 --duration 2s --idle-duration 2s",
         trial: Some(
-            "--scenarios idle --drivers uring --repeats 1 --idle-clients 20 --idle-duration 200ms --passes 2 --json results/limits/data.json",
+            "--scenarios idle --drivers uring --repeats 1 --idle-clients 20 --idle-duration 200ms --passes 2",
         ),
     },
     Report {
         folder: "coalescing",
         what: "what `--coalesce` does",
         program: "drivers",
-        data: "data.json",
-        page: "report.md",
-        whole: "--scenarios coalesce --drivers uring --repeats 3 --duration 3s --json results/coalescing/data.json",
-        quick: "--scenarios coalesce --drivers uring --repeats 1 --duration 2s --json results/coalescing/data.json",
+        whole: "--scenarios coalesce --drivers uring --repeats 3 --duration 3s",
+        quick: "--scenarios coalesce --drivers uring --repeats 1 --duration 2s",
         trial: None,
     },
     Report {
         folder: "peers",
         what: "the server beside Redis, NATS and Mosquitto",
         program: "peers",
-        data: "data.json",
-        page: "report.md",
-        whole: "--out results/peers",
-        quick: "--quick --out results/peers",
-        trial: Some(
-            "--clients 20 --rates 20,100 --repeats 1 --duration 500ms --no-find-max --out results/peers",
-        ),
+        whole: "",
+        quick: "--quick",
+        trial: Some("--clients 20 --rates 20,100 --repeats 1 --duration 500ms --no-find-max"),
     },
     Report {
         folder: "curves",
         what: "how cost and latency grow with clients, rate, size, stalled clients, by driver and threads",
         program: "curves",
-        data: "data.json",
-        page: "report.md",
-        whole: "--out results/curves",
-        quick: "--quick --out results/curves",
+        whole: "",
+        quick: "--quick",
         trial: Some(
-            "--curves connections,rate --connections 5,20 --rates 20,100 --clients 20 --repeats 1 --duration 500ms --out results/curves",
+            "--curves connections,rate --connections 5,20 --rates 20,100 --clients 20 --repeats 1 --duration 500ms",
         ),
     },
     Report {
         folder: "hostile",
         what: "what healthy clients feel beside hostile ones, and beside a flooder",
         program: "hostile",
-        data: "data.json",
-        page: "report.md",
-        whole: "--scenarios kinds,stalled,flood --repeats 5 --duration 3s --json results/hostile/data.json",
-        quick: "--scenarios kinds,stalled,flood --repeats 1 --duration 2s --json results/hostile/data.json",
+        whole: "--scenarios kinds,stalled,flood --repeats 5 --duration 3s",
+        quick: "--scenarios kinds,stalled,flood --repeats 1 --duration 2s",
         trial: Some(
-            "--scenarios kinds,stalled --kinds churn --clients 20 --repeats 1 --duration 500ms --json results/hostile/data.json",
+            "--scenarios kinds,stalled --kinds churn --clients 20 --repeats 1 --duration 500ms",
         ),
     },
     Report {
         folder: "broken",
         what: "what healthy clients feel beside peers that are no clients, or clients gone wrong",
         program: "hostile",
-        data: "data.json",
-        page: "report.md",
-        whole: "--scenarios broken --repeats 5 --duration 1500ms --json results/broken/data.json",
-        quick: "--scenarios broken --repeats 1 --duration 1s --json results/broken/data.json",
+        whole: "--scenarios broken --repeats 5 --duration 1500ms",
+        quick: "--scenarios broken --repeats 1 --duration 1s",
         trial: Some(
-            "--scenarios broken --broken tls,port-scan --clients 20 --repeats 1 --duration 500ms --json results/broken/data.json",
+            "--scenarios broken --broken tls,port-scan --clients 20 --repeats 1 --duration 500ms",
         ),
     },
 ];
 
 impl Report {
     /// Its arguments; `None` if it has none to that extent.
-    const fn arguments(&self, extent: Extent) -> Option<&'static str> {
-        match extent {
-            Extent::Whole => Some(self.whole),
-            Extent::Quick => Some(self.quick),
-            Extent::Trial => self.trial,
-        }
+    fn arguments(&self, extent: Extent) -> Option<String> {
+        let arguments = match extent {
+            Extent::Whole => self.whole,
+            Extent::Quick => self.quick,
+            Extent::Trial => self.trial?,
+        };
+        let arguments = format!("{arguments} --out results/{}", self.folder);
+        Some(arguments.trim().to_owned())
     }
 
     /// Renews the report's folder under `root`; `None` if it is not made to that extent.
     ///
     /// # Errors
-    /// In one line: what kept it from being made. The folder then holds what was made of it.
+    /// In one line: what kept it from being made. The folder is then as it was.
     pub(crate) fn make(&self, root: &Path, extent: Extent) -> Result<Option<Made>, String> {
         let folder = root.join("results").join(self.folder);
         let failed = |error: io::Error| format!("{}: {error}", self.program);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
         let Some(arguments) = self.arguments(extent) else {
-            return Ok(None);
+            return remove(&folder).map(|()| None).map_err(failed);
         };
-        fs::create_dir_all(&folder).map_err(failed)?;
-        eprintln!("\n== {}: {} {arguments}", self.what, self.program);
-        let began = Instant::now();
-        let said = folder.join("said.txt");
-        let mut running = Running::start(
-            self.program()
-                .map_err(failed)?
-                .args(arguments.split(' '))
-                .current_dir(root)
-                .stdout(File::create(&said).map_err(failed)?),
-        )
-        .map_err(failed)?;
-        let status = running.wait(TIME_MAX).map_err(failed)?;
         let command = format!("{} {arguments}", self.program);
-        let exit_status = match status.map(|status| (status, status.code())) {
-            Some((_, Some(code))) if MADE.contains(&code) => code,
-            Some((status, _)) => return Err(format!("{command}: {status}")),
-            None => return Err(format!("{command}: not over after {TIME_MAX:?}")),
-        };
-        self.keep(&folder, &said, &command).map_err(failed)?;
+        eprintln!("\n== {}: {command}", self.what);
+        let began = Instant::now();
+        let kept = folder.with_extension("old");
+        remove(&kept).map_err(failed)?;
+        let has_old = fs::rename(&folder, &kept).is_ok();
+        let ran = self.run(root, &arguments).and_then(|status| match status {
+            Some(code) if MADE.contains(&code) => Ok(code),
+            Some(code) => Err(io::Error::other(format!("{command}: exit status {code}"))),
+            None => Err(io::Error::other(format!(
+                "{command}: not over after {TIME_MAX:?}"
+            ))),
+        });
+        if ran.is_err() && has_old {
+            remove(&folder).map_err(failed)?;
+            fs::rename(&kept, &folder).map_err(failed)?;
+        }
+        let exit_status = ran.map_err(failed)?;
+        remove(&kept).map_err(failed)?;
         Ok(Some(Made {
             folder: self.folder.into(),
             command,
@@ -204,29 +175,26 @@ impl Report {
         }))
     }
 
-    /// A program of this build: it lies beside this one, or is a part of it.
-    fn program(&self) -> io::Result<Command> {
+    /// Runs the program, which is of this build: it lies beside this one, or is a part of it.
+    fn run(&self, root: &Path, arguments: &str) -> io::Result<Option<i32>> {
         let this = std::env::current_exe()?;
-        if self.program == "loadgen" {
+        let mut command = if self.program == "loadgen" {
             let mut command = Command::new(this);
             command.arg(process::LOADGEN);
-            return Ok(command);
-        }
-        Ok(Command::new(this.with_file_name(self.program)))
+            command
+        } else {
+            Command::new(this.with_file_name(self.program))
+        };
+        command.args(arguments.split(' ')).current_dir(root);
+        command.stdout(Stdio::null());
+        let status = Running::start(&mut command)?.wait(TIME_MAX)?;
+        Ok(status.map(|status| status.code().unwrap_or(-1)))
     }
+}
 
-    /// Makes the page of what the program said, if it has not written one itself.
-    fn keep(&self, folder: &Path, said: &Path, command: &str) -> io::Result<()> {
-        let page = folder.join(self.page);
-        if !page.exists() {
-            let tables = fs::read_to_string(said)?;
-            let text = format!(
-                "# {}\n\nRepeat it: `cargo run --release -p benches --bin {command}`\n\n```text\n{}\n```\n",
-                self.what,
-                tables.trim_end()
-            );
-            fs::write(page, text)?;
-        }
-        fs::remove_file(said)
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
