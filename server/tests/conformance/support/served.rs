@@ -48,7 +48,7 @@ impl Served {
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let mut http = TcpStream::connect(self.metrics.expect("metrics are served")).unwrap();
         http.set_read_timeout(Some(DEADLINE)).unwrap();
-        http.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        http.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .unwrap();
         let mut answer = String::new();
         http.read_to_string(&mut answer).unwrap();
