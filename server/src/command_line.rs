@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
-use crate::hub::{Coalesce, Limits, SlowPolicy};
+use crate::hub::{Coalesce, ControlCharacters, Limits, SlowPolicy};
 use crate::listener::DeadPeers;
 use crate::logging::LogFormat;
 use crate::server::{self, Config, ServerError};
@@ -79,7 +79,7 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
     max_clients_per_ip: u32,
 
-    /// Refuse a client whose name is in use
+    /// Refuse a client whose name is in use, or looks like one that is
     #[arg(long, help_heading = RELOADABLE)]
     unique_names: bool,
 
@@ -122,6 +122,11 @@ pub(crate) struct CommandLine {
     /// Accept messages of any bytes, not only UTF-8
     #[arg(long, help_heading = RELOADABLE)]
     binary: bool,
+
+    /// Choose what happens to control characters in messages: all but tab and newline. With --binary, all
+    /// are relayed
+    #[arg(long, help_heading = RELOADABLE, value_enum, default_value_t = ControlCharacters::Replace)]
+    control_characters: ControlCharacters,
 
     /// Hold at most BYTES of messages that some client has not been sent yet. At the limit, authors
     /// wait; 0: no limit
@@ -267,6 +272,7 @@ impl CommandLine {
             frame_timeout: self.frame_timeout,
             write_deadline: self.write_deadline,
             binary: self.binary,
+            control_characters: self.control_characters,
             ..Limits::default()
         }
     }

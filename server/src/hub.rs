@@ -22,6 +22,7 @@ mod intake;
 mod limits;
 mod lists;
 mod log;
+mod names;
 mod pace;
 mod presence;
 mod reload;
@@ -60,7 +61,7 @@ use throttle::Throttled;
 
 pub use closing::{CloseReason, Reason};
 pub use histogram::Histogram;
-pub use limits::{Limits, SlowPolicy};
+pub use limits::{ControlCharacters, Limits, SlowPolicy};
 pub use log::Log;
 pub use pace::Coalesce;
 pub use snapshot::{

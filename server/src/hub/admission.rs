@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Limits;
 use super::closing::CloseReason;
+use super::names::keys;
 
 #[derive(Debug, Default)]
 pub(super) struct Admission(Mutex<Register>);
@@ -20,7 +21,7 @@ struct Register {
     clients: u32,
     /// Addresses that have at least one client.
     by_address: HashMap<IpAddr, u32>,
-    /// Names that are taken, of those who came while names had to be unique.
+    /// The [`keys`] of names that are taken, of those who came while names had to be unique.
     names: HashSet<Arc<str>>,
 }
 
@@ -29,7 +30,7 @@ struct Register {
 pub(super) struct Admitted {
     admission: Arc<Admission>,
     address: IpAddr,
-    name: Option<Arc<str>>,
+    name: Option<[Arc<str>; 2]>,
 }
 
 impl Admission {
@@ -72,16 +73,18 @@ impl Admission {
 }
 
 impl Admitted {
-    /// Takes `name`, which nobody else may have as long as this place is kept.
+    /// Takes `name`: nobody else may have it, or one that looks like it, as long as this place is kept.
     ///
     /// # Errors
     /// When somebody has it.
     pub(super) fn take_name(&mut self, name: &str) -> Result<(), CloseReason> {
-        let name: Arc<str> = name.into();
-        if !self.admission.lock().names.insert(Arc::clone(&name)) {
+        let keys = keys(name);
+        let mut register = self.admission.lock();
+        if keys.iter().any(|key| register.names.contains(key)) {
             return Err(CloseReason::NameTaken);
         }
-        self.name = Some(name);
+        register.names.extend(keys.iter().cloned());
+        self.name = Some(keys);
         Ok(())
     }
 }
@@ -96,8 +99,8 @@ impl Drop for Admitted {
                 here.remove();
             }
         }
-        if let Some(name) = &self.name {
-            register.names.remove(name);
+        for key in self.name.iter().flatten() {
+            register.names.remove(key);
         }
         if register.clients == 0 {
             *register = Register::default();
@@ -155,7 +158,9 @@ mod tests {
         let admit = || admission.admit([10, 0, 0, 1].into(), &limits()).unwrap();
         let (mut first, mut second) = (admit(), admit());
         first.take_name("ann").unwrap();
-        assert_eq!(second.take_name("ann"), Err(CloseReason::NameTaken));
+        for taken in ["ann", "Ann ", "\u{430}nn"] {
+            assert_eq!(second.take_name(taken), Err(CloseReason::NameTaken));
+        }
         drop(first);
         second.take_name("ann").unwrap();
         drop(second);

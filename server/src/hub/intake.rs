@@ -5,17 +5,18 @@
 //! held back and the driver reads nothing more from that peer. What always holds: what was read is
 //! taken or held back, never lost; those who wait go on in turn, a message each.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
-use protocol::{Decoder, NameError, frame, text};
+use protocol::{Decoder, MessageError, NameError, frame, text};
 use tracing::{debug, info};
 
 use super::closing::CloseReason;
 use super::log::Reservation;
 use super::presence::Change;
 use super::session::{Phase, Subscriber};
-use super::{ConnectionId, Hub, Reading};
+use super::{ConnectionId, ControlCharacters, Hub, Limits, Reading};
 
 /// What a session has to wait for before its next message is taken.
 #[derive(Debug, Clone, Copy)]
@@ -130,10 +131,8 @@ impl Hub {
             self.join(slot, now);
             return Ok(true);
         };
-        if !self.limits.binary {
-            text::message(payload)?;
-        }
-        let frame = frame::broadcast(session.name.as_bytes(), payload);
+        let message = relayed(payload, &self.limits)?;
+        let frame = frame::broadcast(session.name.as_bytes(), &message);
         let came_as = protocol::HEADER_BYTES + payload.len();
         session.input.throttle.charge(&self.limits, came_as, now);
         debug!(target: "server::message", name = %session.name, bytes = payload.len(), "message");
@@ -284,5 +283,30 @@ fn name_fault(error: protocol::DecodeError) -> CloseReason {
             name_bytes_max: payload_bytes_max,
         }),
         protocol::DecodeError::Header(error) => CloseReason::Header(error),
+    }
+}
+/// What is relayed of a message that came.
+fn relayed<'a>(payload: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, CloseReason> {
+    if limits.binary {
+        return Ok(payload.into());
+    }
+    let message = text::message(payload)?;
+    match limits.control_characters {
+        ControlCharacters::Pass => Ok(payload.into()),
+        ControlCharacters::Refuse => match text::control_character(message) {
+            Some(character) => Err(MessageError::Control { character }.into()),
+            None => Ok(payload.into()),
+        },
+        ControlCharacters::Replace => match text::without_control_characters(message) {
+            Cow::Borrowed(message) => Ok(message.as_bytes().into()),
+            // It has become longer, and room was reserved for the longest.
+            Cow::Owned(message) if message.len() > limits.message_bytes_max => {
+                Err(CloseReason::MessageTooLong {
+                    payload_bytes: message.len() as u64,
+                    payload_bytes_max: limits.message_bytes_max,
+                })
+            }
+            Cow::Owned(message) => Ok(message.into_bytes().into()),
+        },
     }
 }

@@ -52,6 +52,20 @@ pub struct Limits {
     pub linger: Duration,
     /// Whether messages may be any bytes instead of UTF-8.
     pub binary: bool,
+    /// What becomes of control characters in messages that are text.
+    pub control_characters: ControlCharacters,
+}
+
+/// What becomes of control characters in a message: C0 but tab and newline, DEL, and C1. Terminals act on
+/// them, those of clients that print what they get among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ControlCharacters {
+    /// Relay U+FFFD, the replacement character, for each
+    Replace,
+    /// Close the client that sends one, and tell it why
+    Refuse,
+    /// Relay them as they are
+    Pass,
 }
 
 /// What becomes of a subscriber that holds others up, or is too far behind.
@@ -86,6 +100,7 @@ impl Default for Limits {
             write_deadline: Duration::from_secs(30),
             linger: Duration::from_secs(2),
             binary: false,
+            control_characters: ControlCharacters::Replace,
         }
     }
 }

@@ -128,6 +128,7 @@ impl World {
             write_deadline: *pick(&mut rng, &[20, 6].map(Duration::from_secs)),
             linger: Duration::from_secs(2),
             binary: false,
+            control_characters: ControlCharacters::Replace,
         };
         // The history would tell of joins and leaves again.
         limits.announce_presence = limits.history_messages == 0 && rng.random_bool(0.3);

@@ -48,9 +48,11 @@ fn a_name_is_taken_until_its_owner_leaves(setup: Setup) {
     let server = Served::configured(config);
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
     let why = "name is taken; choose another";
-    Peer::connect(server.address)
-        .named("ann")
-        .expect_goodbye(why);
+    for taken in ["ann", "ann ", "ANN", "a\u{200b}nn", "\u{430}nn"] {
+        Peer::connect(server.address)
+            .named(taken)
+            .expect_goodbye(why);
+    }
     leave(ann);
     let ann = comes_in(&server, "ann", &mut bob);
     drop((ann, bob));

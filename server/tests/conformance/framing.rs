@@ -1,6 +1,7 @@
 //! Messages come out as they went in, whatever their length and however their bytes were cut.
 
 use server::Config;
+use server::hub::ControlCharacters;
 
 use crate::support::{Peer, Served, Setup, counted_text, gather, introduce};
 
@@ -32,6 +33,45 @@ fn messages_may_be_a_mebibyte_and_binary(setup: Setup) {
         ann.say(&binary[..bytes]);
         bob.expect("ann", &binary[..bytes]);
     }
+    drop((ann, bob));
+    server.end();
+}
+
+fn control_characters_are_replaced_refused_or_passed(setup: Setup) {
+    const RAW: &str = "tab\t, line\n, \x1b[2J, \u{9b}31m, \x7f and \0";
+    const REPLACED: &str = "tab\t, line\n, \u{fffd}[2J, \u{fffd}31m, \u{fffd} and \u{fffd}";
+    for (choice, binary, relayed) in [
+        (ControlCharacters::Replace, false, Some(REPLACED)),
+        (ControlCharacters::Pass, false, Some(RAW)),
+        (ControlCharacters::Refuse, true, Some(RAW)),
+        (ControlCharacters::Refuse, false, None),
+    ] {
+        let mut config = setup.config();
+        config.limits.control_characters = choice;
+        config.limits.binary = binary;
+        let server = Served::configured(config);
+        let [mut ann, mut bob] = gather(server.address, ["ann", "bob"]);
+        ann.say("Grüße\n");
+        bob.expect("ann", "Grüße\n");
+        ann.say(RAW);
+        match relayed {
+            Some(relayed) => bob.expect("ann", relayed),
+            None => ann.expect_goodbye("message holds the control character \\u{1b}"),
+        }
+        drop((ann, bob));
+        server.end();
+    }
+}
+
+fn a_message_that_grows_over_the_limit_is_refused(setup: Setup) {
+    let mut config = setup.config();
+    config.limits.message_bytes_max = 10;
+    let server = Served::configured(config);
+    let [mut ann, mut bob] = gather(server.address, ["ann", "bob"]);
+    ann.say("\0\0\0");
+    bob.expect("ann", "\u{fffd}\u{fffd}\u{fffd}");
+    ann.say("\0\0\0\0");
+    ann.expect_goodbye("message of 12 bytes is over the limit of 10");
     drop((ann, bob));
     server.end();
 }
@@ -124,6 +164,8 @@ fn a_name_and_many_messages_may_come_at_once(setup: Setup) {
 on_every_driver!(
     messages_of_every_length_are_bit_equal,
     messages_may_be_a_mebibyte_and_binary,
+    control_characters_are_replaced_refused_or_passed,
+    a_message_that_grows_over_the_limit_is_refused,
     input_may_come_byte_by_byte,
     input_may_be_cut_anywhere,
     a_name_and_many_messages_may_come_at_once,
