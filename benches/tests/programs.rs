@@ -291,6 +291,27 @@ fn every_hostile_case_is_measured_and_the_healthy_get_all_of_it_once() {
     );
 }
 
+#[test]
+fn every_attack_is_measured_beside_the_same_load_without_it() {
+    let flags = "--scenarios attacks --clients 20 --repeats 1 --duration 300ms";
+    let hostile = measured("hostile", flags);
+    let names = names(&hostile.data);
+    assert_eq!(names.len(), 11 + 7);
+    assert_eq!(names[0], ("attacks", "nobody"));
+    assert_eq!(names[11], ("attacks --history=1000", "nobody"));
+    for (name, run) in names.iter().zip(runs(&hostile.data)) {
+        let is_flooded = name.1.contains("flooders");
+        assert_eq!(
+            run["figures"]["flood_rate"].is_number(),
+            is_flooded,
+            "{run}"
+        );
+    }
+    let bounds = hostile.data["bounds"].as_array().unwrap();
+    assert_eq!(bounds.len(), 2 * (10 + 6));
+    assert_eq!(bounds[0]["wanted"], json!("<= 250 ms"));
+}
+
 /// Messages are so far apart that each is a segment of its own to each client.
 #[test]
 fn those_side_by_side_see_the_same_traffic() {

@@ -7,23 +7,20 @@ use benches::{Against, Bound, Figure, Limit, Section};
 use clap::ValueEnum;
 
 use crate::Args;
+use crate::attacks;
 use crate::broken::{self, Broken};
 
 /// Peak of the kernel's memory for TCP sockets, beyond that before the run.
 pub(crate) const KERNEL_MEMORY: Figure =
     Figure::new("kernel_socket_mib", "kernel socket memory", "MiB");
-/// Messages a second that the server took from the flooder.
-pub(crate) const FLOOD_RATE: Figure =
-    Figure::more("flood_rate", "messages taken from the flooder", "/s");
+/// Messages a second that flooders sent, from the beginning of the warm-up.
+pub(crate) const FLOOD_RATE: Figure = Figure::more("flood_rate", "messages of flooders", "/s");
 /// How often a broken peer connected.
 pub(crate) const CONNECTIONS: Figure =
     Figure::more("connections", "connections of broken peers", "");
 
 /// Who the others are compared with.
 pub(crate) const NOBODY: &str = "nobody";
-
-/// Messages of a flooder.
-pub(crate) const FLOOD_MESSAGE_BYTES: usize = 1000;
 
 /// The log that the servers may keep: their default, given so that the bound on memory is known.
 const LOG_MIB: u32 = 64;
@@ -39,6 +36,9 @@ const RSS_MIB_MAX: f64 = LOG_MIB as f64 + 32.0;
 
 /// What the polite may wait beside a flooder.
 const FLOOD_P99_MS_MAX: f64 = 1000.0;
+
+/// How much longer the healthy may wait beside any attack.
+const ATTACK_P99_MS_MAX: f64 = 250.0;
 
 /// p99 of the healthy, kernel memory and RSS in the scenario `memory`.
 const MEMORY_RATIO_MAX: f64 = 1.2;
@@ -56,9 +56,21 @@ pub(crate) enum Scenario {
     Broken,
     /// 1000 clients, of whom 10 send 20 messages/s, beside one who floods with messages of 1000 bytes
     Flood,
+    /// 200 clients, 50 messages/s, beside slow readers together with flooders, newcomers who never read,
+    /// and burst readers, each without and with --history (--attacks)
+    Attacks,
     /// 4500 clients, 100 messages/s of 1000 bytes, beside 500 that never read: memory of the kernel and
     /// of the server
     Memory,
+}
+
+/// How much of the scenario `attacks` is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Attacks {
+    /// 16 cells: few and many, slowest and fast readers; no flood and the largest
+    Quick,
+    /// 180 cells: every number and rate of readers with every flood
+    Full,
 }
 
 /// Hostile clients of the scenario `kinds`.
@@ -84,8 +96,6 @@ pub(crate) enum Hostile {
     Nobody,
     /// Clients of the load generator.
     Flags(String),
-    /// One sends as fast as the server takes it.
-    Flooder,
     /// Peers of this kind connect, stay for a third of a second, and come back.
     Broken(Broken),
 }
@@ -94,10 +104,14 @@ pub(crate) enum Hostile {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Case {
     pub(crate) scenario: Scenario,
+    /// The name of its group.
+    pub(crate) group: String,
     pub(crate) candidate: String,
     /// Healthy clients.
     clients: u32,
     pub(crate) hostile: Hostile,
+    /// What the server is told beside its log.
+    server: Option<&'static str>,
     pub(crate) duration: Duration,
     /// Descriptors that the load generator needs at most.
     pub(crate) sockets: u32,
@@ -107,35 +121,43 @@ impl Scenario {
     /// Those that are measured when none is named.
     pub(crate) const USUAL: [Self; 4] = [Self::Kinds, Self::Stalled, Self::Broken, Self::Flood];
 
-    /// What is measured in each repeat, first of all the case without hostile clients.
-    pub(crate) fn cases(self, args: &Args) -> Vec<Case> {
-        let flags =
-            |name: &str, count: u32, flags: String| (name.to_owned(), count, Hostile::Flags(flags));
-        match self {
+    /// What is measured together in each repeat; each group begins with its case without hostile clients.
+    pub(crate) fn groups(self, args: &Args) -> Vec<Vec<Case>> {
+        let flags = |name: String, count, flags| (name, count, Hostile::Flags(flags));
+        let hostile = match self {
             Self::Kinds => {
-                let hostile = args.kinds.iter().map(|kind| {
+                let kinds = args.kinds.iter().map(|kind| {
                     let (count, words) = kind.flags(args.clients);
-                    flags(&name_of(kind), count, words)
+                    flags(name_of(kind), count, words)
                 });
-                self.group(args, hostile.collect())
+                kinds.collect()
             }
             Self::Broken => {
-                let hostile = args
-                    .broken
-                    .iter()
-                    .map(|&kind| (name_of(&kind), broken::COUNT, Hostile::Broken(kind)));
-                self.group(args, hostile.collect())
+                let peers = args.broken.iter();
+                let peer = |&kind: &Broken| (name_of(&kind), broken::COUNT, Hostile::Broken(kind));
+                peers.map(peer).collect()
             }
-            Self::Flood => {
-                let hostile = vec![("flooder".into(), 1, Hostile::Flooder)];
-                self.group(args, hostile)
-            }
+            Self::Flood => vec![flags("flooder".into(), 1, "--flooders 1".into())],
             Self::Stalled | Self::Memory => {
                 let count = args.clients / 2;
-                let hostile = flags("stalled", count, format!("--stalled-clients {count}"));
-                self.group(args, vec![hostile])
+                vec![flags(
+                    "stalled".into(),
+                    count,
+                    format!("--stalled-clients {count}"),
+                )]
             }
-        }
+            Self::Attacks => {
+                let attacks = attacks::all(args);
+                let with_history = attacks.clone().into_iter().filter(attacks::is_with_history);
+                let with_history = with_history.map(attacks::Attack::hostile).collect();
+                let attacks = attacks.into_iter().map(attacks::Attack::hostile).collect();
+                return vec![
+                    self.group(args, None, attacks),
+                    self.group(args, Some("--history=1000"), with_history),
+                ];
+            }
+        };
+        vec![self.group(args, None, hostile)]
     }
 
     /// Healthy clients.
@@ -143,6 +165,7 @@ impl Scenario {
         match self {
             Self::Stalled => 5 * args.clients,
             Self::Memory => args.clients * 9 / 2,
+            Self::Attacks => (args.clients / 5).max(2),
             Self::Kinds | Self::Broken | Self::Flood => args.clients,
         }
     }
@@ -153,20 +176,29 @@ impl Scenario {
             // So long that the kernels do not hold for those who do not read all that they are owed.
             Self::Kinds | Self::Broken => "--rate 50 --size 1000 --warmup 1s",
             Self::Stalled => "--rate 100 --warmup 1s",
-            // The flooder begins in the warm-up, a second after it has heard somebody.
             Self::Flood => "--rate 20 --senders 10 --warmup 3s",
+            Self::Attacks => "--rate 50 --warmup 1s",
             Self::Memory => "--rate 100 --size 1000 --warmup 1s",
         }
     }
 
     /// The case of nobody, and those with who is `hostile`: name, number of connections, what they do.
-    fn group(self, args: &Args, hostile: Vec<(String, u32, Hostile)>) -> Vec<Case> {
+    fn group(
+        self,
+        args: &Args,
+        server: Option<&'static str>,
+        hostile: Vec<(String, u32, Hostile)>,
+    ) -> Vec<Case> {
         let clients = self.clients(args);
+        let name = name_of(&self);
+        let group = server.map_or_else(|| name.clone(), |option| format!("{name} {option}"));
         let case = |(candidate, count, hostile)| Case {
             scenario: self,
+            group: group.clone(),
             candidate,
             clients,
             hostile,
+            server,
             duration: match self {
                 Self::Memory => 10 * args.duration,
                 _ => args.duration,
@@ -184,6 +216,7 @@ impl Scenario {
             Self::Broken => vec![P50, P99, CONNECTIONS],
             Self::Stalled => vec![P50, P99, RSS],
             Self::Flood => vec![P50, P99, RSS, CUT, FLOOD_RATE],
+            Self::Attacks => vec![P50, P99, CUT, FLOOD_RATE, RSS, KERNEL_MEMORY],
             Self::Memory => vec![P50, P99, RSS, KERNEL_MEMORY],
         }
     }
@@ -198,6 +231,14 @@ impl Scenario {
             Self::Flood => vec![
                 most(P99, FLOOD_P99_MS_MAX),
                 most(RSS, RSS_MIB_MAX),
+                (CUT, Against::Nothing, Limit::Never),
+            ],
+            Self::Attacks => vec![
+                (
+                    P99,
+                    Against::Beyond(NOBODY.into()),
+                    Limit::AtMost(ATTACK_P99_MS_MAX),
+                ),
                 (CUT, Against::Nothing, Limit::Never),
             ],
             Self::Memory => vec![
@@ -240,26 +281,25 @@ impl Case {
         );
         flags.split_ascii_whitespace().map(str::to_owned).collect()
     }
-}
 
-/// What the servers are told.
-pub(crate) fn server_arguments(args: &Args) -> Vec<String> {
-    let log = format!("--log-bytes={}", u64::from(LOG_MIB) << 20);
-    [log]
-        .into_iter()
-        .chain(args.server_arg.iter().cloned())
-        .collect()
+    /// What the server is told.
+    pub(crate) fn server_arguments(&self, args: &Args) -> Vec<String> {
+        let log = format!("--log-bytes={}", u64::from(LOG_MIB) << 20);
+        let option = self.server.map(str::to_owned);
+        let given = args.server_arg.iter().cloned();
+        [log].into_iter().chain(option).chain(given).collect()
+    }
 }
 
 /// The section of a group of cases.
 pub(crate) fn section(group: &[Case]) -> Section {
     let scenario = group[0].scenario;
     Section {
-        title: name_of(&scenario),
+        title: group[0].group.clone(),
         about: help_of(&scenario) + ".",
         figures: scenario.figures(),
         scenarios: vec![benches::Scenario {
-            name: name_of(&scenario),
+            name: group[0].group.clone(),
             x: None,
             candidates: group.iter().map(|case| case.candidate.clone()).collect(),
         }],
@@ -270,7 +310,7 @@ pub(crate) fn section(group: &[Case]) -> Section {
 pub(crate) fn bounds(group: &[Case]) -> Vec<Bound> {
     let hostile = group.iter().filter(|case| case.hostile != Hostile::Nobody);
     let of_case = |case: &Case| {
-        let (scenario, candidate) = (name_of(&case.scenario), case.candidate.clone());
+        let (scenario, candidate) = (case.group.clone(), case.candidate.clone());
         let bound = move |(figure, against, limit)| {
             Bound::new(&scenario, &candidate, figure, limit).against(against)
         };
@@ -299,7 +339,10 @@ mod tests {
 
     fn groups(flags: &str) -> Vec<Vec<Case>> {
         let args = Args::parse_from(flags.split(' '));
-        args.scenarios.iter().map(|one| one.cases(&args)).collect()
+        args.scenarios
+            .iter()
+            .flat_map(|one| one.groups(&args))
+            .collect()
     }
 
     #[test]
@@ -318,6 +361,10 @@ mod tests {
         );
         let count = |at: usize| bounds(&groups[at]).len();
         assert_eq!([0, 1, 2, 3].map(count), [4, 2, 2, 3]);
+        let attacks = self::groups("hostile --scenarios attacks --attacks full");
+        assert_eq!([0, 1].map(|at| attacks[at].len() - 1), [150, 30]);
+        let attacks = self::groups("hostile --scenarios attacks");
+        assert_eq!([0, 1].map(|at| attacks[at].len() - 1), [10, 6]);
     }
 
     #[test]

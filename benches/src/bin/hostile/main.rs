@@ -4,21 +4,21 @@
 
 #![forbid(unsafe_code)]
 
+mod attacks;
 mod broken;
 mod case;
-mod flooder;
 mod kernel;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use benches::process::{self, Server};
-use benches::{Error, Output, Run, Study, Validity, figure, raise_descriptors};
+use benches::{Error, Output, Run, Study, Validity, raise_descriptors};
 use clap::{Parser, ValueEnum};
+use record::HostileKind;
 
 use broken::{Broken, BrokenPeers};
-use case::{Case, Hostile, Kind, Scenario};
-use flooder::Flooder;
+use case::{Attacks, Case, Hostile, Kind, Scenario};
 use kernel::SocketMemory;
 
 /// Compare what healthy clients feel beside hostile ones with what they feel without them
@@ -43,13 +43,17 @@ pub(crate) struct Args {
           default_values_t = Broken::value_variants().to_vec())]
     broken: Vec<Broken>,
 
+    /// Measure so many cells of the scenario `attacks`
+    #[arg(long, value_enum, default_value_t = Attacks::Quick)]
+    attacks: Attacks,
+
     /// Measure each N times
     #[arg(long, value_name = "N", default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeats: u32,
 
-    /// Measure N healthy clients; `stalled` has 5 times as many, `memory` 4.5 times. The number of
-    /// hostile ones grows with N, except in `broken` and `flood`
+    /// Measure N healthy clients; `stalled` has 5 times as many, `memory` 4.5 times, `attacks` a fifth.
+    /// The number of hostile ones grows with N, except in `broken` and `flood`
     #[arg(long, value_name = "N", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(20..=20_000))]
     clients: u32,
@@ -66,20 +70,16 @@ pub(crate) struct Args {
     output: Output,
 }
 
-/// Hostile clients that this program runs beside the load generator's.
-#[derive(Debug)]
-enum Beside {
-    Nobody,
-    Flooder(Flooder),
-    Broken(BrokenPeers),
-}
-
 fn main() -> ExitCode {
     benches::main("hostile", compare)
 }
 
 fn compare(args: &Args) -> Result<bool, Error> {
-    let groups: Vec<Vec<Case>> = args.scenarios.iter().map(|one| one.cases(args)).collect();
+    let groups: Vec<Vec<Case>> = args
+        .scenarios
+        .iter()
+        .flat_map(|one| one.groups(args))
+        .collect();
     let sockets = groups.iter().flatten().map(|case| case.sockets).max();
     raise_descriptors(sockets.unwrap_or_default())?;
     let study = Study {
@@ -107,20 +107,40 @@ fn compare(args: &Args) -> Result<bool, Error> {
     Ok(comparison.is_as_wanted())
 }
 
-/// Measures one case. The server is not the load generator's own, since others come to it as well.
+/// Measures one case. The server is not the load generator's own, since broken peers come to it as well.
 fn measure(args: &Args, repeat: u32, case: &Case) -> Result<Run, Error> {
-    let mut run = Run::new(repeat, &case::name_of(&case.scenario), &case.candidate);
+    let mut run = Run::new(repeat, &case.group, &case.candidate);
     let memory = SocketMemory::watch();
-    let server = Server::start(&case::server_arguments(args))?;
+    let server = Server::start(&case.server_arguments(args))?;
     let mut arguments = case.arguments();
     arguments.extend(["--addr".into(), server.addr().to_string()]);
     arguments.extend(["--server-pid".into(), server.pid().to_string()]);
-    let beside = Beside::start(case, server.addr())?;
+    let peers = match case.hostile {
+        Hostile::Broken(kind) => Some(BrokenPeers::start(kind, server.addr())),
+        Hostile::Nobody | Hostile::Flags(_) => None,
+    };
     let report = process::must_measure(&arguments, case.duration + process::OVERHEAD_MAX);
-    beside.end(&mut run)?;
+    match peers.map(BrokenPeers::end) {
+        Some(0) => return Err(Error::Run("no broken peer could connect".into())),
+        Some(connections) => run.set(&case::CONNECTIONS, connections as f64),
+        None => {}
+    }
     let report = report?;
     run.set(&case::KERNEL_MEMORY, memory.peak_mib());
     run.take_report(&report);
+    // What the healthy felt is the measure, whatever the load generator says of it.
+    run.counts = Some(true);
+    let flooders = report
+        .hostile
+        .as_ref()
+        .and_then(|all| all.get(&HostileKind::Flooder));
+    if let Some(flooders) = flooders {
+        if flooders.sent_messages == 0 {
+            return Err(Error::Run("the flooders have sent nothing".into()));
+        }
+        let seconds = report.warmup_seconds + report.duration_seconds;
+        run.set(&case::FLOOD_RATE, flooders.sent_messages as f64 / seconds);
+    }
     if !report.is_clean() {
         run.problems.push(format!(
             "the ledger is not clean: {} lost, {} duplicated, {} reordered, {} corrupt, {} echoed, {} unsent, {} clients disconnected",
@@ -130,40 +150,10 @@ fn measure(args: &Args, repeat: u32, case: &Case) -> Result<Run, Error> {
             report.corrupt,
             report.echoed,
             report.unsent,
-            run.get(&figure::CUT).unwrap_or_default()
+            report.disconnects.count()
         ));
     }
     Ok(run)
-}
-
-impl Beside {
-    fn start(case: &Case, addr: std::net::SocketAddr) -> Result<Self, Error> {
-        Ok(match case.hostile {
-            Hostile::Broken(kind) => Self::Broken(BrokenPeers::start(kind, addr)),
-            Hostile::Flooder => {
-                let joined = Flooder::join(addr);
-                Self::Flooder(joined.map_err(Error::system("join as the flooder"))?)
-            }
-            Hostile::Nobody | Hostile::Flags(_) => Self::Nobody,
-        })
-    }
-
-    /// Ends what it does, and sets what became of it; an error if it never did it.
-    fn end(self, run: &mut Run) -> Result<(), Error> {
-        match self {
-            Self::Nobody => {}
-            Self::Flooder(flooder) => {
-                let rate = flooder.end().rate();
-                let rate = rate.ok_or_else(|| Error::Run("the flood has not begun".into()))?;
-                run.set(&case::FLOOD_RATE, rate);
-            }
-            Self::Broken(peers) => match peers.end() {
-                0 => return Err(Error::Run("no broken peer could connect".into())),
-                connections => run.set(&case::CONNECTIONS, connections as f64),
-            },
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
