@@ -111,6 +111,35 @@ fn drain(hub: &mut Hub, control: &Control, now: Instant) {
     }
 }
 
+/// Has a hub judge deadlines, but not before what had come by then was reported to it: after a time in
+/// which the loop did not run, peers have done what they had to, and nobody has looked.
+#[derive(Debug, Default)]
+struct Deadlines {
+    /// A deadline has come: looks at what came that are left, for the case that it never ends.
+    looks: Option<u64>,
+}
+
+impl Deadlines {
+    /// To be called in every turn; says whether to look at what came without waiting. The last look found
+    /// the end of it if `caught_up`; else one look takes in so many connections `a_look`.
+    fn handle(&mut self, hub: &mut Hub, caught_up: bool, a_look: u64, now: Instant) -> bool {
+        if hub.is_deadline_due(now) {
+            let looks = match self.looks {
+                None => Some(hub.counters().connections / a_look),
+                Some(looks) if !caught_up => looks.checked_sub(1),
+                Some(_) => None,
+            };
+            if looks.is_some() {
+                self.looks = looks;
+                return true;
+            }
+        }
+        self.looks = None;
+        hub.handle_timeout(now);
+        false
+    }
+}
+
 /// A turn of `thread` is over: the others are woken if there is something for them, and what the log no
 /// longer needs goes back to the system.
 fn end_turn(hub: &mut Hub, control: &Control, thread: usize) {

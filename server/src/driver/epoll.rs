@@ -20,7 +20,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use super::accepting::{AcceptError, Accepting};
 use super::connections::{Connections, Retries, passes};
-use super::{ACCEPTS, CHUNK, READ_BYTES, Worker, drain, end_turn, handle_wake};
+use super::{ACCEPTS, CHUNK, Deadlines, READ_BYTES, Worker, drain, end_turn, handle_wake};
 use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
@@ -53,6 +53,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
         connections: Connections::new(),
         unread: VecDeque::new(),
         retries: Retries::default(),
+        deadlines: Deadlines::default(),
         read_buffer: vec![0; READ_BYTES],
     };
     event_loop.serve()?;
@@ -75,6 +76,7 @@ struct EventLoop {
     unread: VecDeque<ConnectionId>,
     /// Connections whose `blocked` waits for memory, not for room.
     retries: Retries,
+    deadlines: Deadlines,
     read_buffer: Vec<u8>,
 }
 
@@ -102,21 +104,27 @@ impl EventLoop {
                 }
                 Stage::Stopped => return Ok(()),
             }
-            self.turn();
+            let caught_up = self.unread.is_empty() && events.iter().count() < EVENTS;
+            let patience = if self.turn(caught_up) {
+                Some(Duration::ZERO)
+            } else {
+                self.patience()
+            };
             if self.hub.is_draining() && self.hub.is_empty() {
                 return Ok(());
             }
-            match self.poll.poll(&mut events, self.patience()) {
+            match self.poll.poll(&mut events, patience) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => self.handle(&events),
             }
         }
     }
 
-    /// One turn of the event loop.
-    fn turn(&mut self) {
+    /// One turn; says whether to look at what came without waiting.
+    fn turn(&mut self, caught_up: bool) -> bool {
         let now = Instant::now();
-        self.hub.handle_timeout(now);
+        let deadlines = &mut self.deadlines;
+        let look_again = deadlines.handle(&mut self.hub, caught_up, EVENTS as u64, now);
         while let Some(id) = self.retries.poll(now) {
             self.send_blocked(id, now);
         }
@@ -128,6 +136,7 @@ impl EventLoop {
         }
         self.close_and_resume();
         end_turn(&mut self.hub, &self.control, self.thread);
+        look_again
     }
 
     /// How long to wait for the next event; `None` is for ever.

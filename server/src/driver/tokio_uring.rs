@@ -25,7 +25,7 @@ use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
 
 use super::accepting::{AcceptError, Accepting};
 use super::connections::{Connections, SEND_PAUSE, passes};
-use super::{ACCEPTS, CHUNK, READ_BYTES, Worker, drain, end_turn, handle_wake};
+use super::{ACCEPTS, CHUNK, Deadlines, READ_BYTES, Worker, drain, end_turn, handle_wake};
 use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
@@ -34,6 +34,9 @@ use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
 const SUBMISSIONS: u32 = 1024;
 /// Entries of the completion queue: a burst of this many completions is taken without a detour.
 const COMPLETIONS: u32 = 16_384;
+
+/// Connections that are read from, at least, while the runtime carries out one operation of the ring.
+const READS: u64 = 32;
 
 /// Serves on this thread until the control says stop, or all is drained.
 ///
@@ -56,6 +59,7 @@ struct EventLoop {
     hub: RefCell<Hub>,
     commands: RefCell<Commands>,
     connections: RefCell<Connections<Rc<Connection>>>,
+    deadlines: RefCell<Deadlines>,
     read_buffer: RefCell<Vec<u8>>,
     /// The hub may have something to do.
     work: Notify,
@@ -143,17 +147,19 @@ impl EventLoop {
             hub: RefCell::new(hub),
             commands: RefCell::new(commands),
             connections: RefCell::new(Connections::new()),
+            deadlines: RefCell::default(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             work: Notify::new(),
             failure: RefCell::new(None),
         }
     }
 
-    /// One turn of the event loop; says whether there is more to send at once.
+    /// One turn; says whether the next follows at once, as soon as others had theirs.
     fn turn(self: &Rc<Self>) -> bool {
         let mut hub = self.hub.borrow_mut();
         let now = Instant::now();
-        hub.handle_timeout(now);
+        let mut deadlines = self.deadlines.borrow_mut();
+        let look_again = deadlines.handle(&mut hub, false, READS, now);
         for _ in 0..CHUNK {
             let Some(transmit) = hub.poll_transmit(now) else {
                 break;
@@ -180,7 +186,7 @@ impl EventLoop {
             }
         }
         end_turn(&mut hub, &self.control, self.thread);
-        let more = hub.has_transmits();
+        let more = look_again || hub.has_transmits();
         drop(hub);
         for connection in released {
             self.release(&connection);

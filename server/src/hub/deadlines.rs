@@ -124,6 +124,24 @@ impl Hub {
         times.into_iter().flatten().min()
     }
 
+    /// Whether somebody has waited long enough: then a driver reports all that has come before it calls
+    /// [`Self::handle_timeout`].
+    pub fn is_deadline_due(&mut self, now: Instant) -> bool {
+        let served = self.served(now);
+        while let Some(slot) = self.deadlines.pop(served) {
+            let session = &mut self.sessions[slot as usize];
+            session.noted_deadline = None;
+            if let Some(deadline) = session.deadline(&self.limits) {
+                self.deadlines.note(session, deadline, now);
+                if deadline <= served {
+                    return true;
+                }
+            }
+        }
+        let looks = self.next_look.is_some_and(|at| at <= now);
+        looks || self.give_up_at.is_some_and(|at| at <= served)
+    }
+
     /// Acts on all deadlines that are not after `now`. A driver calls it in each turn, after it has
     /// reported what came: if the call comes later than [`Self::poll_timeout`] asked for, the time in
     /// between is taken for one in which the event loop did not run, and all deadlines move by it.

@@ -2,8 +2,8 @@
 //!
 //! A test is a function of a [`Setup`](support::Setup); `on_every_driver!` makes one test of it for
 //! each way of running a server, such as `order::epoll_on_3_threads::all_receivers_see_one_order`.
-//! Peers are plain blocking sockets that share no code with the server. Nothing sleeps: a test waits
-//! for bytes, with a deadline that only a server that hangs can reach.
+//! Peers are plain blocking sockets that share no code with the server. Nothing sleeps, but for a freeze: a
+//! test waits for bytes, with a deadline that only a server that hangs can reach.
 //!
 //! Where the kernel has no io_uring: `cargo test -p server --test conformance epoll`.
 
@@ -19,6 +19,7 @@ mod churn;
 mod confinement;
 mod descriptors;
 mod framing;
+mod freeze;
 mod hostile;
 mod hostile_peers;
 mod metrics;

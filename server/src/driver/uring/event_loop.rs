@@ -18,8 +18,11 @@ use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::driver::accepting::{AcceptError, Accepting};
 use crate::driver::connections::{Connections, Retries};
-use crate::driver::{CHUNK, RingCounters, drain, end_turn, handle_wake};
+use crate::driver::{CHUNK, Deadlines, RingCounters, drain, end_turn, handle_wake};
 use crate::hub::{Close, ConnectionId, Hub};
+
+/// Buffers that one receive fills before others have their turn, at most.
+const BUFFERS_A_RECEIVE: u16 = 32;
 
 /// A hub at work on a kernel.
 pub(super) struct EventLoop<K: Kernel> {
@@ -42,6 +45,7 @@ pub(super) struct EventLoop<K: Kernel> {
     pub(super) no_buffer: u64,
     /// Connections whose send found no memory.
     pub(super) retries: Retries,
+    deadlines: Deadlines,
 }
 
 impl<K: Kernel> EventLoop<K> {
@@ -66,6 +70,7 @@ impl<K: Kernel> EventLoop<K> {
             starved: BufferQueue::default(),
             no_buffer: 0,
             retries: Retries::default(),
+            deadlines: Deadlines::default(),
         }
     }
 
@@ -93,7 +98,11 @@ impl<K: Kernel> EventLoop<K> {
     /// One turn: pushes what is due, and says how long to wait for what comes.
     pub(super) fn turn(&mut self) -> Wait {
         let now = self.kernel.now();
-        self.hub.handle_timeout(now);
+        let caught_up = self.starved.is_empty() && !self.kernel.has_more();
+        // One connection may take that many buffers at once.
+        let a_look = (self.kernel.buffers() / BUFFERS_A_RECEIVE).max(1);
+        let deadlines = &mut self.deadlines;
+        let look_again = deadlines.handle(&mut self.hub, caught_up, a_look.into(), now);
         self.send_again(now);
         for _ in 0..CHUNK {
             let Some(transmit) = self.hub.poll_transmit(now) else {
@@ -107,7 +116,7 @@ impl<K: Kernel> EventLoop<K> {
         end_turn(&mut self.hub, &self.control, self.thread);
         // Looked at in every turn: under load there may be no wait to come back from.
         let accept_again = self.accept_again(now);
-        if self.hub.has_transmits() || !self.starved.is_empty() {
+        if look_again || self.hub.has_transmits() || !self.starved.is_empty() {
             return Wait::No;
         }
         let deadlines = [self.hub.poll_timeout(), accept_again, self.retries.next()];

@@ -41,6 +41,9 @@ pub(super) unsafe trait Kernel: Sized {
     /// When the kernel takes no submission for a reason that waiting does not cure.
     fn enter(&mut self, wait: Wait) -> io::Result<()>;
 
+    /// Whether the kernel has more to tell than the last [`Self::enter`] brought.
+    fn has_more(&mut self) -> bool;
+
     /// The next completion.
     fn reap(&mut self) -> Option<Completion<Self>>;
 

@@ -83,6 +83,14 @@ impl<'ring> Queue<'ring> {
         }
     }
 
+    /// Whether something is left to be submitted or to be completed: the kernel completes a part of
+    /// what it could in each system call.
+    pub(super) fn has_more(&mut self) -> bool {
+        self.submissions.sync();
+        let completes = self.submissions.taskrun() || self.submissions.cq_overflow();
+        completes || !self.backlog.is_empty()
+    }
+
     /// The next completion.
     pub(super) fn reap(&mut self) -> Option<cqueue::Entry> {
         if self.completions.is_empty() {

@@ -79,6 +79,10 @@ unsafe impl Kernel for Ring<'_> {
         self.queue.enter(wait)
     }
 
+    fn has_more(&mut self) -> bool {
+        self.queue.has_more()
+    }
+
     fn reap(&mut self) -> Option<Completion<Self>> {
         let entry = self.queue.reap()?;
         let result = entry.result();

@@ -53,6 +53,7 @@ fn run(seed: u64) -> u64 {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut odds = Odds::draw(&mut rng);
     odds.heal();
+    odds.freezes = 0.0;
     odds.buffers = [1, 2, 4][rng.random_range(0..3)];
     odds.buffer_bytes = 1000;
     odds.at_once = rng.random_bool(0.5);

@@ -78,6 +78,10 @@ unsafe impl Kernel for SimulatedKernel {
         Ok(())
     }
 
+    fn has_more(&mut self) -> bool {
+        self.world.borrow().frozen
+    }
+
     fn reap(&mut self) -> Option<Completion<Self>> {
         let mut world = self.world.borrow_mut();
         let completed = world.completions.pop_front()?;

@@ -28,6 +28,7 @@ const NEWCOMERS: usize = 2;
 #[derive(Debug)]
 pub(super) struct Liveness {
     part: Part,
+    /// On a clock that stands still while the driver does not run.
     since: Instant,
     steps: u32,
     /// Those who have to be heard, and to hear.
@@ -60,7 +61,7 @@ impl Liveness {
     /// When it has not in time.
     pub(super) fn step(&mut self, world: &mut World) -> bool {
         self.steps += 1;
-        let passed = world.now - self.since;
+        let passed = world.now - world.lost - self.since;
         if self.part == Part::Settling {
             if passed >= SETTLING {
                 self.some_come(world);

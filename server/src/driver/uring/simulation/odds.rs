@@ -41,6 +41,8 @@ pub(super) struct Odds {
     pub(super) cancel_is_late: f64,
     /// That a completion of a connection that is gone turns up.
     pub(super) stale: f64,
+    /// That the driver is kept from running for a while. This is no fault that ends.
+    pub(super) freezes: f64,
     /// That a peer comes.
     pub(super) comes: f64,
     /// That a peer says something, takes something, and that it goes in good order, by a reset, or
@@ -72,6 +74,7 @@ impl Odds {
             leaves: fault(0.02),
             resets: fault(0.05),
             errs: fault(0.02),
+            freezes: fault(0.02),
             steps: rng.random_range(50..800),
             goes_on: rng.random_bool(0.6),
             last: if rng.random_bool(0.7) {

@@ -39,6 +39,10 @@ pub(super) struct World {
     control: Arc<Control>,
     pub(super) now: Instant,
     step: u32,
+    /// The driver comes back from a freeze: nothing of what could complete has.
+    pub(super) frozen: bool,
+    /// Time for which the driver did not run.
+    pub(super) lost: Duration,
     course: Course,
     /// Every peer that ever came; those who wait to be accepted are in `waiting`.
     pub(super) peers: Vec<Peer>,
@@ -110,6 +114,7 @@ pub(super) struct Tally {
     pub(super) refused: u64,
     pub(super) out_of_memory: u64,
     pub(super) late_cancels: u64,
+    pub(super) freezes: u64,
     pub(super) stale: u64,
     pub(super) released_while_in_flight: u64,
     /// Those who were heard by everyone else after the faults.
@@ -125,6 +130,8 @@ impl World {
             control,
             now: Instant::now(),
             step: 0,
+            frozen: false,
+            lost: Duration::ZERO,
             course: Course::Faulty,
             peers: Vec::new(),
             waiting: VecDeque::new(),
@@ -149,8 +156,14 @@ impl World {
         self.step += 1;
         self.tally.steps += 1;
         self.check_that_newcomers_are_seen(wait);
+        if std::mem::take(&mut self.frozen) {
+            return self.complete_all();
+        }
         self.take_course();
         self.peers_act();
+        if self.chance(self.odds.freezes) {
+            return self.freeze();
+        }
         for token in std::mem::take(&mut self.submitted) {
             if self.odds.at_once {
                 self.try_complete(token);
@@ -162,6 +175,32 @@ impl World {
             && self.completions.is_empty()
         {
             self.sleep(limit);
+        }
+    }
+
+    /// The driver does not run for a while, in which the peers do. When it comes back, nothing has
+    /// completed yet.
+    fn freeze(&mut self) {
+        self.tally.freezes += 1;
+        for _ in 0..self.rng.random_range(1..4) {
+            self.now += 4 * A_WHILE;
+            self.lost += 4 * A_WHILE;
+            self.peers_act();
+        }
+        self.not_accepting_since = None;
+        self.frozen = true;
+    }
+
+    /// Completes whatever can, again and again.
+    fn complete_all(&mut self) {
+        loop {
+            let before = self.completions.len();
+            self.complete_some(1.0);
+            // The waker stays readable until the driver clears it.
+            let mut new = self.completions.iter().skip(before);
+            if new.all(|it| it.token == Token::Waker) {
+                return;
+            }
         }
     }
 
@@ -190,7 +229,7 @@ impl World {
             Course::Faulty if self.step == self.odds.steps => {
                 self.odds.heal();
                 if self.odds.goes_on {
-                    Course::Healed(Liveness::begin(self.now))
+                    Course::Healed(Liveness::begin(self.now - self.lost))
                 } else {
                     self.end_begins()
                 }
@@ -395,6 +434,7 @@ impl Tally {
             self.refused,
             self.out_of_memory,
             self.late_cancels,
+            self.freezes,
             self.stale,
             self.released_while_in_flight,
             self.live,
@@ -414,6 +454,7 @@ impl AddAssign for Tally {
         self.refused += other.refused;
         self.out_of_memory += other.out_of_memory;
         self.late_cancels += other.late_cancels;
+        self.freezes += other.freezes;
         self.stale += other.stale;
         self.released_while_in_flight += other.released_while_in_flight;
         self.live += other.live;
