@@ -375,8 +375,8 @@ fn roots(name: &str) -> Vec<PathBuf> {
     roots
 }
 
-/// Crates that are being put into order: their cycles are printed, and do not fail the test.
-const STILL_TANGLED: [&str; 2] = ["server", "benches"];
+/// Folders that are being put into order: their cycles are printed, and do not fail the test.
+const STILL_TANGLED: [&str; 2] = ["server hub", "server driver/uring"];
 
 #[test]
 fn no_crate_has_a_cycle_of_imports() {
@@ -384,22 +384,17 @@ fn no_crate_has_a_cycle_of_imports() {
     let members = manifest.lines().find(|line| line.starts_with("members"));
     let members: Vec<&str> = members.unwrap().split('"').skip(1).step_by(2).collect();
     assert!(members.contains(&"server"), "{members:?}");
+    let mut found = Vec::new();
     for member in members {
-        let cycles: Vec<String> = roots(member)
-            .iter()
-            .flat_map(|root| Crate::read(root).cycles())
-            .collect();
-        let cycles_text = cycles.join("\n");
-        if STILL_TANGLED.contains(&member) {
-            assert!(
-                !cycles.is_empty(),
-                "{member} is in order: take it off the list"
-            );
-            println!("{member} still has cycles:\n{cycles_text}");
-        } else {
-            assert!(cycles.is_empty(), "{member} has cycles:\n{cycles_text}");
-        }
+        let cycles = roots(member)
+            .into_iter()
+            .flat_map(|root| Crate::read(&root).cycles());
+        found.extend(cycles.map(|cycle| format!("{member} {cycle}")));
     }
+    let is_known = |cycle: &String| STILL_TANGLED.iter().any(|folder| cycle.starts_with(folder));
+    let (known, cycles): (Vec<_>, Vec<_>) = found.into_iter().partition(is_known);
+    println!("still to be put into order:\n{}", known.join("\n"));
+    assert!(cycles.is_empty(), "{}", cycles.join("\n"));
 }
 
 /// Writes a crate of these files, and returns its cycles.
