@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 
 use jiff::ZonedDateTime;
+use protocol::text;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What becomes of a horizontal tab, which is harmless but spoils a layout.
@@ -52,8 +53,8 @@ pub(crate) fn author(name: &[u8]) -> String {
         let has_width = character.width().is_some_and(|columns| columns > 0);
         has_width && !character.is_whitespace() && !is_harmful(*character)
     };
-    let text = String::from_utf8_lossy(name);
-    if !text.chars().find(is_seen).is_some_and(looks_like_asterisk) {
+    let name = String::from_utf8_lossy(name);
+    if !name.chars().find(is_seen).is_some_and(looks_like_asterisk) {
         return shown;
     }
     shown.chars().fold(String::new(), |mut out, character| {
@@ -89,26 +90,9 @@ pub(crate) fn clip(mut text: String, columns_max: usize) -> String {
     text
 }
 
-/// Whether a terminal may act on `character`, or a reader be deceived by it: controls, and what Unicode
-/// lists as `Default_Ignorable_Code_Point` (what does not show).
-pub(crate) const fn is_harmful(character: char) -> bool {
-    is_joiner(character)
-        || matches!(
-            character,
-            // C0, DEL and C1.
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-            // Soft hyphen, combining grapheme joiner, fillers, blank Braille.
-            | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
-            | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
-            // Bidirectional marks, embeddings, overrides and isolates.
-            | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-            // Line and paragraph separators, zero width space, word joiner and its kin.
-            | '\u{2028}' | '\u{2029}' | '\u{200b}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            // Annotations, and format controls of shorthand and music.
-            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            // Tags.
-            | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}'
-        )
+/// Whether a terminal may act on `character`, or a reader be deceived by it.
+pub(crate) fn is_harmful(character: char) -> bool {
+    text::is_deceptive(character) || character == '\u{2800}'
 }
 
 /// Zero width joiners and variation selectors: invisible by themselves, and needed by some neighbours.

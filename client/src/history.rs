@@ -88,7 +88,7 @@ mod tests {
             fs::read_to_string(&file).unwrap().lines().count(),
             LINES_MAX
         );
-        // Whoever reads the old one still has all of it.
+        // A client that has the old one open still reads all of it.
         assert_eq!(
             io::read_to_string(before).unwrap().lines().count(),
             old.len()

@@ -130,7 +130,7 @@ fn read_lines(
     Ok(())
 }
 
-/// The line of so many `bytes`, of which `line` is the beginning.
+/// The line of `bytes` bytes that begins with `line`.
 fn finished(mut line: Vec<u8>, mut bytes: usize, number: u64, limit: usize, raw: bool) -> Typed {
     line.truncate(bytes);
     if !raw && bytes == line.len() && line.pop_if(|last| *last == b'\r').is_some() {

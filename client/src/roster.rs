@@ -1,7 +1,7 @@
 //! Who is there, as far as the server tells: kept from its notices, shown by `/who`.
 //!
 //! A newcomer gets a list, which may be cut, and then hears of everyone who comes and goes; of a
-//! crowd it hears numbers only. So the number is right, and names may be missing.
+//! herd it hears numbers only. So the number is right, and names may be missing.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl Roster {
                     }
                 }
             }
-            Presence::Crowd { here, .. } => self.here = Some(*here),
+            Presence::Herd { here, .. } => self.here = Some(*here),
             Presence::Here { here, names } => {
                 self.here = Some(*here);
                 self.names.clear();

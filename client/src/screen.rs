@@ -1,6 +1,6 @@
 //! The bounded queue before the screen.
 //!
-//! Whoever shows something pushes a line and never waits. A thread of its own hands the lines to
+//! The session pushes lines and never waits. A thread of its own hands the lines to
 //! the line editor, which draws them above the line being typed. When the screen cannot keep up,
 //! the oldest lines make room for the newest, and their number is shown in their place.
 //!
@@ -118,8 +118,8 @@ impl Screen {
         }
     }
 
-    /// Hands lines to `print` until the screen is closed, `notice` making the line that stands for
-    /// so many skipped ones. Returns when `print` fails, too: there is no terminal any more.
+    /// Hands lines to `print` until the screen is closed; `notice` words the line that stands for a
+    /// number of skipped ones. Returns when `print` fails, too: there is no terminal any more.
     pub(crate) fn feed<E>(
         &self,
         notice: impl Fn(u64) -> String,

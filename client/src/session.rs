@@ -37,7 +37,7 @@ const LINGER_SHORT_MAX: Duration = Duration::from_secs(1);
 /// How the server begins to say why it closes a connection.
 const CLOSING: &[u8] = b"closing";
 const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// Lines and socket take turns after so many rounds of lines.
+/// Lines and socket take turns after this many rounds of lines.
 const LINE_ROUNDS_MAX: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -340,7 +340,7 @@ impl<'a, O: Output> Session<'a, O> {
         if !self.muted {
             let _ = self.output.flush();
         }
-        // Whoever asked to leave did not ask for more lines to be read.
+        // A person or a signal that asked to leave did not ask for more lines to be read.
         let untaken = match outcome {
             Outcome::Failed => std::iter::from_fn(|| self.inbox.typed())
                 .take(inbox::LINES_MAX)

@@ -171,7 +171,7 @@ impl Decoder {
         }
     }
 
-    /// Whether the stream stands inside a frame: an end here is a torn frame.
+    /// Whether the stream stands inside a frame: an end here leaves a partial frame.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
         match self.state {

@@ -37,7 +37,10 @@ pub fn decoder(input: &[u8]) -> usize {
         ),
     ] {
         assert_eq!(found.0, expected, "{way}");
-        assert_eq!(found.1, mid_frame, "{way}: whether the end tears a frame");
+        assert_eq!(
+            found.1, mid_frame,
+            "{way}: whether the end leaves a partial frame"
+        );
     }
     encode_again(&expected, payload_bytes_max);
     expected.len()

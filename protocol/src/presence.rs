@@ -15,7 +15,7 @@ pub enum Presence<'a> {
     /// Somebody left.
     Left(&'a str),
     /// Many came and went, too many to name.
-    Crowd {
+    Herd {
         /// How many joined since the last notice.
         joined: u64,
         /// How many left.
@@ -50,7 +50,7 @@ impl<'a> Presence<'a> {
         }
         let mut parts = first.split(", ");
         let mut part = |suffix| parts.next()?.strip_suffix(suffix)?.parse().ok();
-        Some(Self::Crowd {
+        Some(Self::Herd {
             joined: part(" joined")?,
             left: part(" left")?,
             here: part(" here")?,
@@ -63,7 +63,7 @@ impl fmt::Display for Presence<'_> {
         match self {
             Self::Joined(name) => write!(f, "{name} joined"),
             Self::Left(name) => write!(f, "{name} left"),
-            Self::Crowd { joined, left, here } => {
+            Self::Herd { joined, left, here } => {
                 write!(f, "* {joined} joined, {left} left, {here} here")
             }
             Self::Here { here, names } => {
@@ -102,12 +102,12 @@ mod tests {
                 assert_eq!(Presence::parse(&notice.to_string()), Some(notice));
             }
         }
-        let crowd = Presence::Crowd {
+        let herd = Presence::Herd {
             joined: 120,
             left: 3,
             here: 4512,
         };
-        assert_eq!(Presence::parse(&crowd.to_string()), Some(crowd));
+        assert_eq!(Presence::parse(&herd.to_string()), Some(herd));
         let nobody = Presence::Here {
             here: 0,
             names: vec![],

@@ -159,13 +159,13 @@ impl Hub {
         let joins = |change: &&Change| matches!(change, Change::Joined(_));
         let joined = untold.iter().filter(joins).count() as u64;
         let left = untold.len() as u64 - joined;
-        let crowd = Notice::Crowd {
+        let herd = Notice::Herd {
             joined,
             left,
             here: roster.here + joined - left,
         };
         // Without room it is tried again after another window.
-        if self.tell(&crowd, now) {
+        if self.tell(&herd, now) {
             let untold = std::mem::take(&mut self.presence.untold);
             untold.iter().for_each(|change| roster.change(change));
         }

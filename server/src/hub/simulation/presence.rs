@@ -16,7 +16,7 @@ pub(super) fn here_after(notice: &Bytes, here: u64) -> u64 {
         Some(Presence::Left(_)) => here
             .checked_sub(1)
             .expect("nobody leaves who was not there"),
-        Some(Presence::Crowd {
+        Some(Presence::Herd {
             joined,
             left,
             here: told,
