@@ -13,7 +13,7 @@ use crate::driver::{DriverChoice, NoRing, RingSizes, choose};
 use crate::hub::{Coalesce, ControlCharacters, Limits, SlowPolicy};
 use crate::listener::DeadPeers;
 use crate::logging::LogFormat;
-use crate::server::{self, Config, ServerError};
+use crate::server::{self, Config, ServerError, UNBOUNDED};
 
 /// The heading of the options that SIGHUP changes in a running server.
 pub(crate) const RELOADABLE: &str = "Options that SIGHUP reloads";
@@ -284,8 +284,7 @@ impl CommandLine {
 
     fn log_bytes_max(&self) -> usize {
         match usize::try_from(self.log_bytes) {
-            // More than any memory, and no sum of it overflows.
-            Ok(0) | Err(_) => usize::MAX / 4,
+            Ok(0) | Err(_) => UNBOUNDED,
             Ok(bytes) => bytes,
         }
     }

@@ -32,6 +32,7 @@ use command_line::{SECTIONS, Task};
 use configuration::{Configuration, ConfigurationError, command, commented_defaults, effective};
 use confinement::{confine_calls, confine_ports, confine_reach};
 use logging::Logging;
+use memory::MemoryLimit;
 use reload::Reloader;
 use service_manager::passed_listeners;
 
@@ -105,6 +106,8 @@ fn refuse(error: &ConfigurationError) -> ExitCode {
 /// Serves until a signal says that it is over.
 fn serve(arguments: Vec<OsString>, configuration: Configuration) -> Result<Summary, ServerError> {
     let command_line = &configuration.command_line;
+    // Read before it is out of reach.
+    let memory_limit = MemoryLimit::read();
     if command_line.confine {
         // When that fails, it is said when there is something to tell.
         let _ = service_manager::connect();
@@ -112,7 +115,7 @@ fn serve(arguments: Vec<OsString>, configuration: Configuration) -> Result<Summa
     }
     let logging = Logging::start(command_line.log.clone(), command_line.log_format)?;
     let logging = Arc::new(logging);
-    let summary = serve_logging(arguments, configuration, &logging);
+    let summary = serve_logging(arguments, configuration, memory_limit.as_ref(), &logging);
     if let Ok(summary) = &summary {
         tell_end(summary);
     }
@@ -123,12 +126,16 @@ fn serve(arguments: Vec<OsString>, configuration: Configuration) -> Result<Summa
 fn serve_logging(
     arguments: Vec<OsString>,
     configuration: Configuration,
+    memory_limit: Option<&MemoryLimit>,
     logging: &Arc<Logging>,
 ) -> Result<Summary, ServerError> {
     for variable in &configuration.unknown_variables {
         warn!(target: "server::config", variable, "{UNKNOWN_VARIABLE}");
     }
     let config = configuration.command_line.config()?;
+    if let Some(limit) = memory_limit {
+        limit.warn_if_short(server::bound_of(config.log_bytes_max), config.threads);
+    }
     let is_confined = configuration.command_line.confine;
     let server = match &passed_listeners().map_err(ServerError::NoListener)?[..] {
         [] => Server::bind(config.clone())?,

@@ -37,6 +37,8 @@ pub(crate) struct Subject {
     pub(crate) driver: String,
     pub(crate) control: Arc<Control>,
     pub(crate) log: Arc<Log>,
+    /// The log's bound, if it has one.
+    pub(crate) log_bytes_max: Option<usize>,
     /// Names under which the server may be asked, beside its addresses and those of the loopback.
     pub(crate) hosts: Vec<String>,
 }
@@ -138,6 +140,7 @@ impl Site {
             driver,
             control,
             log,
+            log_bytes_max,
             ..
         } = &self.subject;
         let whole = exposition::Whole {
@@ -146,7 +149,7 @@ impl Site {
             unanswered,
             draining: control.stage() != Stage::Serving,
             log_bytes: log.bytes(),
-            log_bytes_max: log.bytes_max(),
+            log_bytes_max: *log_bytes_max,
         };
         Some(Response {
             status: Status::Ok,

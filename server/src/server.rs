@@ -51,6 +51,14 @@ pub struct Config {
     pub metrics_hosts: Vec<String>,
 }
 
+/// [`Config::log_bytes_max`] of a log without a bound: more than any memory, and no sum of it overflows.
+pub(crate) const UNBOUNDED: usize = usize::MAX / 4;
+
+/// A log's bound, if it has one.
+pub(crate) fn bound_of(log_bytes_max: usize) -> Option<usize> {
+    (log_bytes_max < UNBOUNDED).then_some(log_bytes_max)
+}
+
 /// Why a server does not start, or had to end.
 #[derive(Debug, Error)]
 pub enum ServerError {
@@ -346,6 +354,7 @@ impl Server {
             driver: self.config.driver.to_string(),
             control: Arc::clone(&self.control),
             log: Arc::clone(log),
+            log_bytes_max: bound_of(self.config.log_bytes_max),
             hosts: self.config.metrics_hosts.clone(),
         };
         Ok(Some(Metrics::start(listener, subject)?))

@@ -21,7 +21,8 @@ pub(super) struct Whole<'a> {
     pub(super) unanswered: usize,
     pub(super) draining: bool,
     pub(super) log_bytes: usize,
-    pub(super) log_bytes_max: usize,
+    /// `None` without a bound.
+    pub(super) log_bytes_max: Option<usize>,
 }
 
 /// All metrics.
@@ -97,8 +98,10 @@ fn write_deliveries(page: &mut Page, figures: &Figures, whole: &Whole<'_>) {
     page.gauge("uringcast_log_bytes", help, whole.log_bytes);
     page.gauge(
         "uringcast_log_limit_bytes",
-        "Most bytes that the log may hold (--log-bytes).",
-        whole.log_bytes_max,
+        "Most bytes that the log may hold (--log-bytes); +Inf without a bound.",
+        whole
+            .log_bytes_max
+            .map_or("+Inf".into(), |most| most.to_string()),
     );
     let help = "Bytes that the subscriber furthest behind has still to be sent.";
     page.gauge(
@@ -256,7 +259,7 @@ mod tests {
             unanswered: 0,
             draining: true,
             log_bytes: 1,
-            log_bytes_max: 2,
+            log_bytes_max: None,
         };
         write(&figures, &whole)
     }
@@ -273,6 +276,7 @@ mod tests {
             "uringcast_fanout_duration_seconds_sum 0.001024",
             "uringcast_messages_per_send_bucket{le=\"4096\"} 0",
             "uringcast_messages_per_send_bucket{le=\"+Inf\"} 1",
+            "uringcast_log_limit_bytes +Inf",
             "uringcast_draining 1",
         ] {
             assert!(page.lines().any(|it| it == line), "{line} in {page}");
