@@ -22,7 +22,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use record::Report;
+use record::{Report, printable};
 
 use crate::host::procfs::Process;
 use crate::host::{environment, refused};
@@ -32,7 +32,7 @@ use crate::report::summary;
 use args::Args;
 use campaign::Finished;
 use command_line::CommandLine;
-use error::Error;
+use error::{Error, INTERRUPTED};
 use monitor::Monitor;
 use output::Output;
 use progress::Progress;
@@ -48,7 +48,7 @@ const SLO_BROKEN: u8 = 4;
 
 /// Runs the load generator with `words` (the program's name first); returns the exit status: 0 for a
 /// valid measurement, 1 if none could be made, 2 for wrong usage, 3 for an INVALID one, 4 for one that
-/// breaks a service level objective.
+/// breaks a service level objective, 130 for one that a signal cut short.
 pub fn run<I, T>(words: I) -> ExitCode
 where
     I: IntoIterator<Item = T>,
@@ -75,7 +75,8 @@ where
         Ok(code) => code,
         Err(error) => {
             // There is nowhere else to say it.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            let line = printable(&error.to_string());
+            let _ = writeln!(std::io::stderr(), "error: {line}");
             error.exit_code()
         }
     }
@@ -131,7 +132,7 @@ fn measure(args: &Args, command: Vec<String>) -> Result<ExitCode, Error> {
         server
             .log()
             .iter()
-            .for_each(|line| eprintln!("server: {line}"));
+            .for_each(|line| eprintln!("server: {}", printable(line)));
     }
     let Finished {
         measurement,
@@ -143,10 +144,11 @@ fn measure(args: &Args, command: Vec<String>) -> Result<ExitCode, Error> {
 
 fn status(report: &Report) -> ExitCode {
     // What is not to be believed cannot keep or break a promise.
-    match (report.valid, report.held()) {
-        (false, _) => ExitCode::from(INVALID),
-        (true, false) => ExitCode::from(SLO_BROKEN),
-        (true, true) => ExitCode::SUCCESS,
+    match (report.cut_short, report.valid, report.held()) {
+        (true, _, _) => ExitCode::from(INTERRUPTED),
+        (_, false, _) => ExitCode::from(INVALID),
+        (_, true, false) => ExitCode::from(SLO_BROKEN),
+        (_, true, true) => ExitCode::SUCCESS,
     }
 }
 

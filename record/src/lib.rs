@@ -13,6 +13,7 @@ pub mod figures;
 mod hostile;
 mod load;
 mod measured;
+mod printable;
 mod process;
 mod server_view;
 mod steps;
@@ -24,6 +25,7 @@ pub use environment::{Environment, Limits, Program};
 pub use hostile::{HostileKind, HostileOutcome, HostileOutcomes};
 pub use load::{Arrival, Protocol, Sizes};
 pub use measured::{Account, LatencyTable, Percentiles, Unrecorded};
+pub use printable::printable;
 pub use process::{Consumption, Generator, GeneratorThread, Second};
 pub use server_view::{Quantiles, ServerSecond, ServerView};
 pub use steps::{Found, Goal, Judged, Limiter, Spread, Step, Steps};
@@ -51,6 +53,9 @@ pub struct Report {
     /// When the measured time began, RFC 3339, UTC.
     #[serde(default)]
     pub started_at: String,
+    /// Whether a signal ended the measured time before its end; `duration_seconds` is what was measured.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cut_short: bool,
     /// The folders that this is the sum of; empty for a single run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged_from: Vec<String>,
@@ -104,6 +109,9 @@ pub struct Report {
     pub duplicated: u64,
     /// Deliveries ahead of the same author's previous message.
     pub reordered: u64,
+    /// Sampled receivers whose order of messages differs from that of the others.
+    #[serde(default)]
+    pub disordered: u64,
     /// Deliveries that are not as they were sent, the warm-up's included, since what is corrupt
     /// cannot say to which it belongs.
     pub corrupt: u64,
@@ -151,6 +159,11 @@ pub struct Report {
     /// The server's own view, from its metrics, if that was asked for and could be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_view: Option<ServerView>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Report {

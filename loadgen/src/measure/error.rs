@@ -48,7 +48,7 @@ pub(crate) enum RunError {
     },
     #[error("the server ended before the load began: see what it logs")]
     ServerEnded,
-    #[error("interrupted before the measurement was complete")]
+    #[error("interrupted by a signal before the measurement was complete")]
     Interrupted,
     #[error(transparent)]
     System(#[from] SystemError),

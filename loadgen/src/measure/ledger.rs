@@ -17,10 +17,12 @@ use crate::wire::stamp::{NUMBER_MAX, Stamp};
 
 pub(crate) mod audit;
 mod grid;
+pub(crate) mod order;
 #[cfg(test)]
 mod tests;
 
 use grid::Grid;
+use order::{Order, Sample};
 
 /// The book of one run.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub(crate) struct Ledger {
     /// all of them have it.
     arrivals: Option<Vec<Vec<u64>>>,
     received: Grid,
+    sample: Sample,
     /// Which messages were handed to the kernel whole.
     sent: Vec<bool>,
     /// Messages below this number are warm-up.
@@ -52,6 +55,8 @@ pub(crate) struct Ledger {
 #[derive(Debug, Clone)]
 struct Client {
     disconnected: bool,
+    /// Whether the order of what it receives is kept.
+    sampled: bool,
     /// The message scheduled last for this author.
     latest: Option<u32>,
     sent: u32,
@@ -179,14 +184,21 @@ impl Ledger {
         let receivers = here.end.min(clients).saturating_sub(here.start);
         let client = Client {
             disconnected: false,
+            sampled: false,
             latest: None,
             sent: 0,
             received: 0,
         };
         let is_part = here.len() < all as usize;
+        let mut clients_here = vec![client; here.len()];
+        let sample = Sample::of(receivers);
+        for receiver in sample.receivers() {
+            clients_here[receiver as usize].sampled = true;
+        }
         Self {
             first_client: here.start,
-            clients: vec![client; here.len()],
+            clients: clients_here,
+            sample,
             receivers,
             everybody: if publishers > 0 { clients } else { clients - 1 },
             arrivals: is_part.then(|| vec![Vec::new(); messages.len()]),
@@ -253,7 +265,11 @@ impl Ledger {
         if !stamp.previous.is_none_or(has) {
             tally.gaps += 1;
         }
-        self.clients[here as usize].received += 1;
+        let client = &mut self.clients[here as usize];
+        client.received += 1;
+        if client.sampled {
+            self.sample.keep(here, number);
+        }
         tally.delivered += 1;
         self.settled += 1;
         let reach = match &mut self.arrivals {
@@ -278,6 +294,11 @@ impl Ledger {
         }
     }
 
+    /// Whether receivers got the messages in the same order.
+    pub(crate) fn order(&self) -> Order {
+        self.sample.order()
+    }
+
     /// Deliveries so far, warm-up included.
     pub(crate) fn delivered(&self) -> u64 {
         self.tallies.iter().map(|tally| tally.delivered).sum()
@@ -290,6 +311,7 @@ impl Ledger {
         self.receivers += next.receivers;
         self.clients.extend(next.clients);
         self.received.join(&next.received);
+        self.sample.join(next.sample);
         self.present += next.present;
         self.settled += next.settled;
         for (sent, further) in self.sent.iter_mut().zip(next.sent) {

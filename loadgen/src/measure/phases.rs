@@ -65,6 +65,8 @@ pub(crate) struct Phases {
     warmup_ns: u64,
     measure_ns: u64,
     drain_timeout_ns: u64,
+    /// With fewer clients there is no broadcast, and nothing more to wait for.
+    present_min: u32,
 }
 
 impl Phases {
@@ -76,6 +78,7 @@ impl Phases {
             warmup_ns: nanoseconds(plan.warmup.duration),
             measure_ns: nanoseconds(plan.measure.duration),
             drain_timeout_ns: nanoseconds(plan.drain_timeout),
+            present_min: if plan.publishers > 0 { 1 } else { 2 },
         }
     }
 
@@ -86,6 +89,11 @@ impl Phases {
     /// When the load began; the times of the schedule count from here.
     pub(crate) fn load_ns(&self) -> u64 {
         self.load_ns
+    }
+
+    /// Length of the warm-up.
+    pub(crate) fn warmup_ns(&self) -> u64 {
+        self.warmup_ns
     }
 
     /// When the current phase will end by the clock, if it does.
@@ -105,8 +113,7 @@ impl Phases {
         let next = match self.phase {
             Phase::Connect if facts.all_named && facts.barrier_passed => Phase::WarmUp,
             Phase::Connect | Phase::Done => return None,
-            // With fewer than two clients there is no broadcast, and nothing more to wait for.
-            _ if facts.present < 2 => Phase::Done,
+            _ if facts.present < self.present_min => Phase::Done,
             Phase::WarmUp if timed_out => Phase::Measure,
             Phase::Measure if timed_out => Phase::Drain,
             Phase::Drain if timed_out || facts.owed == 0 => Phase::Mark,
@@ -119,6 +126,21 @@ impl Phases {
         self.phase = next;
         self.began_ns = now_ns;
         Some(next)
+    }
+}
+
+impl Phases {
+    /// The measured time ends before its end by the clock.
+    pub(crate) fn cut_short(&mut self, now_ns: u64) {
+        assert_eq!(self.phase, Phase::Measure, "only what is measured is cut");
+        self.phase = Phase::Drain;
+        self.began_ns = now_ns;
+    }
+
+    /// For so long this process did not run, which is nobody's fault: what is waited for gets that much
+    /// longer.
+    pub(crate) fn excuse(&mut self, gap_ns: u64) {
+        self.began_ns += gap_ns;
     }
 }
 
@@ -190,6 +212,20 @@ mod tests {
         phases.advance(3 * SECOND_NS, FACTS);
         assert_eq!(phases.advance(6 * SECOND_NS, FACTS), Some(Phase::Mark));
         assert_eq!(phases.advance(7 * SECOND_NS, FACTS), Some(Phase::Done));
+    }
+
+    #[test]
+    fn time_in_which_nobody_ran_is_not_waited_for() {
+        let mut phases = phases();
+        phases.advance(0, passed());
+        phases.advance(SECOND_NS, FACTS);
+        phases.advance(3 * SECOND_NS, FACTS);
+        phases.excuse(10 * SECOND_NS);
+        assert_eq!(phases.advance(15 * SECOND_NS, FACTS), None);
+        assert_eq!(phases.advance(16 * SECOND_NS, FACTS), Some(Phase::Mark));
+        phases.excuse(5 * SECOND_NS);
+        assert_eq!(phases.advance(21 * SECOND_NS, FACTS), None);
+        assert_eq!(phases.advance(22 * SECOND_NS, FACTS), Some(Phase::Done));
     }
 
     #[test]

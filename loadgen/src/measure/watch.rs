@@ -11,10 +11,18 @@ use super::turns::Turns;
 pub(crate) trait Watch {
     /// A phase has begun.
     fn entered(&mut self, status: &Status);
-    /// Time has passed.
-    fn tick(&mut self, status: &Status) -> Result<(), RunError>;
+    /// Time has passed; says whether to go on.
+    fn tick(&mut self, status: &Status) -> Result<Wish, RunError>;
     /// The run is over: whether what may still come need not be waited for.
     fn is_settled(&mut self, traffic: Traffic) -> bool;
+}
+
+/// What whoever watches wants of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    GoOn,
+    /// Measure no longer, wait for what is owed, and report what was measured.
+    CutShort,
 }
 
 /// How a run is getting on.
@@ -50,8 +58,11 @@ pub(crate) struct Outcome {
 /// How long the parts of a run took.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    /// Whether the measured time was gone through to its end.
+    /// Whether clients were there until the measured time was over.
     pub(crate) completed: bool,
+    /// Whether the measured time was ended before its end by the clock.
+    pub(crate) cut_short: bool,
+    pub(crate) measured_seconds: f64,
     /// Deliveries still owed when the measured time was over.
     pub(crate) backlog_at_end: u64,
     /// From the first connection to the last client's joining.

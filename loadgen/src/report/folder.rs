@@ -31,7 +31,7 @@ pub(crate) enum FolderError {
     },
     #[error("{path}: {error}; the file is damaged, measure again", path = path.display())]
     BrokenLog { path: PathBuf, error: BrokenLog },
-    #[error("{path} is given twice: name each run once, so that none counts double", path = path.display())]
+    #[error("{path} is given twice, perhaps within an earlier sum: name each run once, so that none counts double", path = path.display())]
     Twice { path: PathBuf },
     #[error("--out {path} would replace a run that is to be merged: choose another folder", path = path.display())]
     InPlaceOfRun { path: PathBuf },
@@ -136,6 +136,7 @@ pub(crate) fn runs_apart_from(
     for folder in folders {
         for run in runs(folder)? {
             let place = real(&run)?;
+            let parts = read_report(&run)?.merged_from;
             let is_replaced =
                 |target: &PathBuf| place == *target || place.starts_with(target.join(RUNS));
             if target.as_ref().is_some_and(is_replaced) {
@@ -143,8 +144,13 @@ pub(crate) fn runs_apart_from(
                     path: out.to_owned(),
                 });
             }
-            if !seen.insert(place) {
-                return Err(FolderError::Twice { path: run });
+            // A sum stands for the runs of which it is one.
+            let parts = parts.into_iter().map(PathBuf::from);
+            let parts = parts.map(|part| real(&part).unwrap_or(part));
+            for part in std::iter::once(place).chain(parts) {
+                if !seen.insert(part.clone()) {
+                    return Err(FolderError::Twice { path: part });
+                }
             }
             all.push(run);
         }

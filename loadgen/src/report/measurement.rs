@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use record::{
-    Account, Consumption, Environment, Generator, GeneratorThread, Report, SCHEMA_VERSION, Second,
-    ServerView,
+    Account, Consumption, Environment, Generator, GeneratorThread, Protocol, Report,
+    SCHEMA_VERSION, Second, ServerView,
 };
 
 use super::verdict::{self, Evidence};
@@ -80,7 +80,14 @@ fn report(plan: &Plan, outcome: &Outcome, watched: Watched, surroundings: Surrou
     let observation = &outcome.observation;
     let audit = observation.ledger.audit();
     let measured = audit.measured;
-    let seconds = plan.measure.duration.as_secs_f64();
+    let times = &outcome.times;
+    let seconds = times.measured_seconds;
+    let messages = if times.cut_short {
+        measured.sent + measured.unsent
+    } else {
+        plan.measure.messages.into()
+    };
+    let order = observation.ledger.order();
     let latencies = Histograms::of(&observation.latencies).table();
     let disconnects = observation.disconnects.clone();
     let mut how = disconnects.in_words();
@@ -96,19 +103,24 @@ fn report(plan: &Plan, outcome: &Outcome, watched: Watched, surroundings: Surrou
         corrupt: observation.corrupt,
         foreign: observation.foreign,
         clients: plan.clients.into(),
+        publishers: plan.publishers.into(),
+        receivers: plan.receivers().into(),
+        keeps_one_order: plan.protocol == Protocol::Uringcast,
+        order,
         disconnected: disconnects.count(),
         disconnects_in_words: &how,
-        completed: outcome.times.completed,
+        completed: times.completed,
+        cut_short: times.cut_short.then_some((seconds, plan.measure.duration)),
         server_ended: watched.server_ended,
         rate_requested: plan.rate,
         rate_achieved,
-        messages: plan.measure.messages.into(),
+        messages,
         delivery: latencies.delivery,
         completion: latencies.completion,
         send_lag: latencies.send_lag,
         unrecorded: observation.latencies.unrecorded(),
         threads: &generator.threads,
-        backlog_at_end: outcome.times.backlog_at_end,
+        backlog_at_end: times.backlog_at_end,
     };
     let problems = in_words(&verdict::problems(&evidence));
     Report {
@@ -119,6 +131,7 @@ fn report(plan: &Plan, outcome: &Outcome, watched: Watched, surroundings: Surrou
         addr: surroundings.addr,
         command: surroundings.command,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        cut_short: times.cut_short,
         started_at: humantime::format_rfc3339_millis(watched.began_at).to_string(),
         merged_from: Vec::new(),
         protocol: plan.protocol,
@@ -132,8 +145,8 @@ fn report(plan: &Plan, outcome: &Outcome, watched: Watched, surroundings: Surrou
         seed: plan.seed,
         warmup_seconds: plan.warmup.duration.as_secs_f64(),
         duration_seconds: seconds,
-        connect_seconds: outcome.times.connect_seconds,
-        drain_seconds: outcome.times.drain_seconds,
+        connect_seconds: times.connect_seconds,
+        drain_seconds: times.drain_seconds,
         deliveries_per_second_requested: plan.deliveries_per_second(),
         deliveries_per_second: measured.delivered as f64 / seconds,
         messages: measured.sent,
@@ -144,11 +157,12 @@ fn report(plan: &Plan, outcome: &Outcome, watched: Watched, surroundings: Surrou
         lost_to_disconnects: measured.lost_to_disconnects,
         duplicated: measured.duplicated,
         reordered: measured.reordered,
+        disordered: order.disordered,
         corrupt: observation.corrupt,
         echoed: measured.echoed,
         unsent: measured.unsent,
         foreign: observation.foreign,
-        backlog_at_end: outcome.times.backlog_at_end,
+        backlog_at_end: times.backlog_at_end,
         warmup: audit.warmup,
         latency_ms: latencies,
         unrecorded: observation.latencies.unrecorded(),

@@ -20,11 +20,14 @@ use crate::report::summary;
 /// If a folder holds no run or cannot be read, a run is there twice, or `out` cannot be written or is
 /// one of the runs.
 pub(crate) fn run(dirs: &[PathBuf], out: &Path) -> Result<String, FolderError> {
-    let mut records = Vec::new();
+    let mut measurements = Vec::new();
     for folder in folder::runs_apart_from(dirs, out)? {
-        records.push((folder.display().to_string(), folder::read(&folder)?));
+        let measurement = folder::read(&folder)?;
+        // Wherever the sum is read, it is to be known what it is of.
+        let name = std::fs::canonicalize(&folder).unwrap_or(folder);
+        measurements.push((name.display().to_string(), measurement));
     }
-    let merged = merge(records).ok_or_else(|| FolderError::NoRun {
+    let merged = merge(measurements).ok_or_else(|| FolderError::NoRun {
         path: out.to_owned(),
     })?;
     let summary = summary::render(&merged.report);
@@ -35,36 +38,47 @@ pub(crate) fn run(dirs: &[PathBuf], out: &Path) -> Result<String, FolderError> {
     ))
 }
 
-/// The sum of records, each with the name of its folder; `None` of none.
-fn merge(mut records: Vec<(String, Measurement)>) -> Option<Measurement> {
-    records.sort_by_key(|(_, record)| record.began_at);
-    let together = took_place_together(&records);
-    let differ = differ(&records, together);
-    let mut records = records.into_iter();
-    let (name, mut sum) = records.next()?;
+/// The sum of measurements, each with the name of its folder; `None` of none.
+fn merge(mut measurements: Vec<(String, Measurement)>) -> Option<Measurement> {
+    measurements.sort_by_key(|(_, measurement)| measurement.began_at);
+    let together = took_place_together(&measurements);
+    let differ = differ(&measurements, together);
+    let mut measurements = measurements.into_iter();
+    let (name, mut sum) = measurements.next()?;
     sum.report.problems = named(&name, &sum.report.problems);
     sum.report.notes = named(&name, &sum.report.notes);
-    sum.report.merged_from = vec![name];
+    sum.report.merged_from = parts(name, &sum.report);
     // A series of several runs has no common clock.
     sum.report.series = Vec::new();
     sum.report.slo = Vec::new();
     sum.report.steps = None;
     sum.report.server_view = None;
     sum.intervals = Vec::new();
-    for (name, record) in records {
+    for (name, measurement) in measurements {
         for kind in Kind::ALL {
-            sum.histograms.add(kind, record.histograms.get(kind));
+            sum.histograms.add(kind, measurement.histograms.get(kind));
         }
-        add(&mut sum.report, &record.report, together);
+        add(&mut sum.report, &measurement.report, together);
         sum.report
             .problems
-            .extend(named(&name, &record.report.problems));
-        sum.report.notes.extend(named(&name, &record.report.notes));
-        sum.report.merged_from.push(name);
+            .extend(named(&name, &measurement.report.problems));
+        sum.report
+            .notes
+            .extend(named(&name, &measurement.report.notes));
+        let parts = parts(name, &measurement.report);
+        sum.report.merged_from.extend(parts);
     }
     sum.report.notes.extend(differ);
     sum.report.latency_ms = sum.histograms.table();
     Some(sum)
+}
+
+/// The runs that one of the summands stands for: itself, or those of which it is the sum.
+fn parts(name: String, report: &Report) -> Vec<String> {
+    match &report.merged_from[..] {
+        [] => vec![name],
+        parts => parts.to_vec(),
+    }
 }
 
 fn named(name: &str, findings: &[String]) -> Vec<String> {
@@ -73,21 +87,24 @@ fn named(name: &str, findings: &[String]) -> Vec<String> {
 }
 
 /// Whether all ran at once, for more than half of the time of the shortest.
-fn took_place_together(records: &[(String, Measurement)]) -> bool {
-    let begin = records.iter().map(|(_, record)| record.began_at).max();
-    let end = records
+fn took_place_together(measurements: &[(String, Measurement)]) -> bool {
+    let begin = measurements
         .iter()
-        .map(|(_, record)| record.began_at + lasted(&record.report))
+        .map(|(_, measurement)| measurement.began_at)
+        .max();
+    let end = measurements
+        .iter()
+        .map(|(_, measurement)| measurement.began_at + lasted(&measurement.report))
         .min();
-    let shortest = records
+    let shortest = measurements
         .iter()
-        .map(|(_, record)| lasted(&record.report))
+        .map(|(_, measurement)| lasted(&measurement.report))
         .min();
     let (Some(begin), Some(end), Some(shortest)) = (begin, end, shortest) else {
         return false;
     };
     let common = end.duration_since(begin).unwrap_or_default();
-    records.len() > 1 && common * 2 > shortest
+    measurements.len() > 1 && common * 2 > shortest
 }
 
 fn lasted(report: &Report) -> Duration {
@@ -95,7 +112,7 @@ fn lasted(report: &Report) -> Duration {
 }
 
 /// A warning if repeats were not of the same load.
-fn differ(records: &[(String, Measurement)], together: bool) -> Option<String> {
+fn differ(measurements: &[(String, Measurement)], together: bool) -> Option<String> {
     let load = |report: &Report| {
         (
             report.clients,
@@ -103,10 +120,10 @@ fn differ(records: &[(String, Measurement)], together: bool) -> Option<String> {
             report.size_bytes,
         )
     };
-    let first = load(&records.first()?.1.report);
-    let same = records
+    let first = load(&measurements.first()?.1.report);
+    let same = measurements
         .iter()
-        .all(|(_, record)| load(&record.report) == first);
+        .all(|(_, measurement)| load(&measurement.report) == first);
     (!same && !together).then(|| {
         "the merged runs differ in clients, rate or size: their percentiles belong to no one load"
             .to_owned()
@@ -142,6 +159,8 @@ fn add(sum: &mut Report, one: &Report, together: bool) {
     sum.unrecorded.out_of_range += one.unrecorded.out_of_range;
     add_account(&mut sum.warmup, one.warmup);
     sum.disconnects.add(&one.disconnects);
+    sum.disordered += one.disordered;
+    sum.cut_short |= one.cut_short;
 }
 
 /// Another generator of the same load.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use record::figures::{cores, counted, grouped, mebibytes, milliseconds, rate, whole};
-use record::{Consumption, Percentiles, Report, ServerView};
+use record::{Consumption, Percentiles, Report, ServerView, printable};
 
 use crate::measure::plan::Plan;
 
@@ -30,7 +30,7 @@ pub(crate) fn announcement(plan: &Plan, addr: &str) -> String {
 pub(crate) fn render(report: &Report) -> String {
     let mut text = String::new();
     write_summary(&mut text, report).expect("a string takes all that is written");
-    text
+    printable(&text)
 }
 
 fn write_summary(out: &mut impl Write, report: &Report) -> fmt::Result {
@@ -59,10 +59,16 @@ fn write_objectives(out: &mut impl Write, report: &Report) -> fmt::Result {
 }
 
 fn write_verdict(out: &mut impl Write, report: &Report) -> fmt::Result {
-    if report.valid {
-        writeln!(out, "VALID")?;
-    } else {
-        writeln!(out, "INVALID: these figures do not say what they seem to")?;
+    let cut_short = match report.cut_short {
+        true => ", cut short",
+        false => "",
+    };
+    match report.valid {
+        true => writeln!(out, "VALID{cut_short}")?,
+        false => writeln!(
+            out,
+            "INVALID{cut_short}: these figures do not say what they seem to"
+        )?,
     }
     for problem in &report.problems {
         writeln!(out, "  - {problem}")?;
@@ -82,11 +88,11 @@ fn write_rates(out: &mut impl Write, report: &Report) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "messages     {}/s achieved of {}/s requested, {} in {} s",
-        rate(report.rate_achieved),
-        rate(report.rate_requested),
+        "messages     {} sent in {} s, {}/s on time of {}/s requested",
         grouped(report.messages),
-        rate(report.duration_seconds)
+        rate(report.duration_seconds),
+        rate(report.rate_achieved),
+        rate(report.rate_requested)
     )?;
     writeln!(
         out,

@@ -3,9 +3,12 @@
 //! A problem makes it INVALID: the figures do not say what they seem to. A note does not, but whoever
 //! reads the figures should know.
 
+use std::time::Duration;
+
 use record::{Account, GeneratorThread, Percentiles, Unrecorded};
 
 use crate::measure::ledger::audit::Audit;
+use crate::measure::ledger::order::Order;
 
 #[cfg(test)]
 mod tests;
@@ -42,10 +45,19 @@ pub(crate) struct Evidence<'a> {
     pub(crate) corrupt: u64,
     pub(crate) foreign: u64,
     pub(crate) clients: u64,
+    /// Connections beside the clients'.
+    pub(crate) publishers: u64,
+    /// Clients that each message goes to.
+    pub(crate) receivers: u64,
+    /// Whether the server promises all receivers the same order.
+    pub(crate) keeps_one_order: bool,
+    pub(crate) order: Order,
     pub(crate) disconnected: u64,
     pub(crate) disconnects_in_words: &'a str,
     /// Whether the measured time was gone through to its end.
     pub(crate) completed: bool,
+    /// How long was measured, in seconds, and how long was to be, if a signal ended it.
+    pub(crate) cut_short: Option<(f64, Duration)>,
     pub(crate) server_ended: bool,
     pub(crate) rate_requested: f64,
     pub(crate) rate_achieved: f64,
@@ -71,12 +83,13 @@ pub(crate) enum Problem {
     /// Every client was disconnected, which a server that ends or is restarted comes to.
     EveryClientLost {
         count: u64,
-        clients: u64,
+        connections: Connections,
         how: String,
     },
     /// Some clients were disconnected.
     ClientsLost {
         count: u64,
+        connections: Connections,
         how: String,
     },
     /// Deliveries never came.
@@ -86,6 +99,8 @@ pub(crate) enum Problem {
     },
     Duplicated(u64),
     Reordered(u64),
+    /// Receivers did not get the messages in the same order.
+    Disordered(Order),
     Corrupt(u64),
     /// Messages came back to their authors.
     Echoed(u64),
@@ -128,9 +143,18 @@ pub(crate) enum Problem {
     Unrecorded(Unrecorded),
 }
 
+/// The connections of a run: clients, and publishers beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Connections {
+    clients: u64,
+    publishers: u64,
+}
+
 /// What a reader should know.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Note {
+    /// A signal ended the measured time, in seconds, before its end.
+    CutShort { measured: f64, planned: Duration },
     /// Too few broadcasts for the tail of their completion.
     ThinTail { messages: u64 },
     /// The server was falling behind, so the latencies depend on how long was measured.
@@ -155,16 +179,25 @@ fn problems_of_the_run(evidence: &Evidence<'_>) -> [(bool, Problem); 3] {
         evidence.disconnected,
         evidence.disconnects_in_words.to_owned(),
     );
+    let (clients, publishers) = (evidence.clients, evidence.publishers);
+    let connections = Connections {
+        clients,
+        publishers,
+    };
+    let all = clients + publishers;
     // A run ends when the last but one has gone, whether or not that one would have followed.
-    let clients = evidence.clients;
-    let clients_lost = if count >= clients || (clients > 2 && count + 1 == clients) {
+    let clients_lost = if count >= all || (all > 2 && count + 1 == all) {
         Problem::EveryClientLost {
             count,
-            clients,
+            connections,
             how,
         }
     } else {
-        Problem::ClientsLost { count, how }
+        Problem::ClientsLost {
+            count,
+            connections,
+            how,
+        }
     };
     [
         (!evidence.completed, Problem::CutShort),
@@ -174,7 +207,7 @@ fn problems_of_the_run(evidence: &Evidence<'_>) -> [(bool, Problem); 3] {
 }
 
 /// What was not delivered once, in order, and as it was sent.
-fn problems_of_the_ledger(evidence: &Evidence<'_>) -> [(bool, Problem); 7] {
+fn problems_of_the_ledger(evidence: &Evidence<'_>) -> [(bool, Problem); 8] {
     let Audit { warmup, measured } = evidence.audit;
     let lost = Problem::Lost {
         while_connected: measured.lost_while_connected,
@@ -185,6 +218,10 @@ fn problems_of_the_ledger(evidence: &Evidence<'_>) -> [(bool, Problem); 7] {
         (measured.lost() > 0, lost),
         counted(measured.duplicated, Problem::Duplicated),
         counted(measured.reordered, Problem::Reordered),
+        (
+            evidence.keeps_one_order && evidence.order.disordered > 0,
+            Problem::Disordered(evidence.order),
+        ),
         counted(evidence.corrupt, Problem::Corrupt),
         counted(measured.echoed, Problem::Echoed),
         counted(measured.unsent, Problem::Unsent),
@@ -248,6 +285,9 @@ fn problems_of_the_threads(evidence: &Evidence<'_>) -> impl Iterator<Item = Prob
 /// All notes.
 pub(crate) fn notes(evidence: &Evidence<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
+    if let Some((measured, planned)) = evidence.cut_short {
+        notes.push(Note::CutShort { measured, planned });
+    }
     if evidence.completion.count < 1000 {
         notes.push(Note::ThinTail {
             messages: evidence.completion.count,
@@ -294,8 +334,10 @@ fn is_backlog(evidence: &Evidence<'_>, share_max: f64) -> bool {
 }
 
 fn backlog_share(evidence: &Evidence<'_>) -> f64 {
-    let expected = evidence.audit.measured.expected as f64;
-    evidence.backlog_at_end as f64 / expected.max(1.0)
+    // What could not be sent is owed, too.
+    let planned = evidence.messages * evidence.receivers;
+    let all = evidence.audit.measured.expected.max(planned);
+    evidence.backlog_at_end as f64 / all.max(1) as f64
 }
 
 /// How long the server would have had to deliver the backlog at the rate that was asked for.

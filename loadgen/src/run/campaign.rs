@@ -13,6 +13,7 @@ use super::error::Error;
 use super::search::Search;
 use super::slo::Slo;
 use super::sweep::Sweep;
+use crate::measure::error::RunError;
 use crate::measure::plan::Plan;
 use crate::report::measurement::Measurement;
 
@@ -94,6 +95,11 @@ impl<R: Runner> Campaign<'_, R> {
     /// all there will be.
     fn step(&mut self, plan: &Plan) -> Result<Option<bool>, Error> {
         let measurement = match self.run(plan) {
+            // It is no step like the others.
+            Ok(cut) if cut.report.cut_short && !self.measurements.is_empty() => {
+                self.failure = Some(RunError::Interrupted.into());
+                return Ok(None);
+            }
             Ok(measurement) => measurement,
             Err(error) if self.measurements.is_empty() => return Err(error),
             Err(error) => {
@@ -103,7 +109,12 @@ impl<R: Runner> Campaign<'_, R> {
         };
         let step = steps::step(&measurement.report);
         self.runner.say(&step.to_string());
+        let is_last = measurement.report.cut_short;
         self.measurements.push(measurement);
+        if is_last {
+            self.failure = Some(RunError::Interrupted.into());
+            return Ok(None);
+        }
         Ok(Some(step.held))
     }
 
@@ -187,7 +198,7 @@ impl<R: Runner> Campaign<'_, R> {
         }
     }
 
-    /// The fastest run that held, or the slowest of all if none did.
+    /// The fastest run that held. If none did, the slowest valid one, or the slowest.
     fn report_fastest(mut self, steps: Steps) -> Finished {
         let fastest = steps::fastest_held(&steps)
             .or(steps::slowest(&steps))

@@ -86,6 +86,10 @@ const SECTIONS: &[Section] = &[
                 "It was made and is INVALID: the reasons are in the summary and in run.json.",
             ),
             ("4", "It is valid and breaks a condition of --slo."),
+            (
+                "130",
+                "Ctrl-C or SIGTERM cut it short: what was measured until then is printed and kept. A second signal ends it at once.",
+            ),
         ],
     },
     Section {

@@ -13,6 +13,9 @@ use crate::measure::error::RunError;
 use crate::measure::plan::Refusal;
 use crate::report::folder::FolderError;
 
+/// The exit status after Ctrl-C or SIGTERM, as of a shell's command that SIGINT ended.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// Ends the program without a verdict.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
@@ -67,9 +70,10 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// 2 if the command line asks for something impossible, else 1.
+    /// 2 if the command line asks for something impossible, [`INTERRUPTED`] after a signal, else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Run(RunError::Interrupted) => ExitCode::from(INTERRUPTED),
             Self::Refused(_)
             | Self::Family { .. }
             | Self::NoMetricsUrl

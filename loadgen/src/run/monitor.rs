@@ -19,7 +19,7 @@ use crate::hostile::HostileClients;
 use crate::measure::error::RunError;
 use crate::measure::observation::{Observation, Traffic};
 use crate::measure::phases::Phase;
-use crate::measure::watch::{Status, Watch};
+use crate::measure::watch::{Status, Watch, Wish};
 use crate::report::measurement::Watched;
 
 /// A server that is ending closes its connections before its process is gone: for so long its end is
@@ -188,8 +188,10 @@ impl Watch for Monitor {
         }
     }
 
-    fn tick(&mut self, status: &Status) -> Result<(), RunError> {
-        if self.interrupted.load(Ordering::Relaxed) {
+    fn tick(&mut self, status: &Status) -> Result<Wish, RunError> {
+        let interrupted = self.interrupted.load(Ordering::Relaxed);
+        let has_measured = status.phase >= Phase::Measure;
+        if interrupted && !has_measured {
             return Err(RunError::Interrupted);
         }
         self.look_for_the_end();
@@ -198,7 +200,11 @@ impl Watch for Monitor {
         }
         self.look(status);
         self.progress.update(status);
-        Ok(())
+        Ok(if interrupted {
+            Wish::CutShort
+        } else {
+            Wish::GoOn
+        })
     }
 
     fn is_settled(&mut self, traffic: Traffic) -> bool {
@@ -222,7 +228,7 @@ fn counted(traffic: Traffic) -> Counted {
     }
 }
 
-/// A flag that Ctrl-C and SIGTERM raise. A second one ends the program on the spot.
+/// A flag that Ctrl-C and SIGTERM raise. A second one ends the program on the spot, without a result.
 pub(crate) fn watch_signals() -> io::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

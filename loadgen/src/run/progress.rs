@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use record::figures::{grouped, milliseconds, whole};
+use record::printable;
 
 use crate::host::clock::{MILLISECOND_NS, SECOND_NS};
 use crate::measure::latency::percentiles;
@@ -85,7 +86,7 @@ impl Progress {
     /// Shows a line that stays, above the one that moves.
     pub(crate) fn remark(&self, text: &str) {
         // Nobody who reads it is no reason to stop.
-        let say = || drop(writeln!(io::stderr(), "{text}"));
+        let say = || drop(writeln!(io::stderr(), "{}", printable(text)));
         match &self.display {
             Display::Quiet => {}
             Display::Bar(bar) => bar.suspend(say),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use record::{Disconnects, Notices};
+use record::{Disconnects, Notices, printable};
 
 use super::codec::Undecodable;
 
@@ -57,17 +57,10 @@ pub(crate) fn noticed(disconnects: &mut Disconnects, text: &[u8]) {
 }
 
 fn quotable(text: &[u8]) -> String {
-    String::from_utf8_lossy(text)
-        .chars()
-        .map(|character| {
-            if character.is_control() {
-                '.'
-            } else {
-                character
-            }
-        })
-        .take(QUOTE_CHARACTERS_MAX)
-        .collect()
+    let text = String::from_utf8_lossy(text);
+    let line = text.chars().take(QUOTE_CHARACTERS_MAX);
+    let line = line.map(|it| if it == '\n' { ' ' } else { it });
+    printable(&line.collect::<String>())
 }
 
 /// `text` with each run of digits as one `N`.
@@ -120,8 +113,9 @@ mod tests {
     #[test]
     fn what_would_reach_a_terminal_raw_is_made_harmless() {
         let mut disconnects = Disconnects::default();
-        noticed(&mut disconnects, b"\x1b[2J\xff");
-        assert!(disconnects.notices.contains_key(".[NJ\u{fffd}"));
+        noticed(&mut disconnects, b"\x1b[2J\xff\n\xe2\x80\xaex");
+        let said = disconnects.notices.values().next().unwrap();
+        assert_eq!(said.example, "\\u{1b}[2J\u{fffd} \\u{202e}x");
     }
 
     #[test]

@@ -19,10 +19,14 @@ use crate::measure::ledger::Balance;
 use crate::measure::observation::Traffic;
 use crate::measure::phases::{Facts, Phase, Phases};
 use crate::measure::plan::Plan;
-use crate::measure::watch::{Status, Times, Watch};
+use crate::measure::watch::{Status, Times, Watch, Wish};
 
 /// How often the run is looked at from outside.
 const TICK_NS: u64 = 200 * MILLISECOND_NS;
+
+/// A longer time between two turns of the coordinator is one in which this process did not run: it was
+/// stopped, or others had the processors.
+const GAP_MAX_NS: u64 = 500 * MILLISECOND_NS;
 
 /// How soon the end of a phase is noticed that does not end by the clock.
 const NOTICE_NS: u64 = MILLISECOND_NS;
@@ -35,12 +39,16 @@ pub(super) struct Coordinator<'a> {
     shared: &'a SharedState,
     phases: Phases,
     next_tick_ns: u64,
+    /// When it last had a turn.
+    turned_ns: u64,
     began_ns: u64,
     /// When a client last joined.
     joined_ns: u64,
     joined: u32,
     backlog_at_end: u64,
+    /// When the measured time was over.
     measured_ns: Option<u64>,
+    cut_short: bool,
     drained_ns: u64,
 }
 
@@ -59,11 +67,13 @@ impl<'a> Coordinator<'a> {
             shared,
             phases: Phases::new(plan),
             next_tick_ns: 0,
+            turned_ns: began_ns,
             began_ns,
             joined_ns: began_ns,
             joined: 0,
             backlog_at_end: 0,
             measured_ns: None,
+            cut_short: false,
             drained_ns: 0,
         }
     }
@@ -83,6 +93,7 @@ impl<'a> Coordinator<'a> {
             if has_ended() {
                 return Ok(());
             }
+            self.excuse_gap();
             let totals = self.totals();
             self.look_at_joining(&totals, &has_ended)?;
             if self.advance(&totals) {
@@ -92,7 +103,11 @@ impl<'a> Coordinator<'a> {
             let now_ns = self.clock.now_ns();
             if now_ns >= self.next_tick_ns {
                 self.next_tick_ns = now_ns + TICK_NS;
-                watch.tick(&self.status(&has_ended))?;
+                let wish = watch.tick(&self.status(&has_ended))?;
+                if wish == Wish::CutShort && self.phases.now_in() == Phase::Measure {
+                    self.cut_short();
+                    watch.entered(&self.status(&has_ended));
+                }
             }
             self.sleep();
         }
@@ -107,12 +122,38 @@ impl<'a> Coordinator<'a> {
         let drain_ns = self
             .measured_ns
             .map_or(0, |measured_ns| self.drained_ns.saturating_sub(measured_ns));
+        let planned_ns = nanoseconds(self.plan.measure.duration);
+        let measured_ns = match (self.cut_short, self.measured_ns) {
+            (true, Some(ended_ns)) => ended_ns - self.phases.load_ns() - self.phases.warmup_ns(),
+            _ => planned_ns,
+        };
         Times {
             completed: self.measured_ns.is_some(),
+            cut_short: self.cut_short,
+            measured_seconds: measured_ns.max(MILLISECOND_NS) as f64 / SECOND_NS as f64,
             backlog_at_end: self.backlog_at_end,
             connect_seconds: (self.joined_ns - self.began_ns) as f64 / SECOND_NS as f64,
             drain_seconds: drain_ns as f64 / SECOND_NS as f64,
         }
+    }
+
+    /// Gives time in which this process did not run to whoever is waited for.
+    fn excuse_gap(&mut self) {
+        let now_ns = self.clock.now_ns();
+        let before_ns = std::mem::replace(&mut self.turned_ns, now_ns);
+        let gap_ns = (now_ns - before_ns).saturating_sub(GAP_MAX_NS);
+        self.phases.excuse(gap_ns);
+        self.joined_ns += gap_ns;
+    }
+
+    /// Ends the measured time now.
+    fn cut_short(&mut self) {
+        let now_ns = self.clock.now_ns();
+        self.cut_short = true;
+        self.phases.cut_short(now_ns);
+        self.shared.enter(Phase::Drain, self.phases.load_ns());
+        self.measured_ns = Some(now_ns);
+        self.backlog_at_end = self.totals().owed();
     }
 
     fn sleep(&self) {

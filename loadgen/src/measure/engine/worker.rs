@@ -303,6 +303,8 @@ impl<'a> Worker<'a> {
             self.turns.begin();
         }
         if entered(Phase::Drain) {
+            // Nothing is due any more, also if the measured time was cut short.
+            self.next_due_ns = u64::MAX;
             self.turns.end();
         }
         if entered(Phase::Mark) {

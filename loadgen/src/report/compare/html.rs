@@ -2,6 +2,7 @@
 
 use askama::Template;
 use record::figures::{counted, milliseconds};
+use record::printable;
 
 use super::comparison::{Comparison, Row, Side, change, interval};
 use super::forest;
@@ -47,7 +48,7 @@ pub(super) fn render<'a>(comparison: &'a Comparison) -> String {
         delivery: curves(comparison, Kind::Delivery),
         completion: curves(comparison, Kind::Completion),
     };
-    page.render().expect("a string takes all that is written")
+    printable(&page.render().expect("a string takes all that is written"))
 }
 
 fn curves(comparison: &Comparison, kind: Kind) -> String {

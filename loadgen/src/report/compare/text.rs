@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use record::figures::{counted, milliseconds};
+use record::printable;
 
 use super::comparison::{Comparison, Row, Side, change, interval};
 
@@ -10,7 +11,7 @@ use super::comparison::{Comparison, Row, Side, change, interval};
 pub(super) fn render(comparison: &Comparison) -> String {
     let mut text = String::new();
     write(&mut text, comparison).expect("a string takes all that is written");
-    text
+    printable(&text)
 }
 
 fn write(out: &mut String, comparison: &Comparison) -> fmt::Result {

@@ -1,8 +1,8 @@
 //! Doubts about a comparison: what else differs between the two sides, and what so few runs cannot
 //! show. Each is a line.
 
-use record::Report;
-use record::figures::counted;
+use record::figures::{counted, rate};
+use record::{Goal, Report};
 
 use super::figures;
 
@@ -35,9 +35,15 @@ const SETTINGS: [Setting; 11] = [
 
 /// All warnings, the gravest first.
 pub(super) fn all(a: &[Report], b: &[Report]) -> Vec<String> {
-    let invalid = [("A", a), ("B", b)].into_iter().filter_map(invalid);
+    let sides = [("A", a), ("B", b)];
+    let invalid = sides.into_iter().filter_map(invalid);
+    let chosen = sides.into_iter().flat_map(chosen);
     let settings = SETTINGS.iter().filter_map(|setting| differs(setting, a, b));
-    invalid.chain(settings).chain([repeats(a, b)]).collect()
+    invalid
+        .chain(chosen)
+        .chain(settings)
+        .chain([repeats(a, b)])
+        .collect()
 }
 
 fn invalid((name, reports): (&str, &[Report])) -> Option<String> {
@@ -49,6 +55,28 @@ fn invalid((name, reports): (&str, &[Report])) -> Option<String> {
             counted(all, "run")
         )
     })
+}
+
+/// Which of its steps stands for a sweep or a search.
+fn chosen<'a>((name, reports): (&'a str, &'a [Report])) -> impl Iterator<Item = String> + 'a {
+    let chosen = move |report: &'a Report| {
+        let steps = report.steps.as_ref()?;
+        let of = match steps.goal {
+            Goal::Repeat => return None,
+            Goal::Sweep => "sweep",
+            Goal::FindMax => "search",
+        };
+        let why = match steps.steps.iter().any(|step| step.held) {
+            true => "the fastest that held",
+            false => "none held",
+        };
+        Some(format!(
+            "{name}: of the {of} over {}, the one at {} messages/s is compared ({why})",
+            counted(steps.steps.len() as u64, "rate"),
+            rate(report.rate_requested)
+        ))
+    };
+    reports.iter().filter_map(chosen)
 }
 
 fn differs((name, of): &Setting, a: &[Report], b: &[Report]) -> Option<String> {

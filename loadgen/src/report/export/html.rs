@@ -1,8 +1,8 @@
 //! report.html: the run on one page. It holds all it needs, loads nothing and runs nothing.
 
 use askama::Template;
-use record::Report;
 use record::figures::{grouped, milliseconds, rate, whole};
+use record::{Report, printable};
 
 use super::plots::Plot;
 use super::rows::{self, Cell, Row};
@@ -65,7 +65,7 @@ pub(super) fn render(record: &Measurement, plots: &[Plot]) -> String {
         plots: plots.iter().map(Drawing::new).collect(),
         command: command(report),
     };
-    page.render().expect("a string takes all that is written")
+    printable(&page.render().expect("a string takes all that is written"))
 }
 
 /// The style sheet of a page with charts.

@@ -1,7 +1,7 @@
 //! report.md: the run as text that an issue or a wiki takes.
 
 use askama::Template;
-use record::Report;
+use record::{Report, printable};
 
 use super::html::{command, headline};
 use super::rows::{self, Row};
@@ -41,7 +41,7 @@ pub(super) fn render(record: &Measurement) -> String {
         environment: rows::environment(report),
         command: command(report),
     };
-    page.render().expect("a string takes all that is written")
+    printable(&page.render().expect("a string takes all that is written"))
 }
 
 #[cfg(test)]

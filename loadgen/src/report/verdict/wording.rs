@@ -4,7 +4,7 @@ use std::fmt;
 
 use record::figures::{counted, grouped, milliseconds, rate};
 
-use super::{Note, Problem, SAMPLES_MIN};
+use super::{Connections, Note, Problem, SAMPLES_MIN};
 use crate::host::clock::MILLISECOND_NS;
 use crate::measure::observation::SEND_LAG_MAX_NS;
 
@@ -18,17 +18,22 @@ impl fmt::Display for Problem {
             Self::ServerEnded => write!(f, "the server ended or was restarted during the run"),
             Self::EveryClientLost {
                 count,
-                clients,
+                connections,
                 how,
             } => write!(
                 f,
-                "{} of {} were disconnected, so the server ended, was restarted, or let go of everybody: {how}",
-                grouped(*count),
-                counted(*clients, "client")
+                "{} of {connections} were disconnected, so the server ended, was restarted, or let go of everybody: {how}",
+                grouped(*count)
             ),
-            Self::ClientsLost { count, how } => {
-                write!(f, "{} disconnected: {how}", were(*count, "client"))
-            }
+            Self::ClientsLost {
+                count,
+                connections,
+                how,
+            } => write!(
+                f,
+                "{} disconnected: {how}",
+                were(*count, connections.noun())
+            ),
             Self::Lost {
                 while_connected,
                 to_disconnects,
@@ -44,6 +49,12 @@ impl fmt::Display for Problem {
                 f,
                 "{} ahead of the previous message of the same author",
                 were(*count, "delivery")
+            ),
+            Self::Disordered(order) => write!(
+                f,
+                "{} of {} received the messages in another order than the others",
+                grouped(order.disordered),
+                counted(order.sampled, "sampled client")
             ),
             Self::Corrupt(count) => write!(f, "{} corrupt", were(*count, "delivery")),
             Self::Echoed(count) => write!(f, "{} made to the author", were(*count, "delivery")),
@@ -67,11 +78,13 @@ impl fmt::Display for Problem {
                 lag_p99_ms,
             } => write!(
                 f,
-                "the schedule slipped: {} of {} messages a second were sent on time, which is within {} ms; p99 of the send lag is {} ms",
+                "the schedule slipped: {} of {} messages a second were sent on time, which is within {} ms{}",
                 rate(*achieved),
                 rate(*requested),
                 SEND_LAG_MAX_NS / MILLISECOND_NS,
-                milliseconds(*lag_p99_ms)
+                known(*lag_p99_ms, |lag| format!(
+                    "; p99 of the send lag is {lag} ms"
+                ))
             ),
             Self::GeneratorBound {
                 thread,
@@ -80,10 +93,12 @@ impl fmt::Display for Problem {
                 turn_p99_ms,
             } => write!(
                 f,
-                "the load generator was the bottleneck: {} worked {:.0} % of the time, in turns of up to {} ms (p99), and fell behind",
+                "the load generator was the bottleneck: {} worked {:.0} % of the time{}, and fell behind",
                 which(*thread, *threads, "its loop"),
                 busy_share * 100.0,
-                milliseconds(*turn_p99_ms)
+                known(*turn_p99_ms, |turn| format!(
+                    ", in turns of up to {turn} ms (p99)"
+                ))
             ),
             Self::CpuTaken {
                 thread,
@@ -103,9 +118,13 @@ impl fmt::Display for Problem {
                 seconds,
             } => write!(
                 f,
-                "the server did not keep up: {} ({:.0} % of all, {seconds:.1} s worth) were owed when the sending ended, so the latencies grow with --duration",
+                "the server did not keep up: {} ({}{seconds:.1} s worth) were owed when the sending ended, so the latencies grow with --duration",
                 counted_deliveries(*deliveries),
-                share * 100.0
+                // What the warm-up left makes it more than all.
+                match share {
+                    0.0..=1.0 => format!("{:.0} % of all, ", share * 100.0),
+                    _ => String::new(),
+                }
             ),
             Self::TooFewSamples { count } => write!(
                 f,
@@ -124,6 +143,12 @@ impl fmt::Display for Problem {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::CutShort { measured, planned } => write!(
+                f,
+                "cut short by a signal after {} s of {}: rates and latencies are of that time",
+                rate(*measured),
+                humantime::format_duration(*planned)
+            ),
             Self::ThinTail { messages } => write!(
                 f,
                 "{} completed: fewer than the 1,000 that a p99.9 of completion takes",
@@ -144,6 +169,30 @@ impl fmt::Display for Note {
             ),
         }
     }
+}
+
+impl Connections {
+    fn noun(self) -> &'static str {
+        match self.publishers {
+            0 => "client",
+            _ => "connection",
+        }
+    }
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}",
+            counted(self.clients + self.publishers, self.noun())
+        )
+    }
+}
+
+/// A text about a time in milliseconds; empty where that is not known.
+fn known(milliseconds_: Option<f64>, text: impl FnOnce(String) -> String) -> String {
+    milliseconds_.map_or_else(String::new, |_| text(milliseconds(milliseconds_)))
 }
 
 /// A thread, unless it is the only one.

@@ -34,11 +34,16 @@ pub(super) fn fastest_held(steps: &Steps) -> Option<usize> {
         .map(|(at, _)| at)
 }
 
-/// The place of the slowest step.
+/// The place of the slowest valid step, or of the slowest if none is valid: what is not to be believed
+/// says less than a broken objective.
 pub(super) fn slowest(steps: &Steps) -> Option<usize> {
+    let slowness = |step: &Step| (!step.valid, step.rate_requested);
     let steps = steps.steps.iter().enumerate();
     steps
-        .min_by(|(_, a), (_, b)| a.rate_requested.total_cmp(&b.rate_requested))
+        .min_by(|(_, a), (_, b)| {
+            let (a, b) = (slowness(a), slowness(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        })
         .map(|(at, _)| at)
 }
 
