@@ -27,6 +27,7 @@ use record::{Report, printable};
 use crate::host::procfs::Process;
 use crate::host::{environment, refused};
 use crate::hostile::HostilePlan;
+use crate::measure::plan::Plan;
 use crate::report::measurement::Surroundings;
 use crate::report::summary;
 use args::Args;
@@ -84,7 +85,10 @@ where
 
 /// Measures; the exit status.
 fn measure(args: &Args, command: Vec<String>) -> Result<ExitCode, Error> {
-    let plan = args.plan()?;
+    let plan = Plan {
+        login: args.login()?,
+        ..args.plan()?
+    };
     let output = Output::open(args.json.as_deref(), args.out.as_deref())?;
     let hostile = args.hostile.plan(plan.clients);
     let further = hostile.as_ref().map_or(0, HostilePlan::sockets);

@@ -239,3 +239,14 @@ fn what_was_measured_before_a_step_failed_is_kept() {
         assert_eq!(steps[0]["held"], json!(true), "{kept:#}");
     }
 }
+
+#[test]
+fn a_search_in_which_nothing_keeps_its_objectives_says_that_they_are_broken() {
+    let server = RelayServer::start(Faults::default());
+    let flags = "--clients 20 --rate 100 --duration 300ms --warmup 0s --slo delivery.p99<1us";
+    let (code, report) = measure(&server, &format!("{flags} --find-max"));
+    assert_eq!(code, 4, "{report:#}");
+    assert_eq!(report["valid"], json!(true));
+    assert_eq!(report["steps"]["found"]["rate"], json!(null));
+    assert_eq!(measure(&server, flags).0, 4, "as without a search");
+}

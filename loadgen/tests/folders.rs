@@ -166,3 +166,47 @@ fn shells_and_man_are_served() {
     }
     assert!(text(&loadgen(&["man"])).starts_with(".ie"));
 }
+
+#[test]
+fn a_merge_counts_no_run_again_that_an_earlier_one_has_counted() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name).display().to_string();
+    for name in ["a", "b", "c"] {
+        run_into(&place.path().join(name), "");
+    }
+    text(&loadgen(&["merge", &at("a"), &at("b"), "--out", &at("ab")]));
+    for twice in [["ab", "a"], ["b", "ab"]] {
+        let [one, other] = twice.map(at);
+        let output = loadgen(&["merge", &one, &other, "--out", &at("sum")]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(only_line(&output).contains("within an earlier sum"));
+    }
+    text(&loadgen(&[
+        "merge",
+        &at("ab"),
+        &at("c"),
+        "--out",
+        &at("abc"),
+    ]));
+    let sum = json(&place.path().join("abc"));
+    assert_eq!(sum["merged_from"].as_array().unwrap().len(), 3);
+    let output = loadgen(&["merge", &at("abc"), &at("a"), "--out", &at("sum")]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_comparison_names_the_step_that_stands_for_a_sweep() {
+    let place = tempfile::tempdir().unwrap();
+    let [sweep, one] = ["sweep", "one"].map(|name| place.path().join(name));
+    let server = RelayServer::start(Faults::default());
+    let flags = format!(
+        "--clients 6 --duration 300ms --warmup 0s --sweep 100,200 --out {}",
+        sweep.display()
+    );
+    assert_eq!(measure(&server, &flags).0, 0);
+    run_into(&one, "");
+    let [sweep, one] = [sweep, one].map(|path| path.display().to_string());
+    let said = text(&loadgen(&["compare", &one, &sweep]));
+    let line = "B: of the sweep over 2 rates, the one at 200 messages/s is compared (the fastest that held)";
+    assert!(said.contains(line), "{said}");
+}

@@ -214,3 +214,24 @@ fn a_server_that_lets_go_of_everybody_is_told_from_one_that_loses_clients() {
     );
     assert!(problems.contains("shutting down"), "{problems}");
 }
+
+#[test]
+fn one_that_gets_another_order_than_the_others_is_found_though_each_author_is_in_order() {
+    let server = RelayServer::start(Faults {
+        action: Box::new(|delivery| match (delivery.message, delivery.receiver) {
+            (7 | 31, 0) => Action::Hold,
+            _ => Action::Deliver,
+        }),
+        ..Faults::default()
+    });
+    let flags = "--clients 60 --rate 100 --duration 500ms --warmup 0s --seed 5";
+    let (code, report) = measure(&server, flags);
+    assert_eq!(report["disordered"], json!(1), "{report:#}");
+    assert_eq!(report["reordered"], json!(0));
+    assert_eq!(code, 3);
+    let problem = report["problems"][0].to_string();
+    assert!(
+        problem.contains("another order than the others"),
+        "{problem}"
+    );
+}

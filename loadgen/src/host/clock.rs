@@ -43,6 +43,35 @@ pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A longer time between two looks is one in which this process did not run: it was stopped, or others had
+/// the processors.
+pub(crate) const GAP_MAX: Duration = Duration::from_millis(500);
+
+/// How long something has been waited for, without the time in which this process did not run. To be
+/// asked more often than every [`GAP_MAX`].
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    looked: Instant,
+    waited: Duration,
+}
+
+impl Waiting {
+    /// The wait begins.
+    pub(crate) fn since(now: Instant) -> Self {
+        Self {
+            looked: now,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// How long it has lasted.
+    pub(crate) fn until(&mut self, now: Instant) -> Duration {
+        self.waited += now.saturating_duration_since(self.looked).min(GAP_MAX);
+        self.looked = now;
+        self.waited
+    }
+}
+
 /// A descriptor that becomes readable at a time set to the nanosecond.
 ///
 /// Nothing reads it: arming it anew clears it, and an edge-triggered poll reports each expiry once.
@@ -91,6 +120,16 @@ mod tests {
     use mio::{Events, Interest, Poll, Token};
 
     use super::*;
+
+    #[test]
+    fn a_wait_does_not_grow_while_the_process_is_stopped() {
+        let begin = Instant::now();
+        let at = |milliseconds| begin + Duration::from_millis(milliseconds);
+        let mut waiting = Waiting::since(begin);
+        assert_eq!(waiting.until(at(300)), Duration::from_millis(300));
+        assert_eq!(waiting.until(at(60_000)), Duration::from_millis(800));
+        assert_eq!(waiting.until(at(60_100)), Duration::from_millis(900));
+    }
 
     fn waiting_for(alarm: &Alarm) -> (Poll, Events) {
         let poll = Poll::new().unwrap();

@@ -27,16 +27,22 @@ pub(crate) enum RunError {
         error: io::Error,
     },
     #[error(
-        "{joined} of {clients} clients have joined, and no other could for {waited:?}: the server at {target} does not take more, or does not relay messages{said}; lower --clients or raise --connect-timeout"
+        "{joined} of {clients} {what} have joined, and no other could for {waited:?}: the server at {target} does not take more, or does not relay messages{said}; lower --clients or raise --connect-timeout"
     )]
     JoinTimeout {
         joined: u32,
         clients: u32,
+        /// Clients, or clients and publishers.
+        what: &'static str,
         waited: Duration,
         target: SocketAddr,
         /// What the server said, if it did.
         said: String,
     },
+    #[error(
+        "the broker at {target} refused a client: \"{said}\"; see its limits and its log, or log in with --username and --password-file"
+    )]
+    Refused { target: SocketAddr, said: String },
     #[error(
         "the server at {target} let go of a client while {joined} of {clients} had joined ({how}): see what it logs, or lower --clients"
     )]

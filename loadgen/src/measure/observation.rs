@@ -30,6 +30,8 @@ pub(crate) struct Observation {
     pub(crate) latencies: Latencies,
     pub(crate) barrier: Barrier,
     pub(crate) disconnects: Disconnects,
+    /// How many of these were publishers.
+    pub(crate) publishers_disconnected: u64,
     /// Deliveries, of whatever phase, that are not as they were sent.
     pub(crate) corrupt: u64,
     /// Messages of others who use the same server.
@@ -40,6 +42,7 @@ pub(crate) struct Observation {
     /// Messages that are due and not yet with the kernel.
     waiting: u64,
     warmup_messages: u32,
+    first_publisher: u32,
     /// Whether the server confirms that a client has joined.
     is_confirmed: bool,
 }
@@ -78,6 +81,8 @@ impl Observation {
             ledger: Ledger::new(extent, authors, warmup_messages),
             latencies: Latencies::new(),
             disconnects: Disconnects::default(),
+            publishers_disconnected: 0,
+            first_publisher: plan.clients,
             corrupt: 0,
             foreign: 0,
             sent_on_time: 0,
@@ -101,6 +106,7 @@ impl Observation {
         self.ledger.join(next.ledger);
         self.latencies.add(&next.latencies);
         self.disconnects.add(&next.disconnects);
+        self.publishers_disconnected += next.publishers_disconnected;
         self.corrupt += next.corrupt;
         self.foreign += next.foreign;
         self.sent_on_time += next.sent_on_time;
@@ -114,6 +120,7 @@ impl Observation {
     pub(crate) fn begin_load(&mut self) {
         self.foreign = 0;
         self.disconnects = Disconnects::default();
+        self.publishers_disconnected = 0;
     }
 
     /// Message `number` is due. Load times count from `load_ns`.
@@ -205,6 +212,7 @@ impl Observation {
         self.waiting -= unsent;
         self.ledger.disconnected(client);
         self.barrier.disconnected(client);
+        self.publishers_disconnected += u64::from(client >= self.first_publisher);
         disconnects::disconnected(&mut self.disconnects, cause);
         if matches!(cause, CloseReason::Undecodable(_)) {
             self.corrupt += 1;

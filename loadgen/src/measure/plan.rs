@@ -9,7 +9,7 @@ use std::time::Duration;
 use record::{Arrival, Protocol, Sizes};
 
 use super::ledger;
-use crate::wire::codec::Topic;
+use crate::wire::codec::{Login, Topic};
 use crate::wire::identity::Identity;
 use crate::wire::stamp::{NUMBER_MAX, STAMP_BYTES};
 
@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) protocol: Protocol,
     /// What clients subscribe to, where the protocol has such a thing.
     pub(crate) topic: Topic,
+    /// By what a broker lets clients in.
+    pub(crate) login: Option<Login>,
     pub(crate) clients: u32,
     /// How many send: clients, or the publishers if there are any.
     pub(crate) senders: u32,
@@ -64,6 +66,7 @@ impl Default for Plan {
         Self {
             protocol: Protocol::Uringcast,
             topic: Topic::default(),
+            login: None,
             clients: 5000,
             senders: 5000,
             publishers: 0,
@@ -186,7 +189,8 @@ impl Plan {
     /// By which a run of this plan knows its own messages; `run` tells it from others.
     pub(crate) fn identity(&self, run: u32) -> Identity {
         let topic = self.topic.to_string();
-        Identity::new(self.protocol, topic, self.clients, self.sizes.max, run)
+        let identity = Identity::new(self.protocol, topic, self.clients, self.sizes.max, run);
+        identity.with_login(self.login.clone())
     }
 
     /// How many connections there are.

@@ -108,6 +108,7 @@ fn report(plan: &Plan, outcome: &Outcome, watched: Watched, surroundings: Surrou
         keeps_one_order: plan.protocol == Protocol::Uringcast,
         order,
         disconnected: disconnects.count(),
+        publishers_disconnected: observation.publishers_disconnected,
         disconnects_in_words: &how,
         completed: times.completed,
         cut_short: times.cut_short.then_some((seconds, plan.measure.duration)),

@@ -52,7 +52,9 @@ pub(crate) struct Evidence<'a> {
     /// Whether the server promises all receivers the same order.
     pub(crate) keeps_one_order: bool,
     pub(crate) order: Order,
+    /// Connections, publishers' included.
     pub(crate) disconnected: u64,
+    pub(crate) publishers_disconnected: u64,
     pub(crate) disconnects_in_words: &'a str,
     /// Whether the measured time was gone through to its end.
     pub(crate) completed: bool,
@@ -82,14 +84,13 @@ pub(crate) enum Problem {
     ServerEnded,
     /// Every client was disconnected, which a server that ends or is restarted comes to.
     EveryClientLost {
-        count: u64,
-        connections: Connections,
+        lost: Connections,
+        all: Connections,
         how: String,
     },
     /// Some clients were disconnected.
     ClientsLost {
-        count: u64,
-        connections: Connections,
+        lost: Connections,
         how: String,
     },
     /// Deliveries never came.
@@ -146,8 +147,8 @@ pub(crate) enum Problem {
 /// The connections of a run: clients, and publishers beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Connections {
-    clients: u64,
-    publishers: u64,
+    pub(super) clients: u64,
+    pub(super) publishers: u64,
 }
 
 /// What a reader should know.
@@ -175,29 +176,22 @@ pub(crate) fn problems(evidence: &Evidence<'_>) -> Vec<Problem> {
 
 /// What ended before its time.
 fn problems_of_the_run(evidence: &Evidence<'_>) -> [(bool, Problem); 3] {
-    let (count, how) = (
-        evidence.disconnected,
-        evidence.disconnects_in_words.to_owned(),
-    );
-    let (clients, publishers) = (evidence.clients, evidence.publishers);
-    let connections = Connections {
-        clients,
+    let how = evidence.disconnects_in_words.to_owned();
+    let publishers = evidence.publishers_disconnected;
+    let lost = Connections {
+        clients: evidence.disconnected.saturating_sub(publishers),
         publishers,
     };
-    let all = clients + publishers;
+    let all = Connections {
+        clients: evidence.clients,
+        publishers: evidence.publishers,
+    };
     // A run ends when the last but one has gone, whether or not that one would have followed.
-    let clients_lost = if count >= all || (all > 2 && count + 1 == all) {
-        Problem::EveryClientLost {
-            count,
-            connections,
-            how,
-        }
-    } else {
-        Problem::ClientsLost {
-            count,
-            connections,
-            how,
-        }
+    let is_every =
+        lost.clients >= all.clients || (all.clients > 2 && lost.clients + 1 == all.clients);
+    let clients_lost = match is_every {
+        true => Problem::EveryClientLost { lost, all, how },
+        false => Problem::ClientsLost { lost, how },
     };
     [
         (!evidence.completed, Problem::CutShort),

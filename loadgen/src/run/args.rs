@@ -1,5 +1,6 @@
 //! The options of a run, and the plan that they come to.
 
+use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use record::{Arrival, Protocol, Sizes};
 
+use super::error::Error;
 use super::server_view::MetricsUrl;
 use super::slo::Slo;
 use super::sweep::Sweep;
 use crate::hostile::HostileArgs;
 use crate::measure::plan::{Plan, Refusal, Span};
-use crate::wire::codec::Topic;
+use crate::wire::codec::{Login, Topic};
 
 /// The longest time that an option takes.
 const TIME_MAX: Duration = Duration::from_secs(48 * 3600);
@@ -36,6 +38,15 @@ pub(super) struct Args {
     /// Send from N connections to a broker, beside the clients; they receive nothing [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) publishers: Option<u32>,
+
+    /// Log in to a broker as NAME
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    pub(super) username: Option<String>,
+
+    /// Log in to a broker with the password in the first line of FILE; without --username it is a token
+    /// of NATS, or the password of Redis itself
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
 
     /// Start a private server of this same build on a free port, measure it, and end it
     #[arg(long, conflicts_with_all = ["addr", "server_pid"])]
@@ -182,7 +193,25 @@ impl Args {
         metrics.into_iter().chain(self.server_arg.clone()).collect()
     }
 
-    /// The plan that they come to.
+    /// The login that they name.
+    ///
+    /// # Errors
+    /// If the password cannot be read.
+    pub(super) fn login(&self) -> Result<Option<Login>, Error> {
+        let Some(path) = &self.password_file else {
+            return Ok(None);
+        };
+        let text = fs::read_to_string(path).map_err(|error| Error::Password {
+            path: path.clone(),
+            error,
+        })?;
+        Ok(Some(Login {
+            username: self.username.clone(),
+            password: text.lines().next().unwrap_or_default().to_owned(),
+        }))
+    }
+
+    /// The plan that they come to, without a login.
     ///
     /// # Errors
     /// Names the option, its value and the limit.
@@ -193,12 +222,16 @@ impl Args {
         if self.server_metrics.is_some() && self.protocol.is_broker() {
             return Err(Refusal::ForeignMetrics(self.protocol));
         }
+        if self.password_file.is_some() && !self.protocol.is_broker() {
+            return Err(Refusal::NoLogin);
+        }
         let publishers = self.publishers()?;
         let senders = self.senders(publishers)?;
         let rate = self.total_rate(senders)?;
         let plan = Plan {
             protocol: self.protocol,
             topic: self.topic.clone(),
+            login: None,
             clients: self.clients,
             senders,
             publishers,

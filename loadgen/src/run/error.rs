@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use thiserror::Error;
@@ -49,6 +50,8 @@ pub(crate) enum Error {
         source_ip: IpAddr,
         target: SocketAddr,
     },
+    #[error("cannot read the password in {path}: {error}; give a file with it in the first line", path = path.display())]
+    Password { path: PathBuf, error: io::Error },
     #[error("no process has the id {0}: give --server-pid the id of the running server")]
     NoProcess(u32),
     #[error("the spawned server did not start: {0}")]

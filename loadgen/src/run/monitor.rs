@@ -13,7 +13,7 @@ use signal_hook::flag;
 use super::progress::Progress;
 use super::series::Collector;
 use super::server_view::{Counted, ServerMetrics};
-use crate::host::clock::SECOND_NS;
+use crate::host::clock::{SECOND_NS, Waiting};
 use crate::host::procfs::{Process, Usage, consumption};
 use crate::hostile::HostileClients;
 use crate::measure::error::RunError;
@@ -35,7 +35,7 @@ pub(crate) struct Monitor {
     generator: Option<Process>,
     server_ended: bool,
     /// When the run ended before its time, if it did.
-    cut_short: Option<Instant>,
+    cut_short: Option<Waiting>,
     /// At the beginning of the measured time, and at its end.
     readings: [Option<Reading>; 2],
     series: Collector,
@@ -183,7 +183,9 @@ impl Watch for Monitor {
                 }
             }
             Phase::Drain => self.readings[1] = self.read(status.now_ns),
-            Phase::Done if self.readings[1].is_none() => self.cut_short = Some(Instant::now()),
+            Phase::Done if self.readings[1].is_none() => {
+                self.cut_short = Some(Waiting::since(Instant::now()));
+            }
             Phase::Connect | Phase::WarmUp | Phase::Mark | Phase::Done => {}
         }
     }
@@ -208,10 +210,12 @@ impl Watch for Monitor {
     }
 
     fn is_settled(&mut self, traffic: Traffic) -> bool {
-        if let Some(since) = self.cut_short {
+        if self.cut_short.is_some() {
             self.look_for_the_end();
+        }
+        if let Some(waiting) = &mut self.cut_short {
             let may_end = self.server.is_some() && !self.server_ended;
-            if may_end && since.elapsed() < END_PATIENCE {
+            if may_end && waiting.until(Instant::now()) < END_PATIENCE {
                 return false;
             }
         }

@@ -50,6 +50,7 @@ impl WarmRunner {
         let hostile = self.hostile.clone().map(|hostile| {
             let topic = plan.topic.to_string();
             let identity = Identity::of_strangers(plan.protocol, topic, rand::random());
+            let identity = identity.with_login(plan.login.clone());
             HostileClients::start(hostile, self.target, identity)
         });
         self.monitor.begin_run(hostile.transpose()?);

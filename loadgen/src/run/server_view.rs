@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use record::{Quantiles, ServerSecond, ServerView};
 
+use crate::host::clock::Waiting;
+
 mod sampler;
 mod scrape;
 
@@ -49,7 +51,7 @@ struct Run {
     /// What our connections had been sent; `None` when all that the server sends is for us.
     sent_before: Option<u64>,
     sampler: Sampler,
-    settling_since: Option<Instant>,
+    settling: Option<Waiting>,
     settled: Option<Settled>,
 }
 
@@ -83,7 +85,7 @@ impl ServerMetrics {
             before,
             sent_before: listed.then(|| self.sent().unwrap_or_default()),
             sampler: Sampler::start(self.url.clone()),
-            settling_since: None,
+            settling: None,
             settled: None,
         });
     }
@@ -102,7 +104,9 @@ impl ServerMetrics {
         let Some(run) = &mut self.run else {
             return true;
         };
-        let since = *run.settling_since.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        let settling = run.settling.get_or_insert_with(|| Waiting::since(now));
+        let waited = settling.until(now);
         let Ok(after) = url.samples() else {
             return true;
         };
@@ -118,7 +122,7 @@ impl ServerMetrics {
             });
             return true;
         }
-        counted.disconnected > 0 || since.elapsed() > SETTLE_TIMEOUT
+        counted.disconnected > 0 || waited > SETTLE_TIMEOUT
     }
 
     /// The server's view of the run that has ended; `None` if its metrics could not be read.

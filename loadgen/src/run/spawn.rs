@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 
 use super::error::Error;
+use crate::host::clock::{GAP_MAX, Waiting};
 use crate::host::refused;
 
 /// As the first argument, makes this program the server. Not for users.
@@ -96,21 +97,27 @@ impl SpawnedServer {
     }
 
     fn wait_until_listening(&mut self, listening: &Receiver<Ready>) -> Result<Ready, Error> {
-        match listening.recv_timeout(START_TIMEOUT) {
-            Ok(ready) => Ok(ready),
-            Err(RecvTimeoutError::Timeout) => Err(Error::ServerStart(format!(
-                "it did not say `listening on ADDR` within {START_TIMEOUT:?}{}",
-                self.last_words()
-            ))),
-            // Its standard error is closed, so it has ended or is about to.
-            Err(RecvTimeoutError::Disconnected) => {
-                let how = match self.wait_for_end(END_TIMEOUT) {
-                    Some(status) => format!("it ended with {status}"),
-                    None => "it closed its standard error".to_owned(),
-                };
-                Err(Error::ServerStart(format!("{how}{}", self.last_words())))
+        let mut waiting = Waiting::since(Instant::now());
+        loop {
+            match listening.recv_timeout(GAP_MAX / 2) {
+                Ok(ready) => return Ok(ready),
+                Err(RecvTimeoutError::Timeout) if waiting.until(Instant::now()) < START_TIMEOUT => {
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(Error::ServerStart(format!(
+                        "it did not say `listening on ADDR` within {START_TIMEOUT:?}{}",
+                        self.last_words()
+                    )));
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        // Its standard error is closed, so it has ended or is about to.
+        let how = match self.wait_for_end(END_TIMEOUT) {
+            Some(status) => format!("it ended with {status}"),
+            None => "it closed its standard error".to_owned(),
+        };
+        Err(Error::ServerStart(format!("{how}{}", self.last_words())))
     }
 
     /// What it said about an error, or else what it said last.
@@ -124,11 +131,11 @@ impl SpawnedServer {
     }
 
     fn wait_for_end(&mut self, timeout: Duration) -> Option<std::process::ExitStatus> {
-        let began = Instant::now();
+        let mut waiting = Waiting::since(Instant::now());
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return Some(status),
-                Ok(None) if began.elapsed() < timeout => {
+                Ok(None) if waiting.until(Instant::now()) < timeout => {
                     thread::sleep(Duration::from_millis(5));
                 }
                 Ok(None) | Err(_) => return None,

@@ -26,6 +26,22 @@ pub(crate) struct Hello<'a> {
     pub(crate) run: u32,
     /// What it is to receive; `None` for one that only sends.
     pub(crate) topic: Option<&'a str>,
+    /// By what a broker lets it in.
+    pub(crate) login: Option<&'a Login>,
+}
+
+/// A user of a broker, and the password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) username: Option<String>,
+    pub(crate) password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Passwords are in no text.
+        write!(f, "Login of {:?}", self.username)
+    }
 }
 
 /// One protocol: what a client writes, and the state of what it reads.

@@ -2,6 +2,7 @@
 
 use record::Protocol;
 
+use super::codec::Login;
 use super::names::{Names, Speaker};
 use super::stamp::{Reading, STAMP_BYTES, Stamp, Stamper};
 
@@ -18,6 +19,8 @@ pub(crate) struct Identity {
     pub(crate) protocol: Protocol,
     /// What everybody subscribes to, where the protocol has such a thing.
     pub(crate) topic: String,
+    /// By what a broker lets clients in.
+    pub(crate) login: Option<Login>,
     /// Tells this run from others.
     pub(crate) run: u32,
     /// Clients from this number on send and do not receive.
@@ -60,9 +63,15 @@ impl Identity {
             stamper: Stamper::new(run, payload_bytes_max),
             protocol,
             topic,
+            login: None,
             run,
             receivers: clients,
         }
+    }
+
+    /// The same, with a login.
+    pub(crate) fn with_login(self, login: Option<Login>) -> Self {
+        Self { login, ..self }
     }
 
     /// Of clients that know nobody's messages for their own.
@@ -109,6 +118,7 @@ pub(crate) mod tests {
             stamper: Stamper::new(99, 100),
             protocol,
             topic: "a.topic".into(),
+            login: None,
             run: 99,
             receivers: 10,
         }

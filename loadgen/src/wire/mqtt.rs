@@ -6,7 +6,7 @@
 
 use record::Protocol;
 
-use super::codec::Hello;
+use super::codec::{Hello, Login};
 use super::packets::{Broker, Kind, Packet, Stop, payload};
 
 const CONNECT: u8 = 0x10;
@@ -14,8 +14,15 @@ const PUBLISH: u8 = 0x30;
 const SUBSCRIBE: u8 = 0x82;
 const PINGREQ: &[u8] = &[0xC0, 0];
 
-/// Protocol name and level, clean session, keep-alive 0.
-const CONNECT_HEAD: &[u8] = &[0, 4, b'M', b'Q', b'T', b'T', 4, 0b10, 0, 0];
+/// Protocol name and level.
+const CONNECT_HEAD: &[u8] = &[0, 4, b'M', b'Q', b'T', b'T', 4];
+
+const CLEAN_SESSION: u8 = 0b10;
+
+/// User name and password follow.
+const WITH_LOGIN: u8 = 0b1100_0000;
+
+const NO_KEEP_ALIVE: [u8; 2] = [0, 0];
 
 /// A length has so many bytes at most.
 const LENGTH_BYTES_MAX: usize = 4;
@@ -36,7 +43,14 @@ impl Broker for Mqtt {
             .chain(letters)
             .collect();
         let mut connect = CONNECT_HEAD.to_vec();
+        connect.push(CLEAN_SESSION | hello.login.map_or(0, |_| WITH_LOGIN));
+        connect.extend_from_slice(&NO_KEEP_ALIVE);
         put_text(&mut connect, &identifier);
+        if let Some(Login { username, password }) = hello.login {
+            // A password takes a user name, be it an empty one.
+            put_text(&mut connect, username.as_deref().unwrap_or_default());
+            put_text(&mut connect, password);
+        }
         put_packet(out, CONNECT, &[&connect]);
         let Some(topic) = hello.topic else {
             out.extend_from_slice(PINGREQ);
@@ -221,6 +235,7 @@ pub(super) mod tests {
             name: "load-1999999",
             run: u32::MAX,
             topic: None,
+            login: None,
         };
         Mqtt::put_hello(&mut out, &hello);
         let identifier = &out[14..out.len() - PINGREQ.len()];

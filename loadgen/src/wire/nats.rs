@@ -5,7 +5,7 @@
 
 use record::Protocol;
 
-use super::codec::Hello;
+use super::codec::{Hello, Login};
 use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
 
 /// What is spoken with NATS.
@@ -18,8 +18,9 @@ impl Broker for Nats {
 
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
         // Names of clients are of letters, digits and '-': nothing that JSON would escape.
+        let login = hello.login.map_or_else(String::new, login);
         let connect = format!(
-            "CONNECT {{\"verbose\":false,\"pedantic\":false,\"tls_required\":false,\
+            "CONNECT {{\"verbose\":false,\"pedantic\":false,\"tls_required\":false,{login}\
              \"name\":\"{}\",\"lang\":\"rust\",\"version\":\"{}\",\"protocol\":0,\"echo\":true}}\r\n",
             hello.name,
             env!("CARGO_PKG_VERSION")
@@ -56,6 +57,16 @@ impl Broker for Nats {
                 "a line begins with one of MSG PING PONG INFO +OK -ERR",
             )),
         }
+    }
+}
+
+/// The fields of CONNECT that let a user in: a password without a user is a token.
+fn login(login: &Login) -> String {
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let password = text(&login.password);
+    match &login.username {
+        Some(username) => format!("\"user\":{},\"pass\":{password},", text(username)),
+        None => format!("\"auth_token\":{password},"),
     }
 }
 
@@ -124,6 +135,7 @@ pub(super) mod tests {
                     name: "n",
                     run: 1,
                     topic,
+                    login: None,
                 },
             );
             String::from_utf8(out).unwrap()

@@ -166,6 +166,7 @@ pub(crate) fn hello(identity: &Identity, name: &str, receives: bool) -> Vec<u8> 
         name,
         run: identity.run,
         topic: receives.then_some(&identity.topic),
+        login: identity.login.as_ref(),
     };
     let out = &mut Vec::new();
     match identity.protocol {

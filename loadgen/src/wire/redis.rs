@@ -6,7 +6,7 @@
 
 use record::Protocol;
 
-use super::codec::Hello;
+use super::codec::{Hello, Login};
 use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
 
 /// More than any answer to what is asked here has.
@@ -20,6 +20,12 @@ impl Broker for Redis {
     const PROTOCOL: Protocol = Protocol::Redis;
 
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
+        if let Some(Login { username, password }) = hello.login {
+            let username = username.iter().map(String::as_bytes);
+            let words = [&b"AUTH"[..]].into_iter().chain(username);
+            let words: Vec<&[u8]> = words.chain([password.as_bytes()]).collect();
+            put_command(out, &words);
+        }
         match hello.topic {
             Some(topic) => put_command(out, &[b"SUBSCRIBE", topic.as_bytes()]),
             None => put_command(out, &[b"PING"]),

@@ -13,7 +13,7 @@ use record::Disconnects;
 
 use super::shared::{Counts, SharedState, Snapshot};
 use super::worker::WorkerThread;
-use crate::host::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
+use crate::host::clock::{Clock, GAP_MAX, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::measure::error::RunError;
 use crate::measure::ledger::Balance;
 use crate::measure::observation::Traffic;
@@ -23,10 +23,6 @@ use crate::measure::watch::{Status, Times, Watch, Wish};
 
 /// How often the run is looked at from outside.
 const TICK_NS: u64 = 200 * MILLISECOND_NS;
-
-/// A longer time between two turns of the coordinator is one in which this process did not run: it was
-/// stopped, or others had the processors.
-const GAP_MAX_NS: u64 = 500 * MILLISECOND_NS;
 
 /// How soon the end of a phase is noticed that does not end by the clock.
 const NOTICE_NS: u64 = MILLISECOND_NS;
@@ -141,7 +137,7 @@ impl<'a> Coordinator<'a> {
     fn excuse_gap(&mut self) {
         let now_ns = self.clock.now_ns();
         let before_ns = std::mem::replace(&mut self.turned_ns, now_ns);
-        let gap_ns = (now_ns - before_ns).saturating_sub(GAP_MAX_NS);
+        let gap_ns = (now_ns - before_ns).saturating_sub(nanoseconds(GAP_MAX));
         self.phases.excuse(gap_ns);
         self.joined_ns += gap_ns;
     }
@@ -189,6 +185,10 @@ impl<'a> Coordinator<'a> {
             return Err(RunError::JoinTimeout {
                 joined: self.joined,
                 clients: self.plan.connections(),
+                what: match self.plan.publishers {
+                    0 => "clients",
+                    _ => "clients and publishers",
+                },
                 waited: self.plan.connect_timeout,
                 said: self.said(has_ended),
                 target: self.target,

@@ -404,6 +404,7 @@ impl<'a> Worker<'a> {
                 }
                 Err(error) => return self.disconnect(client, CloseReason::Undecodable(error)),
             }
+            self.check_refused()?;
             if now_ns >= self.next_due_ns {
                 self.send_due(now_ns)?;
             }

@@ -57,6 +57,10 @@ pub(crate) enum Refusal {
         "--publishers {0} is for brokers, and with --protocol uringcast clients send: give --senders"
     )]
     NoPublishers(u32),
+    #[error(
+        "--username and --password-file are for brokers, and with --protocol uringcast nobody logs in: leave them out"
+    )]
+    NoLogin,
     #[error("--senders {senders} is not between 1 and --clients {clients}")]
     BadSenders { senders: u32, clients: u32 },
     #[error(

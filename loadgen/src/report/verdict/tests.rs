@@ -51,6 +51,7 @@ fn good() -> Evidence<'static> {
         keeps_one_order: true,
         order: Order::default(),
         disconnected: 0,
+        publishers_disconnected: 0,
         disconnects_in_words: "",
         completed: true,
         cut_short: None,
@@ -194,10 +195,59 @@ fn lost_clients_are_named_with_what_the_server_said() {
         only_problem(&evidence).to_string(),
         "1 client was disconnected: 1 closed by the server, 1 x \"closing: slow\""
     );
+    evidence.disconnected = 2;
+    evidence.publishers_disconnected = 1;
+    let said = only_problem(&evidence).to_string();
+    assert!(said.starts_with("1 client and 1 publisher were disconnected: "));
+    evidence.publishers_disconnected = 0;
     evidence.disconnected = 9;
     evidence.disconnects_in_words = "9 closed by the server";
     assert_eq!(
         only_problem(&evidence).to_string(),
         "9 of 10 clients were disconnected, so the server ended, was restarted, or let go of everybody: 9 closed by the server"
+    );
+}
+
+#[test]
+fn what_cannot_be_a_share_is_not_printed() {
+    let mut evidence = good();
+    evidence.audit.measured.expected = 100;
+    evidence.audit.measured.delivered = 100;
+    evidence.backlog_at_end = 20_000;
+    let said = only_problem(&evidence).to_string();
+    assert!(said.contains("20,000 deliveries (22.2 s worth)"), "{said}");
+    assert!(!said.contains("% of all"), "{said}");
+    evidence.backlog_at_end = 0;
+    evidence.rate_achieved = 0.0;
+    evidence.send_lag.p99 = None;
+    assert_eq!(
+        only_problem(&evidence).to_string(),
+        "the schedule slipped: 0 of 100 messages a second were sent on time, which is within 100 ms"
+    );
+}
+
+#[test]
+fn another_order_is_a_problem_where_one_is_promised() {
+    let mut evidence = good();
+    evidence.order = Order {
+        sampled: 8,
+        disordered: 1,
+    };
+    assert_eq!(
+        only_problem(&evidence).to_string(),
+        "1 of 8 sampled clients received the messages in another order than the others"
+    );
+    evidence.keeps_one_order = false;
+    assert_eq!(problems(&evidence), []);
+}
+
+#[test]
+fn a_run_that_a_signal_cut_short_is_valid_and_says_so() {
+    let mut evidence = good();
+    evidence.cut_short = Some((2.5, Duration::from_secs(10)));
+    assert_eq!(problems(&evidence), []);
+    assert_eq!(
+        notes(&evidence)[0].to_string(),
+        "cut short by a signal after 2.5 s of 10s: rates and latencies are of that time"
     );
 }

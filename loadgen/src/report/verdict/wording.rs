@@ -16,24 +16,21 @@ impl fmt::Display for Problem {
                 "cut short: fewer than two clients were left before the measurement was over"
             ),
             Self::ServerEnded => write!(f, "the server ended or was restarted during the run"),
-            Self::EveryClientLost {
-                count,
-                connections,
-                how,
-            } => write!(
+            Self::EveryClientLost { lost, all, how } => write!(
                 f,
-                "{} of {connections} were disconnected, so the server ended, was restarted, or let go of everybody: {how}",
-                grouped(*count)
+                "{} of {all} were disconnected, so the server ended, was restarted, or let go of everybody: {how}",
+                match lost.publishers {
+                    0 => grouped(lost.clients),
+                    _ => lost.to_string(),
+                }
             ),
-            Self::ClientsLost {
-                count,
-                connections,
-                how,
-            } => write!(
-                f,
-                "{} disconnected: {how}",
-                were(*count, connections.noun())
-            ),
+            Self::ClientsLost { lost, how } => {
+                let verb = match lost.clients + lost.publishers {
+                    1 => "was",
+                    _ => "were",
+                };
+                write!(f, "{lost} {verb} disconnected: {how}")
+            }
             Self::Lost {
                 while_connected,
                 to_disconnects,
@@ -171,22 +168,15 @@ impl fmt::Display for Note {
     }
 }
 
-impl Connections {
-    fn noun(self) -> &'static str {
-        match self.publishers {
-            0 => "client",
-            _ => "connection",
-        }
-    }
-}
-
 impl fmt::Display for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}",
-            counted(self.clients + self.publishers, self.noun())
-        )
+        let clients = counted(self.clients, "client");
+        let publishers = counted(self.publishers, "publisher");
+        match (self.clients, self.publishers) {
+            (_, 0) => f.write_str(&clients),
+            (0, _) => f.write_str(&publishers),
+            _ => write!(f, "{clients} and {publishers}"),
+        }
     }
 }
 

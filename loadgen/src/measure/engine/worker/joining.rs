@@ -74,6 +74,21 @@ impl Worker<'_> {
         }
     }
 
+    /// A broker that answers a newcomer with an error will not let it in, even if it does not close.
+    pub(super) fn check_refused(&self) -> Result<(), RunError> {
+        let is_joining = self.phase == Phase::Connect && !self.may_replace;
+        if !is_joining || !self.plan.protocol.is_broker() {
+            return Ok(());
+        }
+        match self.observation.disconnects.notices.values().next() {
+            None => Ok(()),
+            Some(notices) => Err(RunError::Refused {
+                target: self.connector.target(),
+                said: notices.example.clone(),
+            }),
+        }
+    }
+
     /// Whether no further client is about to send its name.
     fn is_settled(&self) -> bool {
         let all_named = self.connector.started() == self.observation.barrier.named_so_far();
