@@ -63,12 +63,10 @@ pub(crate) struct Worker {
     pub(crate) begun: Sender<()>,
 }
 
-impl Worker {
-    /// The driver has all it needs.
-    fn tell_begun(&self) {
-        // Nobody listens any more when another thread has failed.
-        let _ = self.begun.send(());
-    }
+/// A driver has all it needs.
+fn tell_begun(begun: &Sender<()>) {
+    // Nobody listens any more when another thread has failed.
+    let _ = begun.send(());
 }
 
 impl Driver {

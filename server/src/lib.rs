@@ -16,11 +16,11 @@ mod listener;
 mod logging;
 mod memory;
 mod metrics;
-mod pin;
 mod reload;
 mod server;
 mod service_manager;
 mod signals;
+mod threads;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

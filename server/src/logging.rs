@@ -22,6 +22,8 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 use format::{Escaped, Fields, Prefixed};
 use limiter::Limiter;
 
+use crate::threads::spawn;
+
 /// How a line of the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
@@ -68,9 +70,7 @@ impl Logging {
         // Ours is started first: it fails with an error, where that of the appender panics.
         let (tell_gaps, hear_gaps) = channel::<Arc<Gaps>>();
         let watch = move || hear_gaps.recv().map(|gaps| gaps.watch());
-        let watcher = thread::Builder::new()
-            .name("log-gaps".into())
-            .spawn(watch)?;
+        let watcher = spawn("log-gaps", watch)?;
         let (writer, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(QUEUE_LINES)

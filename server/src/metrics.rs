@@ -15,7 +15,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use mio::{Poll, Waker};
 
 use crate::control::{Control, Stage};
 use crate::hub::Log;
+use crate::threads::spawn;
 use collector::Collector;
 use connections::Query;
 use request::{Hosts, Request, Response, Status};
@@ -73,7 +74,7 @@ impl Metrics {
                 tracing::error!(target: "server::metrics", %error, "metrics are not served any more");
             }
         };
-        let thread = thread::Builder::new().name("metrics".into()).spawn(serve)?;
+        let thread = spawn("metrics", serve)?;
         Ok(Self {
             waker,
             ends,

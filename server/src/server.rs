@@ -21,7 +21,7 @@ use crate::driver::{Driver, NoRing, RingSizes, Worker};
 use crate::hub::{Counters, Hub, Limits, Log, Reason};
 use crate::listener::{DeadPeers, adopt, listen_for};
 use crate::metrics::{Metrics, Subject};
-use crate::pin::pin_thread;
+use crate::threads::{pin_thread, spawn};
 
 /// What a server is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -300,7 +300,7 @@ impl Server {
                 Ok(snapshot.counters)
             };
             let name = format!("serve-{thread}");
-            match thread::Builder::new().name(name).spawn(run) {
+            match spawn(&name, run) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     self.control.advance(Stage::Stopped);
@@ -335,9 +335,6 @@ fn remedy(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
         Some(Errno::MFILE | Errno::NFILE) => {
             "; raise the limit on open files (ulimit -n, LimitNOFILE=)"
-        }
-        Some(Errno::AGAIN) => {
-            "; raise the limit on threads (ulimit -u, TasksMax=), or lower --threads"
         }
         Some(Errno::NOMEM) => "; free memory, or lower --threads",
         _ => "",

@@ -18,6 +18,7 @@ use sd_notify::NotifyState;
 use tracing::warn;
 
 use crate::server::Handle;
+use crate::threads::spawn;
 
 /// The listening sockets that were passed; none when the server is to open its own.
 ///
@@ -98,7 +99,7 @@ pub(crate) fn feed_watchdog(server: Handle) -> io::Result<()> {
             thread::sleep(period / 4);
         }
     };
-    thread::Builder::new().name("watchdog".into()).spawn(feed)?;
+    spawn("watchdog", feed)?;
     Ok(())
 }
 

@@ -1,9 +1,10 @@
-//! What signals do: the first SIGTERM or SIGINT drains the server, the second ends it at once, SIGHUP
-//! reads the configuration again.
+//! What signals do: the first SIGTERM or SIGINT drains the server, the second ends it at once, whatever its
+//! threads do, SIGHUP reads the configuration again.
 
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -13,6 +14,10 @@ use crate::logging::Logging;
 use crate::reload::Reloader;
 use crate::server::Handle;
 use crate::service_manager;
+use crate::threads::spawn;
+
+/// How long threads may take to end at once.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Hears signals from now on, on a thread of its own.
 ///
@@ -33,7 +38,13 @@ pub(crate) fn hear(
                     reloader.reload(&logging);
                     service_manager::tell_reloaded();
                 }
-                _ if drains => server.stop(),
+                _ if drains => {
+                    server.stop();
+                    // The process is gone by then, unless the kernel lets a thread hang.
+                    thread::sleep(STOP_TIMEOUT);
+                    logging.say("error: a thread does not end; everything is given up");
+                    std::process::exit(1);
+                }
                 _ => {
                     info!(target: "server", "draining; a second signal ends at once");
                     drains = true;
@@ -43,6 +54,6 @@ pub(crate) fn hear(
             }
         }
     };
-    thread::Builder::new().name("signals".into()).spawn(hear)?;
+    spawn("signals", hear)?;
     Ok(())
 }

@@ -6,19 +6,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_server");
 
-/// `io_uring_setup(2)` has this number on every architecture.
-const IO_URING_SETUP: i64 = 425;
+/// System calls by which a ring is made, and used.
+const OF_RINGS: [i64; 2] = [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter];
 
 #[test]
 fn auto_takes_uring_where_a_ring_can_be_had() {
@@ -28,21 +27,46 @@ fn auto_takes_uring_where_a_ring_can_be_had() {
 
 #[test]
 fn auto_falls_back_to_epoll_under_a_filter_and_says_why() {
-    const EPERM: u32 = 1;
-    const ENOSYS: u32 = 38;
-    for (errno, named) in [(EPERM, "os error 1"), (ENOSYS, "os error 38")] {
-        let said = said_until_ready(spawn_without_io_uring(server("auto"), errno));
+    let errnos = [libc::EPERM, libc::ENOSYS, libc::EACCES, libc::EOPNOTSUPP];
+    for (call, errno) in OF_RINGS
+        .iter()
+        .flat_map(|call| errnos.map(|errno| (*call, errno)))
+    {
+        let said = said_until_ready(spawn_without(call, errno, server("auto")));
         assert!(said.contains("(driver epoll, "), "{said}");
         let reason = said.lines().find(|line| line.contains("WARN"));
         let reason = reason.expect("the log says why");
         assert!(
-            reason.contains("driver=\"epoll\"")
-                && reason.contains(named)
+            reason.contains("driver=epoll")
+                && reason.contains(&format!("os error {errno}"))
                 && reason.contains("seccomp"),
             "{reason}"
         );
         assert_eq!(said.matches("WARN").count(), 1, "one line says it: {said}");
     }
+}
+
+#[test]
+fn what_a_filter_refuses_at_the_start_is_named() {
+    let said = said_until_the_end(spawn_without(
+        libc::SYS_clone3,
+        libc::EPERM,
+        server("epoll"),
+    ));
+    let error = said.lines().last().unwrap();
+    assert!(
+        error.starts_with("error: cannot start: the kernel gives no thread ("),
+        "{said}"
+    );
+    assert!(error.contains("seccomp filter refuses clone3"), "{said}");
+    let served = said_until_ready(spawn_without(
+        libc::SYS_prlimit64,
+        libc::EPERM,
+        server("epoll"),
+    ));
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let descriptors = format!(", {} descriptors)", limit.current.unwrap_or(u64::MAX));
+    assert!(served.contains(&descriptors), "as it was: {served}");
 }
 
 const DRIVERS_WITH_A_RING: &[&str] = &[
@@ -68,16 +92,11 @@ fn a_driver_that_was_left_out_of_the_build_is_named() {
 
 #[test]
 fn a_driver_that_was_asked_for_is_not_replaced() {
-    for driver in DRIVERS_WITH_A_RING {
-        let mut server = spawn_without_io_uring(server(driver), 1);
-        let mut said = String::new();
-        server
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut said)
-            .unwrap();
-        assert_eq!(server.wait().unwrap().code(), Some(1));
+    for (call, driver) in OF_RINGS
+        .iter()
+        .flat_map(|call| DRIVERS_WITH_A_RING.iter().map(move |it| (*call, it)))
+    {
+        let said = said_until_the_end(spawn_without(call, libc::EPERM, server(driver)));
         let error = said.lines().last().unwrap();
         assert!(
             error.starts_with(&format!("error: the {driver} driver cannot run: ")),
@@ -127,22 +146,29 @@ fn server(driver: &str) -> Command {
     server
 }
 
-/// Starts a program to which `io_uring_setup` answers `errno`.
-fn spawn_without_io_uring(mut command: Command, errno: u32) -> Child {
-    // A filter binds the thread that takes it, and the processes that this thread starts.
-    let confined = move || {
-        apply_filter(&refusing_io_uring(errno)).unwrap();
-        command.spawn().unwrap()
-    };
-    thread::spawn(confined).join().unwrap()
+/// Starts a program to which the system call `call` answers `errno`.
+fn spawn_without(call: i64, errno: i32, mut command: Command) -> Child {
+    let filter = refusing(call, errno);
+    // SAFETY: between fork and exec nothing happens but system calls.
+    unsafe { command.pre_exec(move || apply_filter(&filter).map_err(io::Error::other)) };
+    command.spawn().unwrap()
 }
 
-fn refusing_io_uring(errno: u32) -> BpfProgram {
+fn refusing(call: i64, errno: i32) -> BpfProgram {
     let arch: TargetArch = std::env::consts::ARCH.try_into().unwrap();
-    let refused = BTreeMap::from([(IO_URING_SETUP, Vec::new())]);
-    let (otherwise, matched) = (SeccompAction::Allow, SeccompAction::Errno(errno));
-    let filter = SeccompFilter::new(refused, otherwise, matched, arch).unwrap();
+    let refused = BTreeMap::from([(call, Vec::new())]);
+    let matched = SeccompAction::Errno(errno.unsigned_abs());
+    let filter = SeccompFilter::new(refused, SeccompAction::Allow, matched, arch).unwrap();
     filter.try_into().unwrap()
+}
+
+/// All that a server says which does not start.
+fn said_until_the_end(mut server: Child) -> String {
+    let mut said = String::new();
+    let stderr = server.stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(1), "{said}");
+    said
 }
 
 /// What a server says up to the line that says that it listens; then it is ended.

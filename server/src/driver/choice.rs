@@ -100,7 +100,9 @@ fn likely_cause(error: &io::Error, setting: Option<&str>) -> &'static str {
         (Some(Errno::PERM), Some("1")) => {
             "sysctl kernel.io_uring_disabled is 1, and this user is not in its io_uring_group"
         }
-        (Some(Errno::PERM), _) => "a seccomp filter, such as that of a container",
+        (Some(Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP), _) => {
+            "a seccomp filter, such as that of a container"
+        }
         (Some(Errno::NOSYS), _) => {
             "a kernel without io_uring, or a seccomp filter such as that of a container"
         }
@@ -135,7 +137,9 @@ mod tests {
         let cause = |errno, setting| likely_cause(&os(errno), setting);
         assert!(cause(Errno::PERM, Some("2")).contains("io_uring_disabled is 2"));
         assert!(cause(Errno::PERM, Some("0")).contains("seccomp"));
-        assert!(cause(Errno::PERM, None).contains("seccomp"));
+        for errno in [Errno::PERM, Errno::ACCESS, Errno::OPNOTSUPP, Errno::NOSYS] {
+            assert!(cause(errno, None).contains("seccomp"), "{errno}");
+        }
         assert!(cause(Errno::INVAL, None).contains("5.19"));
     }
 }

@@ -20,7 +20,9 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use super::accepting::{AcceptError, Accepting};
 use super::connections::{Connections, Retries, passes};
-use super::{ACCEPTS, CHUNK, Deadlines, READ_BYTES, Worker, drain, end_turn, handle_wake};
+use super::{
+    ACCEPTS, CHUNK, Deadlines, READ_BYTES, Worker, drain, end_turn, handle_wake, tell_begun,
+};
 use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
@@ -40,7 +42,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     watch(&poll, &worker.listener, LISTENER, Interest::READABLE)?;
     let waker = worker.control.waker(worker.thread);
     watch(&poll, &waker, WAKER, Interest::READABLE)?;
-    worker.tell_begun();
+    tell_begun(&worker.begun);
     let mut event_loop = EventLoop {
         thread: worker.thread,
         control: worker.control,

@@ -25,7 +25,10 @@ use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
 
 use super::accepting::{AcceptError, Accepting};
 use super::connections::{Connections, SEND_PAUSE, passes};
-use super::{ACCEPTS, CHUNK, Deadlines, READ_BYTES, Worker, drain, end_turn, handle_wake};
+use super::uring::set_up;
+use super::{
+    ACCEPTS, CHUNK, Deadlines, READ_BYTES, Worker, drain, end_turn, handle_wake, tell_begun,
+};
 use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::hub::{Close, ConnectionId, Disconnect, Hub, Reading, Snapshot};
@@ -43,12 +46,14 @@ const READS: u64 = 32;
 /// # Errors
 /// When the kernel refuses the ring.
 pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
+    // The runtime would wait for ever for an operation that the kernel does not take.
+    drop(set_up(2, 4)?);
     let mut ring = tokio_uring::uring_builder();
     ring.setup_coop_taskrun().setup_cqsize(COMPLETIONS);
     let mut builder = tokio_uring::builder();
     builder.entries(SUBMISSIONS).uring_builder(&ring);
     let runtime = tokio_uring::Runtime::new(&builder)?;
-    worker.tell_begun();
+    tell_begun(&worker.begun);
     runtime.block_on(serve(worker))
 }
 

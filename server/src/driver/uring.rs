@@ -24,13 +24,13 @@ use std::io;
 
 use tracing::info;
 
-use super::Worker;
+use super::{Worker, tell_begun};
 use crate::hub::Snapshot;
 use buffers::Buffers;
 use event_loop::EventLoop;
 use ring::Ring;
 
-pub(super) use setup::probe;
+pub(super) use setup::{probe, set_up};
 
 /// How large the queues and buffers of a ring are. The defaults suit all but tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +68,13 @@ impl Default for RingSizes {
 /// When the kernel refuses the ring or its buffers, or takes no more submissions.
 pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
     let sizes = worker.ring;
-    let (mut ring, features) = setup::set_up(sizes.submissions, sizes.completions)?;
+    let (mut ring, features) = set_up(sizes.submissions, sizes.completions)?;
     let buffers = Buffers::new(sizes.buffers, sizes.buffer_bytes);
     let adopted = worker.listener_is_adopted;
     let kernel = Ring::new(&mut ring, buffers, worker.listener, adopted)?;
     let fixed_files = kernel.fixed_files();
     info!(target: "server::driver", thread = worker.thread, %features, fixed_files, "ring");
-    let _ = worker.begun.send(());
+    tell_begun(&worker.begun);
     let mut event_loop = EventLoop::new(
         kernel,
         worker.thread,

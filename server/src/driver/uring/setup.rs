@@ -9,11 +9,12 @@ use rustix::io::Errno;
 
 use super::RingSizes;
 use super::buffers::Buffers;
+use super::operation::Operation;
 
 /// Finds out whether a ring of these sizes, with its buffers, can be had; keeps nothing.
 ///
 /// # Errors
-/// What the kernel says to `io_uring_setup` or to the ring of buffers.
+/// As [`set_up`], and what the kernel says to the ring of buffers.
 pub(in crate::driver) fn probe(sizes: RingSizes) -> io::Result<()> {
     let buffers = Buffers::new(sizes.buffers, sizes.buffer_bytes);
     let (ring, _) = set_up(sizes.submissions, sizes.completions)?;
@@ -23,7 +24,7 @@ pub(in crate::driver) fn probe(sizes: RingSizes) -> io::Result<()> {
     Ok(())
 }
 
-/// A ring with as many features as the kernel has, stepping down as long as it answers EINVAL.
+/// A ring that works, with as many features as the kernel has, stepping down as long as it answers EINVAL.
 ///
 /// The ring belongs to the calling thread, and is confined to what the driver does with it: whatever
 /// else is asked of it, the kernel refuses with EACCES, so a ring that falls into wrong hands opens no
@@ -31,12 +32,16 @@ pub(in crate::driver) fn probe(sizes: RingSizes) -> io::Result<()> {
 ///
 /// # Errors
 /// Any other answer, or EINVAL to the plainest ring.
-pub(super) fn set_up(submissions: u32, completions: u32) -> io::Result<(IoUring, Features)> {
+pub(in crate::driver) fn set_up(
+    submissions: u32,
+    completions: u32,
+) -> io::Result<(IoUring, Features)> {
     let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
     for features in Features::STEPS {
         match features.build(submissions, completions) {
-            Ok(ring) => {
+            Ok(mut ring) => {
                 let restricted = restrict_and_enable(&ring)?;
+                operate(&mut ring)?;
                 let features = Features {
                     restricted,
                     ..features
@@ -50,9 +55,24 @@ pub(super) fn set_up(submissions: u32, completions: u32) -> io::Result<(IoUring,
     Err(refusal)
 }
 
+/// Carries out an operation: a filter may let a ring be made, and not used.
+fn operate(ring: &mut IoUring) -> io::Result<()> {
+    let cancel = Operation::stop_accepting();
+    // SAFETY: it names no memory. It finds nothing to cancel.
+    let pushed = unsafe { ring.submission().push(&cancel.entry()) };
+    pushed.expect("there is room for one");
+    while ring.completion().next().is_none() {
+        match ring.submit_and_wait(1) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// What of the kernel's offers a ring was set up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Features {
+pub(in crate::driver) struct Features {
     /// Since 6.6: no indirection between the queue and its entries.
     pub(super) no_sqarray: bool,
     /// Since 6.1 (with SINGLE_ISSUER, 6.0): completions are worked off when we ask, all at once.
