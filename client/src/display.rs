@@ -9,8 +9,8 @@
 use std::fmt::Write as _;
 
 use jiff::ZonedDateTime;
-use protocol::text;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use protocol::{NameError, text};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// What becomes of a horizontal tab, which is harmless but spoils a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +49,9 @@ pub(crate) fn safe(bytes: &[u8], tabs: Tabs) -> String {
 /// server's does and no client's may, every sign is written out: `<U+FF0A>server<U+FF0A>`.
 pub(crate) fn author(name: &[u8]) -> String {
     let shown = safe(name, Tabs::Show);
-    let is_seen = |character: &char| {
-        let has_width = character.width().is_some_and(|columns| columns > 0);
-        has_width && !character.is_whitespace() && !is_harmful(*character)
-    };
     let name = String::from_utf8_lossy(name);
-    if !name.chars().find(is_seen).is_some_and(looks_like_asterisk) {
+    let name = name.trim_start_matches(is_harmful);
+    if text::name(name.as_bytes(), usize::MAX) != Err(NameError::Reserved) {
         return shown;
     }
     shown.chars().fold(String::new(), |mut out, character| {
@@ -92,7 +89,7 @@ pub(crate) fn clip(mut text: String, columns_max: usize) -> String {
 
 /// Whether a terminal may act on `character`, or a reader be deceived by it.
 pub(crate) fn is_harmful(character: char) -> bool {
-    text::is_deceptive(character) || character == '\u{2800}'
+    text::is_deceptive(character) || (text::is_blank(character) && !character.is_whitespace())
 }
 
 /// Zero width joiners and variation selectors: invisible by themselves, and needed by some neighbours.
@@ -118,16 +115,6 @@ fn is_in_place(character: char, before: Option<char>, next: Option<char>) -> boo
         selector if is_joiner(selector) => before.is_some_and(is_shown) || next == Some(KEYCAP),
         _ => false,
     }
-}
-
-/// The asterisks of all scripts, and what Unicode lists as confusable with one.
-const fn looks_like_asterisk(character: char) -> bool {
-    matches!(
-        character,
-        '*' | '\u{66d}' | '\u{2042}' | '\u{204e}' | '\u{2051}' | '\u{2055}' | '\u{2217}' | '\u{229b}'
-        | '\u{22c6}' | '\u{2605}' | '\u{2606}' | '\u{2722}'..='\u{274b}' | '\u{2a6e}' | '\u{a673}'
-        | '\u{fe61}' | '\u{ff0a}' | '\u{1031f}' | '\u{1f7af}'..='\u{1f7bf}'
-    )
 }
 
 fn push(out: &mut String, character: char, tabs: Tabs) {
