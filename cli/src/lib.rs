@@ -2,7 +2,7 @@
 //!
 //! * [`duration`] and [`duration_within`] read times; all programs accept the same forms.
 //! * [`Describe`] is the subcommands `completions` and `man`.
-//! * [`refuse`] answers a command line that clap did not accept, in one line; [`print`] prints what was
+//! * [`refuse`] answers a command line that clap did not accept, in one line; [`print()`] prints what was
 //!   asked for.
 //!
 //! The only I/O here is that printing.

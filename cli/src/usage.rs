@@ -54,7 +54,7 @@ pub fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// [`print`], and the exit status: 1, with a line on standard error that begins with `label`, if it
+/// [`print()`], and the exit status: 1, with a line on standard error that begins with `label`, if it
 /// cannot be written.
 #[must_use]
 pub fn print_or_fail(text: &str, label: &str) -> ExitCode {

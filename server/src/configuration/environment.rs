@@ -11,10 +11,11 @@ use super::{ConfigurationError, Origin, Said, options};
 const PREFIX: &str = "URINGCAST_";
 
 /// Those that the client and the tests read, in whose environment a server may run.
-pub(super) const OTHERS: [&str; 7] = [
+pub(super) const OTHERS: [&str; 8] = [
     "URINGCAST_ADDR",
     "URINGCAST_CLIENT_HISTORY",
     "URINGCAST_NAME",
+    "URINGCAST_NO_SKIP",
     "URINGCAST_SEED",
     "URINGCAST_SEEDS",
     "URINGCAST_TORTURE",
