@@ -20,9 +20,9 @@ const NAME_BYTES_MAX: usize = 1024;
 
 /// A chat client for the terminal and for pipes.
 ///
-/// On a terminal: type to talk, /help lists the commands. Anywhere else each line of standard input is
-/// sent as one message, and each message received is written to standard output as one line, `name >
-/// text`. Everything else goes to standard error.
+/// On a terminal: type to talk, /help lists the commands. In a pipe: each line of standard input is sent
+/// as one message, each message received becomes one line of standard output, `name > text`, and
+/// everything else goes to standard error.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "client",
@@ -64,8 +64,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", value_parser = cli::duration_within(TIME_MIN..=DURATION_MAX))]
     pub(crate) idle_exit: Option<Duration>,
 
-    /// Wait TIME at the end for the server to close the connection. If it does not, what was sent may
-    /// not have arrived: exit status 1. On a terminal or after a signal the wait is at most 1 s or 2 s
+    /// Wait up to TIME, before leaving, for the server to close the connection: if it does not, lines may
+    /// not have arrived, and the exit status is 1. After a signal the wait is at most 2 s, on a terminal
+    /// at most 1 s
     #[arg(long, value_name = "TIME", default_value = "10s",
           value_parser = cli::duration_within(TIME_MIN..=DURATION_MAX))]
     pub(crate) linger: Duration,
@@ -106,12 +107,12 @@ pub(crate) struct Settings {
 
 const SECTIONS: &[Section] = &[
     Section {
-        title: "End",
+        title: "Leaving",
         entries: &[(
             "",
-            "A pipe leaves when standard input ends, with --count or --idle-exit when these say so, and \
-             with --no-send when it is stopped. It sends what is left, tells the server that no more \
-             comes, and waits for the server to close the connection (--linger).",
+            "In a pipe the client leaves when standard input ends. With --count or --idle-exit it leaves \
+             when these say so, with --no-send when it is stopped. To leave, it sends what is left, closes \
+             its side of the connection, and waits for the server to close the other (--linger).",
         )],
     },
     Section {
@@ -119,19 +120,19 @@ const SECTIONS: &[Section] = &[
         entries: &[
             (
                 "0",
-                "Everything was sent, and then the server closed the connection in order",
+                "Every line was sent, then the server closed the connection in order; or none was typed",
             ),
             (
                 "1",
-                "The server was lost or could not be reached, or lines were not sent or may not have arrived",
+                "No connection, the server was lost, or a line was not sent or may not have arrived",
             ),
             ("2", "Wrong usage"),
             ("130", "Interrupted"),
             (
                 "",
-                "No message is acknowledged: status 0 means that the server's system has every byte and \
-                 the server ended the connection without an error. What the server did with a message, \
-                 only other clients see.",
+                "The protocol acknowledges no message. Status 0 means that the server read every line and \
+                 closed the connection without an error or a refusal. Whether it relayed a line, only other \
+                 clients see.",
             ),
         ],
     },
@@ -140,8 +141,8 @@ const SECTIONS: &[Section] = &[
         entries: &[(
             "",
             "Characters that act on a terminal, reorder text or do not show are written as ^X or \
-             <U+XXXX>, as \\uXXXX with --json, and unchanged with --raw. A name that looks like one of the \
-             server's is never shown as it is.",
+             <U+XXXX>. So is a name that looks like the server's. --json writes them as \\uXXXX, --raw \
+             unchanged.",
         )],
     },
     Section {
