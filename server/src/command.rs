@@ -113,18 +113,27 @@ impl<T> Drop for Reply<T> {
 /// Waits until each of `answers` has come, or its worker has ended; says whether all did `within` that
 /// time. Time that this process did not run does not count: after a freeze, workers get their time.
 pub(crate) fn all_answer(answers: &[Receiver<()>], within: Duration) -> bool {
-    const SLICES: u32 = 10;
-    let mut slices = SLICES;
-    let mut comes = |answer: &Receiver<()>| {
-        while answer.recv_timeout(within / SLICES) == Err(RecvTimeoutError::Timeout) {
-            if slices == 0 {
+    let mut answers = answers.iter();
+    let mut waiting = answers.next();
+    all_come(|| {
+        while let Some(answer) = waiting {
+            if answer.recv_timeout(within / SLICES) == Err(RecvTimeoutError::Timeout) {
                 return false;
             }
-            slices -= 1;
+            waiting = answers.next();
         }
         true
-    };
-    answers.iter().all(&mut comes)
+    })
+}
+
+/// A wait is divided into so many, so that a freeze takes one of them away and no more.
+const SLICES: u32 = 10;
+
+/// Whether `slice`, which waits for a slice, says that all has come before the slices are used up,
+/// however long each took.
+fn all_come(slice: impl FnMut() -> bool) -> bool {
+    let mut slices = std::iter::repeat_with(slice);
+    slices.by_ref().take(SLICES as usize + 1).any(|all| all)
 }
 
 /// A worker's end of its command channel.
@@ -215,6 +224,20 @@ mod tests {
         for answer in [unheard, unsent] {
             assert_eq!(answer.try_recv(), Err(TryRecvError::Disconnected));
         }
+    }
+
+    #[test]
+    fn a_freeze_takes_one_slice_of_the_patience_however_long_it_was() {
+        // The second slice may have taken an hour: the answer after it counts.
+        let mut slices = [false, false, true].into_iter();
+        assert!(all_come(|| slices.next().unwrap()));
+        let mut waited = 0;
+        let never = || {
+            waited += 1;
+            false
+        };
+        assert!(!all_come(never));
+        assert_eq!(waited, SLICES + 1);
     }
 
     #[test]
