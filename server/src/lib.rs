@@ -16,7 +16,6 @@ mod listener;
 mod logging;
 mod memory;
 mod metrics;
-mod reload;
 mod server;
 mod service_manager;
 mod signals;
@@ -33,8 +32,8 @@ use configuration::{Configuration, ConfigurationError, command, commented_defaul
 use confinement::{confine_calls, confine_ports, confine_reach};
 use logging::Logging;
 use memory::MemoryLimit;
-use reload::Reloader;
 use service_manager::passed_listeners;
+use signals::Reloader;
 
 pub use driver::{Driver, NoRing, RingSizes};
 pub use listener::DeadPeers;

@@ -165,11 +165,11 @@ fn print_config_says_who_said_what() {
 }
 
 #[test]
-fn a_crowd_does_not_drown_the_log() {
+fn many_lines_of_a_kind_do_not_drown_the_log() {
     let mut child = server().args(["--log-format", "json"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let address = address(&hear(&mut stderr, "listening on "));
-    let crowd: Vec<_> = (0..200)
+    let many: Vec<_> = (0..200)
         .map(|number| {
             let peer = TcpStream::connect(address).unwrap();
             say(&peer, &number.to_string());
@@ -180,7 +180,7 @@ fn a_crowd_does_not_drown_the_log() {
     let last = TcpStream::connect(address).unwrap();
     say(&last, "last");
     say(&last, "hello");
-    expect(&crowd[0], "4         last5         hello");
+    expect(&many[0], "4         last5         hello");
     signal(&child, Signal::TERM);
     let mut said = String::new();
     stderr.read_to_string(&mut said).unwrap();

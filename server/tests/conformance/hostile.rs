@@ -117,12 +117,12 @@ fn what_came_before_a_fault_counts(setup: Setup) {
 fn a_reset_inside_a_frame_hurts_nobody_else(setup: Setup) {
     let server = Served::start(setup);
     let [mut ann, mut bob] = gather(server.address, ["ann", "bob"]);
-    for torn in [&b"12   "[..], b"20        not all of it"] {
+    for partial in [&b"12   "[..], b"20        not all of it"] {
         let offender = Peer::connect(server.address).named("eve");
         introduce(&offender, [&mut ann, &mut bob]);
         ann.say("before");
         bob.expect("ann", "before");
-        offender.write(torn);
+        offender.write(partial);
         offender.reset();
         ann.say("after");
         bob.expect("ann", "after");

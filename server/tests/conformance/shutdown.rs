@@ -13,7 +13,7 @@ const MESSAGE_BYTES: usize = 32 * 1024;
 
 fn sigterm_delivers_what_was_accepted_and_says_goodbye(setup: Setup) {
     let server = Program::start(setup, &[]);
-    let [mut ann, mut bob, mut slow, mut nameless] = company(&server);
+    let [mut ann, mut bob, mut slow, mut nameless] = gather_four(&server);
     say_much(&ann, &mut bob);
     server.terminate();
     for idle in [&mut ann, &mut bob] {
@@ -35,7 +35,7 @@ fn sigterm_delivers_what_was_accepted_and_says_goodbye(setup: Setup) {
 
 fn a_second_signal_ends_at_once(setup: Setup) {
     let server = Program::start(setup, &["--drain-timeout", "1h", "--write-deadline", "1h"]);
-    let [ann, mut bob, stuck, _nameless] = company(&server);
+    let [ann, mut bob, stuck, _nameless] = gather_four(&server);
     say_much(&ann, &mut bob);
     server.terminate();
     bob.expect_goodbye(GOODBYE);
@@ -45,7 +45,7 @@ fn a_second_signal_ends_at_once(setup: Setup) {
 }
 
 /// Ann, Bob, one who does not read for now, and one who has not given its name.
-fn company(server: &Program) -> [Peer; 4] {
+fn gather_four(server: &Program) -> [Peer; 4] {
     let nameless = Peer::connect(server.address);
     let [mut ann, mut bob] = gather(server.address, ["ann", "bob"]);
     let slow = Peer::connect_narrow(server.address).named("slow");

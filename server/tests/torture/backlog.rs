@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use server::hub::Log;
 
-use crate::lane::{drivers, start};
+use crate::baseline::{drivers, start};
 use crate::support::{DEADLINE, Peer, Program, said, samples};
 
 /// What may stay resident of a backlog: what the log may shrink by before anything is given back, and as

@@ -1,5 +1,5 @@
 //! Churn: guests come, say their names, and go, again and again and in every manner, as fast as a few
-//! hands can, beside a healthy company that talks all the while.
+//! hands can, beside a healthy roster that talks all the while.
 
 use std::io::ErrorKind;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::lane::{Baseline, asked_time_for_a_driver, drivers, start, wait_for_balance};
-use crate::support::{Company, DEADLINE, End, Peer, Program};
+use crate::baseline::{Baseline, asked_time_for_a_driver, drivers, start, wait_for_balance};
+use crate::support::{DEADLINE, End, Peer, Program, Roster};
 
 /// How many come with each driver, unless it is asked that they come for some time.
 const GUESTS: usize = 6_600;
@@ -24,21 +24,21 @@ const PORTS_PAUSE: Duration = Duration::from_millis(10);
 fn guests_come_and_go_and_the_company_talks_on() {
     for driver in drivers() {
         let server = start(driver, &["--metrics-listen", "127.0.0.1:0"]);
-        let mut company = Company::gather(server.address);
-        company.talk();
+        let mut roster = Roster::gather(server.address);
+        roster.talk();
         let baseline = Baseline::of(&server);
-        let said = beside_guests(&server, &mut company);
-        baseline.wait_for(&server, &mut company);
-        wait_for_balance(&server, Company::MEMBERS);
+        let said = beside_guests(&server, &mut roster);
+        baseline.wait_for(&server, &mut roster);
+        wait_for_balance(&server, Roster::MEMBERS);
         println!("{driver}: {said}, {}", baseline.beside(&server));
-        drop(company);
+        drop(roster);
         server.terminate();
         assert_eq!(server.exit_code(), 0);
     }
 }
 
-/// Has the company talk until the last guest has left; says how that went.
-fn beside_guests(server: &Program, company: &mut Company) -> String {
+/// Has the roster talk until the last guest has left; says how that went.
+fn beside_guests(server: &Program, roster: &mut Roster) -> String {
     let address = server.address;
     let end = asked_time_for_a_driver().map(|time| Instant::now() + time);
     let guests = AtomicUsize::new(0);
@@ -57,7 +57,7 @@ fn beside_guests(server: &Program, company: &mut Company) -> String {
         let hands: Vec<_> = (0..HANDS).map(|_| scope.spawn(hand)).collect();
         while !hands.iter().all(thread::ScopedJoinHandle::is_finished) {
             let begins = Instant::now();
-            company.talk();
+            roster.talk();
             talks += 1;
             longest_talk = longest_talk.max(begins.elapsed());
         }

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use crate::lane::{drivers, start, wait_for_balance};
-use crate::support::{Company, End, Message, Peer, Program, frame, gather, introduce};
+use crate::baseline::{drivers, start, wait_for_balance};
+use crate::support::{End, Message, Peer, Program, Roster, frame, gather, introduce};
 
 const CLIENTS: usize = 60;
 
@@ -73,7 +73,7 @@ fn check((heard, end): &(Vec<Message>, End)) {
 fn half_of_the_clients_are_killed_and_the_counters_balance() {
     for driver in drivers() {
         let server = start(driver, &["--metrics-listen", "127.0.0.1:0"]);
-        let mut company = Company::gather(server.address);
+        let mut roster = Roster::gather(server.address);
         let mut witness = Peer::connect(server.address).named("witness");
         let mut clients: Vec<Child> = (0..CLIENTS)
             .map(|number| client(&server, number, &mut witness))
@@ -81,8 +81,8 @@ fn half_of_the_clients_are_killed_and_the_counters_balance() {
         drop(witness);
         thread::scope(|scope| {
             let talking = scope.spawn(|| {
-                company.talk();
-                company.talk();
+                roster.talk();
+                roster.talk();
             });
             for client in clients.iter_mut().step_by(2) {
                 client.kill().unwrap();
@@ -90,13 +90,13 @@ fn half_of_the_clients_are_killed_and_the_counters_balance() {
             }
             talking.join().unwrap();
         });
-        company.talk();
-        wait_for_balance(&server, CLIENTS / 2 + Company::MEMBERS);
+        roster.talk();
+        wait_for_balance(&server, CLIENTS / 2 + Roster::MEMBERS);
         for mut client in clients {
             let _ = client.kill();
             client.wait().unwrap();
         }
-        drop(company);
+        drop(roster);
         server.terminate();
         assert_eq!(server.exit_code(), 0);
     }

@@ -3,8 +3,8 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::lane::{Baseline, drivers, start};
-use crate::support::Company;
+use crate::baseline::{Baseline, drivers, start};
+use crate::support::Roster;
 
 const PEERS: usize = 5;
 
@@ -28,8 +28,8 @@ fn peers_whose_line_was_cut_are_found_out() {
         let bound = ["--log-bytes", "1048576", "--listen", "0.0.0.0:0"];
         let server = start(driver, &[&limits[..], &bound].concat());
         let port = server.address.port();
-        let mut company = Company::gather(([127, 0, 0, 1], port).into());
-        company.talk();
+        let mut roster = Roster::gather(([127, 0, 0, 1], port).into());
+        roster.talk();
         let baseline = Baseline::of(&server);
         let mut peers: Vec<Child> = (0..PEERS).map(|_| line.client(port)).collect();
         // They have said their names: the shells say so when they have.
@@ -37,12 +37,12 @@ fn peers_whose_line_was_cut_are_found_out() {
             line.wait_for(peer);
         }
         line.cut();
-        baseline.wait_for(&server, &mut company);
+        baseline.wait_for(&server, &mut roster);
         for mut peer in peers {
             peer.kill().unwrap();
             peer.wait().unwrap();
         }
-        drop(company);
+        drop(roster);
         server.terminate();
         assert_eq!(server.exit_code(), 0);
     }

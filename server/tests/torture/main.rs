@@ -1,7 +1,7 @@
-//! Torture: crowds, herds, churn, cut lines, killed clients and backlogs, each beside healthy clients that
+//! Torture: herds, churn, cut lines, killed clients and backlogs, each beside healthy clients that
 //! miss nothing, and with descriptors and memory back where they were when it is over.
 //!
-//! The ordinary tests have a short lane. `URINGCAST_TORTURE=10min cargo test -p server --test torture`
+//! The ordinary tests are short. `URINGCAST_TORTURE=10min cargo test -p server --test torture`
 //! has herds come back, and guests come and go, for that long, shared among the drivers;
 //! `URINGCAST_TORTURE_DRIVER=uring` beside it leaves all of it to one. Tests need the limit on open files
 //! to be 10,600 at least, and the rights to make a network namespace; without them they say so and are
@@ -20,8 +20,8 @@
 mod support;
 
 mod backlog;
+mod baseline;
 mod churn;
-mod crowd;
 mod ending;
 mod half_open;
-mod lane;
+mod herds;

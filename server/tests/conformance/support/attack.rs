@@ -1,4 +1,4 @@
-//! An attack: what hostile or broken peers do, on a thread of their own, beside a healthy company.
+//! An attack: what hostile or broken peers do, on a thread of their own, beside a healthy roster.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::memory::{Memory, SMALL_LOG_BYTES};
-use super::{Company, Peer, Program, Setup};
+use super::{Peer, Program, Roster, Setup};
 
-/// Where the attackers stand: they begin, and go on until the company has said all.
+/// Where the attackers stand: they begin, and go on until the roster has said all.
 pub(crate) struct Attack {
     pub(crate) address: SocketAddr,
     begun: Sender<()>,
@@ -64,7 +64,7 @@ impl Attack {
     }
 }
 
-/// Lets a company talk before, beside and after an attack: its ledger is clean, and the server takes
+/// Lets a roster talk before, beside and after an attack: its ledger is clean, and the server takes
 /// no more memory than it may.
 pub(crate) fn beside(setup: Setup, attack: impl FnOnce(&Attack) + Send) {
     let log_bytes = SMALL_LOG_BYTES.to_string();
@@ -83,8 +83,8 @@ pub(crate) fn beside(setup: Setup, attack: impl FnOnce(&Attack) + Send) {
             "warn",
         ],
     );
-    let mut company = Company::gather(server.address);
-    company.talk();
+    let mut roster = Roster::gather(server.address);
+    roster.talk();
     let memory = Memory::at_rest(&server, setup);
     let (begun, begins) = channel();
     let (end, over) = channel();
@@ -96,13 +96,13 @@ pub(crate) fn beside(setup: Setup, attack: impl FnOnce(&Attack) + Send) {
         };
         let attacking = scope.spawn(move || attack(&stage));
         begins.recv().expect("the attack begins");
-        company.talk();
+        roster.talk();
         drop(end);
         attacking.join().expect("the attack has gone well");
     });
-    company.talk();
-    memory.assert_bounded(&server, Company::MEMBERS + ATTACKERS);
-    drop(company);
+    roster.talk();
+    memory.assert_bounded(&server, Roster::MEMBERS + ATTACKERS);
+    drop(roster);
     server.terminate();
     assert_eq!(server.exit_code(), 0);
 }

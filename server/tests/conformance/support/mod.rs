@@ -5,25 +5,25 @@
 mod setup;
 
 mod attack;
-mod company;
 mod gathering;
 mod http;
 mod memory;
 mod message;
 mod peer;
 mod program;
+mod roster;
 mod served;
 mod tutorial;
 
 use std::time::Duration;
 
 pub(crate) use attack::{ATTACKERS, Attack, beside};
-pub(crate) use company::Company;
 pub(crate) use gathering::{gather, introduce};
 pub(crate) use http::{get, samples, send};
 pub(crate) use message::{Message, counted_text, said};
 pub(crate) use peer::{End, Peer, frame};
 pub(crate) use program::Program;
+pub(crate) use roster::Roster;
 pub(crate) use served::Served;
 pub(crate) use server::{Driver, hub::Reason};
 pub(crate) use setup::Setup;

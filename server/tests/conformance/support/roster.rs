@@ -11,7 +11,7 @@ const MESSAGE_BYTES: usize = 8000;
 
 /// Ann and Bob speak; all listen.
 #[derive(Debug)]
-pub(crate) struct Company {
+pub(crate) struct Roster {
     members: Vec<Member>,
 }
 
@@ -24,7 +24,7 @@ struct Member {
 
 const AUTHORS: [&str; 2] = ["ann", "bob"];
 
-impl Company {
+impl Roster {
     pub(crate) const MEMBERS: usize = 4;
 
     pub(crate) fn gather(address: SocketAddr) -> Self {

@@ -1,4 +1,4 @@
-//! Crowds: ten thousand come at once and go at once; herds come back again and again.
+//! Herds: ten thousand come at once and go at once; hundreds come back again and again.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -7,29 +7,29 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::lane::{Baseline, drivers, has_descriptors, start, time_for_a_driver};
-use crate::support::{Company, DEADLINE, Program, frame, samples};
+use crate::baseline::{Baseline, drivers, has_descriptors, start, time_for_a_driver};
+use crate::support::{DEADLINE, Program, Roster, frame, samples};
 
-const CROWD: usize = 10_000;
+const LARGE_HERD: usize = 10_000;
 const HERD: usize = 500;
 /// Threads that connect.
 const HANDS: usize = 4;
 
 #[test]
 fn ten_thousand_come_at_once_and_go_at_once() {
-    if !has_descriptors(CROWD as u64 + 600) {
+    if !has_descriptors(LARGE_HERD as u64 + 600) {
         return;
     }
     for driver in drivers() {
         let server = start(driver, &["--metrics-listen", "127.0.0.1:0"]);
-        let mut company = Company::gather(server.address);
-        company.talk();
+        let mut roster = Roster::gather(server.address);
+        roster.talk();
         let baseline = Baseline::of(&server);
-        let crowd = come_at_once(&server, CROWD);
-        wait_for_subscribers(&server, CROWD + Company::MEMBERS);
-        crowd.into_iter().for_each(reset);
-        baseline.wait_for(&server, &mut company);
-        drop(company);
+        let herd = come_at_once(&server, LARGE_HERD);
+        wait_for_subscribers(&server, LARGE_HERD + Roster::MEMBERS);
+        herd.into_iter().for_each(reset);
+        baseline.wait_for(&server, &mut roster);
+        drop(roster);
         server.terminate();
         assert_eq!(server.exit_code(), 0);
     }
@@ -39,19 +39,19 @@ fn ten_thousand_come_at_once_and_go_at_once() {
 fn herds_come_back_and_nobody_else_notices() {
     for driver in drivers() {
         let server = start(driver, &["--metrics-listen", "127.0.0.1:0"]);
-        let mut company = Company::gather(server.address);
-        company.talk();
+        let mut roster = Roster::gather(server.address);
+        roster.talk();
         let baseline = Baseline::of(&server);
         let end = Instant::now() + time_for_a_driver();
         while Instant::now() < end {
             let herd = come_at_once(&server, HERD);
-            wait_for_subscribers(&server, HERD + Company::MEMBERS);
+            wait_for_subscribers(&server, HERD + Roster::MEMBERS);
             herd.into_iter().for_each(reset);
-            company.talk();
-            wait_for_subscribers(&server, Company::MEMBERS);
+            roster.talk();
+            wait_for_subscribers(&server, Roster::MEMBERS);
         }
-        baseline.wait_for(&server, &mut company);
-        drop(company);
+        baseline.wait_for(&server, &mut roster);
+        drop(roster);
         server.terminate();
         assert_eq!(server.exit_code(), 0);
     }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::{Company, DEADLINE, Driver, Program, Setup, samples};
+use crate::support::{DEADLINE, Driver, Program, Roster, Setup, samples};
 
 /// How long the ordinary tests torture.
 const SHORT: Duration = Duration::from_secs(3);
 
-/// What allocator and kernel may keep of a crowd that has gone.
+/// What allocator and kernel may keep of clients that have gone.
 const KEPT_BYTES: u64 = 16 << 20;
 
 const DRIVERS: &[Driver] = &[
@@ -68,7 +68,7 @@ pub(crate) fn start(driver: Driver, arguments: &[&str]) -> Program {
     Program::start(Setup::of(driver, 1), &all)
 }
 
-/// A server at rest, with a company in it.
+/// A server at rest, with a roster in it.
 pub(crate) struct Baseline {
     descriptors: usize,
     memory: u64,
@@ -94,10 +94,10 @@ impl Baseline {
     }
 
     /// Waits until the server has its descriptors and its memory back, talking all the while.
-    pub(crate) fn wait_for(&self, server: &Program, company: &mut Company) {
+    pub(crate) fn wait_for(&self, server: &Program, roster: &mut Roster) {
         let patience = Instant::now() + DEADLINE;
         loop {
-            company.talk();
+            roster.talk();
             let descriptors = server.descriptors();
             let memory = server.memory("VmRSS");
             if descriptors <= self.descriptors && memory <= self.memory + KEPT_BYTES {
