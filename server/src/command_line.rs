@@ -93,13 +93,17 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 0)]
     bytes_per_client: u32,
 
-    /// Evict a client (or skip, see --slow-policy) that has read nothing for 1 s and is more than BYTES
-    /// behind; 0: no limit
-    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 0)]
-    max_backlog_bytes: u64,
+    /// Disconnect a client (or skip, see --slow-policy) that is more than BYTES of the log behind, whether
+    /// it reads or not; default: half of --log-bytes; 0: no limit
+    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", alias = "max-backlog-bytes")]
+    max_lag_bytes: Option<u64>,
 
-    /// Choose what happens to a client that is too far behind, or that reads next to nothing while the
-    /// log is full
+    /// Disconnect a client (or skip) for which a message has waited longer than TIME; 0s: no limit
+    #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "10s", value_parser = patience)]
+    max_lag: Duration,
+
+    /// Choose what happens to a client that is too far behind. When the log is full, the hindmost are,
+    /// whatever the limits
     #[arg(long, help_heading = RELOADABLE, value_enum, default_value_t = SlowPolicy::Disconnect)]
     slow_policy: SlowPolicy,
 
@@ -261,7 +265,8 @@ impl CommandLine {
             unique_names: self.unique_names,
             messages_per_second_max: limit(self.rate_per_client),
             bytes_per_second_max: limit(self.bytes_per_client),
-            backlog_bytes_max: (self.max_backlog_bytes > 0).then_some(self.max_backlog_bytes),
+            lag_bytes_max: self.lag_bytes_max(),
+            lag_max: self.max_lag,
             slow_policy: self.slow_policy,
             history_messages: self.history,
             announce_presence: self.announce_presence,
@@ -280,6 +285,15 @@ impl CommandLine {
     fn metrics_hosts(&self) -> Vec<String> {
         let listen = self.metrics_listen.iter().map(|it| it.host.clone());
         listen.chain(self.metrics_allow_host.clone()).collect()
+    }
+
+    /// Half of the log unless something else is said.
+    fn lag_bytes_max(&self) -> Option<u64> {
+        match self.max_lag_bytes {
+            None => Some(self.log_bytes_max() as u64 / 2),
+            Some(0) => None,
+            Some(bytes) => Some(bytes),
+        }
     }
 
     fn log_bytes_max(&self) -> usize {

@@ -56,6 +56,7 @@ use pace::Pace;
 use presence::Presence;
 use send_queue::SendQueue;
 use session::{Phase, Session};
+use slow::Lag;
 use snapshot::{LastEnded, Waited};
 use throttle::Throttled;
 
@@ -125,6 +126,9 @@ pub struct Hub {
     next_generation: u32,
     /// Sessions in [`Phase::Joined`].
     subscribers: u64,
+    /// Those of them that have yet to catch up for the first time.
+    newcomers: u64,
+    lag: Lag,
     log: Reader,
     batches: Batches,
     send_queue: SendQueue,
@@ -199,6 +203,8 @@ impl Hub {
             sessions: Slab::new(),
             next_generation: 0,
             subscribers: 0,
+            newcomers: 0,
+            lag: Lag::default(),
             log: Reader::with(log, &limits),
             limits,
             send_queue: SendQueue::new(),
@@ -283,6 +289,9 @@ impl Hub {
     /// The hub of another thread appended to the log or made room in it.
     pub fn wake(&mut self, now: Instant) {
         self.read_log();
+        if self.log.is_wanted() {
+            self.drop_the_hindmost(now);
+        }
         self.settle(now);
     }
 
@@ -333,11 +342,16 @@ impl Hub {
     /// become slow is noticed.
     #[inline]
     fn settle(&mut self, now: Instant) {
-        if self.log.made_room() || self.paused.front(0).is_some() {
-            self.use_room(now);
-        }
-        if std::mem::take(&mut self.log_grew) {
-            self.watch_the_slow(now);
+        loop {
+            if std::mem::take(&mut self.log_grew) {
+                self.watch_lag(now);
+            }
+            if self.log.made_room() || self.paused.front(0).is_some() {
+                self.use_room(now);
+            }
+            if !self.log_grew {
+                return;
+            }
         }
     }
 

@@ -50,12 +50,13 @@ pub(super) fn read(
             environment.file = Some(value.into());
             continue;
         }
-        if options::find(command, &option).is_none() {
+        let Some(arg) = options::find(command, &option) else {
             if !OTHERS.contains(&variable) {
                 environment.unknown.push(variable.into());
             }
             continue;
-        }
+        };
+        let option = options::name(arg);
         let origin = Origin::Environment(variable.into());
         let Ok(value) = value.into_string() else {
             let problem = "not UTF-8; write plain text".into();

@@ -49,7 +49,7 @@ impl Source {
                 self.wrong(&value.span(), problem)
             })?;
             let one = Said {
-                option: option.into(),
+                option: options::name(arg),
                 values,
                 origin: self.origin(&key.span()),
             };

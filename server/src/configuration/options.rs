@@ -35,9 +35,12 @@ pub(super) fn of(command: &Command) -> impl Iterator<Item = &Arg> {
     options.filter(|arg| arg.get_long().is_some() && !is_about(arg))
 }
 
-/// The option of this name.
+/// The option of this name, which may be one that it had in an earlier version.
 pub(super) fn find<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
-    of(command).find(|arg| arg.get_long() == Some(name))
+    of(command).find(|arg| {
+        let earlier = arg.get_all_aliases().unwrap_or_default();
+        arg.get_long() == Some(name) || earlier.contains(&name)
+    })
 }
 
 /// The name of an option: its long flag.

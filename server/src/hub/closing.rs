@@ -185,6 +185,7 @@ impl Hub {
             Phase::Joined(subscriber) => {
                 info!(target: "server::session", name = %session.name, peer = %session.peer, reason = %why, "left");
                 self.subscribers -= 1;
+                self.newcomers -= u64::from(!subscriber.has_caught_up);
                 subscriber.leave(&mut self.log, now);
                 let given_up = pending - session.pending(self.log.head());
                 self.counters.discarded[reason] += given_up;
@@ -284,21 +285,25 @@ pub enum CloseReason {
     /// A message that may not be relayed.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// The peer takes next to nothing and holds up a full log.
-    #[error("only {bytes} bytes were taken within {} while everyone waited", Seconds(*within))]
+    /// A message has waited too long for the peer.
+    #[error("messages waited for more than {}", Seconds(*lag_max))]
     TooSlow {
-        /// How far it came, in bytes of messages.
-        bytes: u64,
-        /// The time it had.
-        within: Duration,
+        /// How long they may.
+        lag_max: Duration,
     },
-    /// The peer does not take what it is sent, and is owed too much.
-    #[error("{backlog_bytes} bytes behind, over the limit of {backlog_bytes_max}")]
+    /// The peer is owed too much.
+    #[error("{lag_bytes} bytes behind, over the limit of {lag_bytes_max}")]
     TooFarBehind {
-        /// What it is owed, in bytes of messages.
-        backlog_bytes: u64,
+        /// What it is owed, as the log charges it.
+        lag_bytes: u64,
         /// The limit.
-        backlog_bytes_max: u64,
+        lag_bytes_max: u64,
+    },
+    /// The log is full, and the peer is the hindmost.
+    #[error("{lag_bytes} bytes behind, the hindmost, while the log had no room")]
+    Hindmost {
+        /// What it is owed, as the log charges it.
+        lag_bytes: u64,
     },
     /// As many clients as the server takes are there.
     #[error("server is full ({clients_max} clients); try again later")]
@@ -356,7 +361,7 @@ pub enum Reason {
     Timeout,
     /// The peer did not take what it was sent.
     Stalled,
-    /// The peer took next to nothing while others waited for it.
+    /// Messages waited too long for the peer.
     TooSlow,
     /// The peer was too far behind.
     TooFarBehind,
@@ -428,7 +433,7 @@ impl CloseReason {
             Self::NoName { .. } | Self::UnfinishedFrame { .. } => Reason::Timeout,
             Self::Stalled { .. } => Reason::Stalled,
             Self::TooSlow { .. } => Reason::TooSlow,
-            Self::TooFarBehind { .. } => Reason::TooFarBehind,
+            Self::TooFarBehind { .. } | Self::Hindmost { .. } => Reason::TooFarBehind,
             Self::Full { .. } => Reason::Full,
             Self::AddressFull { .. } => Reason::AddressFull,
             Self::NoDescriptor => Reason::NoDescriptor,

@@ -152,8 +152,7 @@ impl Hub {
         self.expire_all(now);
         if self.next_look.is_some_and(|at| at <= now) {
             self.next_look = None;
-            self.judge_the_slow(now);
-            self.watch_the_slow(now);
+            self.look_at_lag(now);
         }
         let deadlines = &mut self.deadlines;
         let was_quiet =
@@ -301,6 +300,7 @@ mod tests {
             frame_timeout: 20 * SECOND,
             write_deadline: 30 * SECOND,
             linger: 2 * SECOND,
+            lag_max: Limits::FOREVER,
             ..Limits::default()
         }
     }

@@ -16,7 +16,7 @@ use super::closing::CloseReason;
 use super::log::Reservation;
 use super::presence::Change;
 use super::session::{Phase, Subscriber};
-use super::{ConnectionId, ControlCharacters, Hub, Limits, Reading};
+use super::{ConnectionId, ControlCharacters, Hub, Limits, Log, Reading};
 
 /// What a session has to wait for before its next message is taken.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +74,7 @@ impl Hub {
     ) -> Option<(usize, Wait)> {
         let mut room = room.map(|room| Ok(Some(room)));
         let mut took_frames = false;
+        let mut unread = 0;
         let mut why = None;
         let mut held_back = None;
         while !bytes.is_empty() {
@@ -84,9 +85,16 @@ impl Hub {
                     break;
                 }
             };
+            let before = bytes.len();
             let took = self.take_frame(slot, &mut bytes, room, now);
             if let Ok(true) = took {
                 took_frames = true;
+                unread += Log::charge(before - bytes.len()) as u64;
+                if unread > self.log.lead_bytes_max() {
+                    // It may be far enough ahead by now.
+                    self.read_log();
+                    unread = 0;
+                }
                 continue;
             }
             self.log.gave_room_back();
@@ -178,6 +186,7 @@ impl Hub {
     /// Goes on with the sessions whose reading was paused, in turn and a message each, as far as the
     /// log has room.
     pub(super) fn use_room(&mut self, now: Instant) {
+        let mut may_drop = true;
         loop {
             if self.log.take_made_room() {
                 if self.log.is_at_rest() {
@@ -189,8 +198,13 @@ impl Hub {
                 return;
             };
             let Some(room) = self.log.reserve(self.room_bytes(slot)) else {
+                if std::mem::take(&mut may_drop) {
+                    self.drop_the_hindmost(now);
+                    continue;
+                }
                 return;
             };
+            may_drop = true;
             self.paused.remove(slot);
             self.go_on_reading(slot, room, now);
         }
@@ -242,9 +256,10 @@ impl Hub {
         self.read_log();
         let session = &mut self.sessions[slot as usize];
         session.input.decoder = Decoder::new(self.limits.message_bytes_max);
-        let cursor = self.log.enter();
-        let history = self.log.head() - cursor;
-        session.phase = Phase::Joined(Subscriber::new(cursor));
+        let subscriber = Subscriber::new(&mut self.log);
+        let history = self.log.head() - subscriber.cursor;
+        self.newcomers += u64::from(!subscriber.has_caught_up);
+        session.phase = Phase::Joined(subscriber);
         info!(target: "server::session", name = %session.name, peer = %session.peer, "joined");
         if history > 0 {
             self.counters.owed += history;

@@ -19,14 +19,18 @@ pub struct Limits {
     /// Most bytes of messages a second, with their headers, that are taken from one client. Not 0;
     /// `None` is any number.
     pub bytes_per_second_max: Option<u32>,
-    /// How far authors may be ahead of half of the subscribers, in bytes; then they wait. One message
-    /// may be longer.
+    /// How far authors may be ahead of most subscribers, in bytes as the log charges them; then they
+    /// wait. One message may be longer. A quarter of [`Self::lag_bytes_max`], or half of the
+    /// log, where that is less.
     pub lead_bytes_max: u64,
-    /// Most bytes a subscriber that makes no progress may be behind; `None` is any number.
-    pub backlog_bytes_max: Option<u64>,
-    /// The least that a subscriber which holds up a full log must take within the write deadline.
-    pub progress_bytes_min: u64,
-    /// What becomes of a subscriber that is too slow.
+    /// Most bytes a subscriber may be behind, as the log charges them, whether it reads or not; of a
+    /// newcomer its history does not count. `None` is any number; else it is at least what four of the
+    /// longest messages take.
+    pub lag_bytes_max: Option<u64>,
+    /// How long a message may wait for a subscriber that has once caught up; [`Self::FOREVER`] is any
+    /// time.
+    pub lag_max: Duration,
+    /// What becomes of a subscriber that is further behind.
     pub slow_policy: SlowPolicy,
     /// How many of the last messages a newcomer is sent first, as far as half of the log holds them.
     pub history_messages: u32,
@@ -68,7 +72,7 @@ pub enum ControlCharacters {
     Pass,
 }
 
-/// What becomes of a subscriber that holds others up, or is too far behind.
+/// What becomes of a subscriber that is too far behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SlowPolicy {
     /// Tell it why, and close it
@@ -86,8 +90,8 @@ impl Default for Limits {
             messages_per_second_max: None,
             bytes_per_second_max: None,
             lead_bytes_max: 128 * 1024,
-            backlog_bytes_max: None,
-            progress_bytes_min: 64 * 1024,
+            lag_bytes_max: Some(32 << 20),
+            lag_max: Duration::from_secs(10),
             slow_policy: SlowPolicy::Disconnect,
             history_messages: 0,
             announce_presence: false,
@@ -115,6 +119,29 @@ impl Limits {
     pub fn log_bytes_min(&self) -> usize {
         let halves = if self.history_messages > 0 { 2 } else { 1 };
         halves * Log::charge(self.frame_bytes_max())
+    }
+
+    /// How far authors may be ahead, in a log of `log_bytes_max`: well below what a subscriber may be
+    /// behind, and what the log holds, so that a flood alone sends nobody away.
+    pub(super) fn lead_bytes_max(&self, log_bytes_max: usize) -> u64 {
+        let quarter = self.lag_bytes_max().map_or(u64::MAX, |most| most / 4);
+        let half = log_bytes_max as u64 / 2;
+        self.lead_bytes_max.min(quarter).min(half)
+    }
+
+    /// How far behind a subscriber may be.
+    pub(super) fn lag_bytes_max(&self) -> Option<u64> {
+        let least = 4 * Log::charge(self.frame_bytes_max()) as u64;
+        self.lag_bytes_max.map(|most| most.max(least))
+    }
+
+    /// How long a message may wait for a subscriber, with the time for which we leave it alone.
+    pub(super) fn lag_max(&self) -> Duration {
+        match self.coalesce {
+            // What a full batch left over waits for a second pause.
+            Coalesce::Fixed(pause) => self.lag_max + 2 * pause,
+            Coalesce::Auto => self.lag_max,
+        }
     }
 
     /// The longest broadcast frame that these limits allow, in bytes.

@@ -80,11 +80,14 @@ struct Budget {
     bytes_max: usize,
     /// The most that `bytes` was seen to be since [`Log::has_shrunk`] last said so.
     peak: AtomicUsize,
-    /// Readers whose authors are far ahead of half of their cursors.
-    lagging: AtomicUsize,
+    majority: Majority,
     /// Somebody was refused a reservation and wants to know when bytes are given back.
     wanted: AtomicBool,
 }
+
+/// How many cursors of all readers authors wait for, and how many of those are far behind.
+#[derive(Debug, Default)]
+struct Majority(AtomicU64);
 
 /// Bytes of the log's budget that are spoken for.
 #[derive(Debug)]
@@ -107,7 +110,7 @@ impl Log {
                 bytes: AtomicUsize::new(0),
                 bytes_max,
                 peak: AtomicUsize::new(0),
-                lagging: AtomicUsize::new(0),
+                majority: Majority::default(),
                 wanted: AtomicBool::new(false),
             }),
         })
@@ -170,6 +173,29 @@ impl Budget {
                 budget: Arc::clone(self),
             })
     }
+}
+
+impl Majority {
+    const FAR: u32 = 32;
+
+    /// Counts `far` more cursors that are far, and `counted` more in all. Whether most of them lagged
+    /// before, and after.
+    fn add(&self, far: i64, counted: i64) -> (bool, bool) {
+        // Both counts stay above zero, so that the lower half borrows nothing in the end.
+        let change = ((far << Self::FAR) + counted).cast_unsigned();
+        let before = self.0.fetch_add(change, Ordering::SeqCst);
+        (lags(before), lags(before.wrapping_add(change)))
+    }
+
+    fn lags(&self) -> bool {
+        lags(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// More than half are far. Of two, one may be the author, who waits for the other.
+fn lags(counts: u64) -> bool {
+    let (far, counted) = (counts >> Majority::FAR, counts & u64::from(u32::MAX));
+    2 * far > counted || (far == 1 && counted == 2)
 }
 
 impl Message {

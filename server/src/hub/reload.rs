@@ -40,6 +40,7 @@ impl Hub {
         if self.limits.coalesce != limits.coalesce {
             self.change_pace(limits.coalesce);
         }
+        self.log.set_lead(&limits);
         self.limits = limits;
         self.note_all_deadlines(now);
     }

@@ -11,7 +11,7 @@
 //! frame that a send cut off.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use protocol::Decoder;
@@ -36,6 +36,8 @@ pub(super) struct Session {
     pub(super) name: Box<str>,
     pub(super) input: Input,
     pub(super) in_flight: Option<InFlight>,
+    /// Since when the kernel took no send for it whole.
+    pub(super) short_since: Option<ServedTime>,
     /// The rest of a frame of which the peer has the beginning; goes out before anything else.
     pub(super) partial: Bytes,
     /// Messages it was sent whole.
@@ -78,23 +80,14 @@ pub(super) struct Subscriber {
     pub(super) own_ahead: u64,
     /// Before this step it is not sent to again: see [`super::pace`].
     pub(super) put_off_until: u64,
-    /// It is waited for by nobody: see [`super::slow`].
-    pub(super) stalled: bool,
-    /// While it holds others up: what it does about it.
-    pub(super) progress: Option<Box<Progress>>,
+    /// Authors wait for it: see [`super::slow`].
+    pub(super) counts: bool,
+    /// It has once been near the head since it joined.
+    pub(super) has_caught_up: bool,
+    /// Messages before this one were its history when it joined.
+    pub(super) joined_at: u64,
     /// Messages that it has to be told it missed.
     pub(super) missed: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Progress {
-    /// Bytes of the log before its cursor, at first.
-    pub(super) position: u64,
-    /// For how long a send was on its way since then, as seen from time to time.
-    pub(super) waited: Duration,
-    /// When it was looked at last, and whether a send was on its way.
-    pub(super) looked: Instant,
-    pub(super) was_sending: bool,
 }
 
 #[derive(Debug)]
@@ -167,6 +160,7 @@ impl Session {
                 throttle: Throttle::default(),
             },
             in_flight: None,
+            short_since: None,
             partial: Bytes::new(),
             sent_messages: 0,
             sent_bytes: 0,
@@ -235,36 +229,41 @@ impl Session {
 }
 
 impl Subscriber {
-    /// One whose cursor stands at `cursor`.
-    pub(super) fn new(cursor: u64) -> Self {
-        Self {
-            cursor,
+    /// A newcomer at the begin of the history.
+    pub(super) fn new(log: &mut Reader) -> Self {
+        let mut newcomer = Self {
+            cursor: log.enter(),
             own_ahead: 0,
             put_off_until: 0,
-            stalled: false,
-            progress: None,
+            counts: false,
+            has_caught_up: false,
+            joined_at: log.head(),
             missed: 0,
-        }
+        };
+        newcomer.take_bytes(log);
+        newcomer
     }
 
-    /// It took nothing for a while: if it is far behind, nobody waits for it any more.
-    pub(super) fn stall(&mut self, log: &mut Reader) {
-        if !self.stalled && log.is_far(self.cursor) {
-            self.stalled = true;
-            log.stall();
-        }
-    }
-
-    /// It took something, or goes.
+    /// It took something: if that brought it near the head, authors wait for it from now on.
+    #[inline]
     pub(super) fn take_bytes(&mut self, log: &mut Reader) {
-        if std::mem::take(&mut self.stalled) {
-            log.unstall();
+        if !self.counts && !log.is_far(self.cursor) {
+            self.counts = true;
+            self.has_caught_up = true;
+            log.set_counts(self.cursor, true);
+        }
+    }
+
+    /// Nobody waits for it any more, until it has caught up again.
+    pub(super) fn discount(&mut self, log: &mut Reader) {
+        if std::mem::take(&mut self.counts) {
+            log.set_counts(self.cursor, false);
         }
     }
 
     /// Ends its cursor.
     pub(super) fn leave(mut self, log: &mut Reader, now: Instant) {
-        self.take_bytes(log);
+        self.discount(log);
         log.leave(self.cursor, now);
     }
 
@@ -276,7 +275,7 @@ impl Subscriber {
     /// Moves the cursor to `end`, past `messages` of others and whatever own ones lie between.
     pub(super) fn advance(&mut self, log: &mut Reader, end: u64, messages: u64, now: Instant) {
         self.own_ahead -= end - self.cursor - messages;
-        log.advance(self.cursor, end, now);
+        log.advance(self.cursor, end, self.counts, now);
         self.cursor = end;
     }
 

@@ -111,8 +111,8 @@ impl World {
             messages_per_second_max: *pick(&mut rng, &[None, None, Some(1), Some(5)]),
             bytes_per_second_max: *pick(&mut rng, &[None, None, Some(100)]),
             lead_bytes_max: *pick(&mut rng, &[0, 50, 1000, u64::MAX]),
-            backlog_bytes_max: *pick(&mut rng, &[None, Some(0), Some(500)]),
-            progress_bytes_min: 1,
+            lag_bytes_max: *pick(&mut rng, &[None, Some(20_000)]),
+            lag_max: *pick(&mut rng, &[3, 10].map(Duration::from_secs)),
             slow_policy: *pick(&mut rng, &[SlowPolicy::Disconnect, SlowPolicy::Skip]),
             announce_presence: false,
             history_messages: *pick(&mut rng, &[0, 0, 1, 20]),
@@ -121,7 +121,10 @@ impl World {
             batch_bytes_max: *pick(&mut rng, &[1, 100, 1000, 65_536]),
             coalesce: match rng.random_range(0..4) {
                 0 => Coalesce::Auto,
-                _ => Coalesce::Fixed(*pick(&mut rng, &[0, 10, 3000].map(Duration::from_millis))),
+                _ => Coalesce::Fixed(*pick(
+                    &mut rng,
+                    &[0, 0, 10, 3000].map(Duration::from_millis),
+                )),
             },
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(15),
@@ -131,6 +134,10 @@ impl World {
             control_characters: ControlCharacters::Replace,
         };
         // The history would tell of joins and leaves again.
+        if limits.coalesce != Coalesce::Fixed(Duration::ZERO) {
+            // Whoever is left alone for a while may fall behind by so few bytes.
+            limits.lag_bytes_max = None;
+        }
         limits.announce_presence = limits.history_messages == 0 && rng.random_bool(0.3);
         let room = *pick(&mut rng, &[1, 2, 5, 1000]);
         let log = Log::new(limits.log_bytes_min() * room);
@@ -181,6 +188,7 @@ impl World {
     }
 
     fn step(&mut self) {
+        self.the_healthy_keep_up();
         match self.odds.event(&mut self.rng) {
             Event::Connect => self.connect(),
             Event::Speak => self.someone_speaks(),
@@ -260,14 +268,10 @@ impl World {
     }
 
     fn time_passes(&mut self) {
-        let step_ms_max = match self.limits.backlog_bytes_max {
-            None => 4000,
-            Some(_) => 450,
-        };
-        let until = self.now + Duration::from_millis(self.rng.random_range(1..step_ms_max));
+        let until = self.now + Duration::from_millis(self.rng.random_range(1..4000));
         while self.now < until {
             self.the_healthy_take_part();
-            let step = Duration::from_millis(450);
+            let step = Duration::from_millis(40);
             self.run_until((self.now + step).min(until));
         }
         for hub in &self.hubs {
@@ -280,7 +284,10 @@ impl World {
     fn the_healthy_take_part(&mut self) {
         // Drivers do at once what they are told.
         self.driver_closes();
-        let patience = Duration::from_millis(500);
+        for hub in 0..self.hubs.len() {
+            self.poll_transmits(hub, usize::MAX);
+        }
+        let patience = Duration::from_millis(40);
         for index in 0..self.peers.len() {
             let peer = &self.peers[index];
             let waits = peer
@@ -288,14 +295,43 @@ impl World {
                 .as_ref()
                 .is_some_and(|flight| flight.since + patience <= self.now);
             if waits && peer.manner.is_healthy() {
+                self.the_healthy_keep_up();
                 self.complete_send(index, false);
             }
             if self.peers[index].manner.is_healthy() {
                 while self.peers[index].can_be_read() {
+                    self.the_healthy_keep_up();
                     self.bytes_arrive(index);
                 }
             }
         }
+    }
+
+    /// Those who behave are nowhere near the bound on the bytes that they may be behind.
+    pub(super) fn the_healthy_keep_up(&mut self) {
+        if self.limits.lag_bytes_max.is_none() {
+            return;
+        }
+        self.wake_the_sleeping();
+        for _ in 0..1000 {
+            let is_far = |peer: &Peer| {
+                let hub = &self.hubs[peer.hub];
+                let session = &hub.sessions[peer.id.slot as usize];
+                match &session.phase {
+                    Phase::Joined(subscriber) => hub.log.charged_from(subscriber.cursor) > 5000,
+                    _ => false,
+                }
+            };
+            let far = |peer: &Peer| peer.manner.is_healthy() && is_far(peer);
+            let Some(index) = self.peers.iter().position(far) else {
+                return;
+            };
+            if self.peers[index].in_flight.is_none() {
+                self.poll_transmits(self.peers[index].hub, usize::MAX);
+            }
+            self.complete_send(index, false);
+        }
+        panic!("a healthy peer gets what it is owed");
     }
 
     /// Time goes on, and each hub is called when it asks for it.
@@ -407,7 +443,7 @@ impl World {
         let from = self.observed_to;
         let new: Vec<_> = self.observer.from(from).cloned().collect();
         self.observer
-            .advance(from, from + new.len() as u64, self.now);
+            .advance(from, from + new.len() as u64, false, self.now);
         self.observed_to += new.len() as u64;
         // Whoever makes room while others wait for it has them woken, as a hub does.
         if self.observer.take_made_room() && self.observer.take_wanted() {

@@ -1,16 +1,17 @@
-//! Slow consumers: who holds the others up, and what is done about it.
+//! Slow subscribers: who is too far behind, and what is done about it. The hindmost pays.
 //!
-//! ```text
-//! keeping up ──more than `lead_bytes_max` behind──▶ far ──took nothing for a second──▶ stalled
-//!     ▲                                              │ ▲                                 │
-//!     └─────────────── caught up ────────────────────┘ └──────── took something ─────────┤
-//!                                                                                        │
-//!     too far behind, or nothing within the write deadline: disconnected, or skipped ◀───┘
-//! ```
-//! Authors wait while half of the subscribers that are not stalled are far: so a flood goes at the
-//! pace of those who read it, and what others say is not queued behind megabytes. The stalled are
-//! waited for by nobody. Only those who make no progress are sent away: see [`Hub::judge`].
+//! A subscriber's lag is bounded, in bytes and in time: past either bound it is disconnected, or made to
+//! skip to the head, whether it reads or not. When the log fills before that, the hindmost go first,
+//! until there is room. So no receiver makes authors wait for long, however many there are of it.
+//!
+//! Authors wait only while most of the subscribers that count are far (more than the lead) behind: a flood
+//! goes at the pace of those who read it, and what others say is not queued behind megabytes. A
+//! subscriber counts once it is near the head; it does no more when it took nothing for [`STALL`] while
+//! it was far, and when it was made to skip, until it has taken something and is near again.
+//! A newcomer that reads its history has never been near: it does not count, nor does its history count
+//! as its lag, and its time is bounded by the write deadline alone.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,58 +21,149 @@ use tracing::info;
 use super::closing::{CloseReason, Reason};
 use super::deadlines::ServedTime;
 use super::limits::SlowPolicy;
-use super::session::{Content, Phase, Progress, Session};
+use super::session::{Content, Phase, Session};
 use super::{Hub, Limits, Reader};
 
-/// A subscriber that took nothing for so long is stalled.
+/// A subscriber that is far behind and took nothing for so long is stalled.
 const STALL: Duration = Duration::from_secs(1);
 
-/// How often all subscribers are looked at while one may be slow.
+/// How often lag is looked at while anyone is owed anything.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// When the log is full, those who take what they are sent within this time are waited for.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Where the head of the log was, some time ago.
+#[derive(Debug, Default)]
+pub(super) struct Lag {
+    /// At each look of the last [`Limits::lag_max`], if it has moved.
+    heads: VecDeque<(ServedTime, u64)>,
+    /// Where it was longer ago than that: no cursor may be before it.
+    late: u64,
+    /// When the hindmost were looked for the last time and none could go.
+    none_could_go: Option<Instant>,
+}
+
+impl Lag {
+    fn look(&mut self, head: u64, lag_max: Duration, served: ServedTime) {
+        if self.heads.back().is_none_or(|&(_, before)| before < head) {
+            self.heads.push_back((served, head));
+        }
+        while let Some(&(at, head)) = self.heads.front()
+            && at + lag_max <= served
+        {
+            self.late = head;
+            self.heads.pop_front();
+        }
+    }
+}
+
 impl Hub {
-    /// Has all subscribers looked at soon, if one may be slow.
-    pub(super) fn watch_the_slow(&mut self, now: Instant) {
-        if self.may_have_slow() {
-            let look = now + LOOK;
-            self.next_look = Some(self.next_look.map_or(look, |at| at.min(look)));
+    /// After messages came: whoever is too many bytes behind goes at once, the rest is looked at soon.
+    pub(super) fn watch_lag(&mut self, now: Instant) {
+        let hindmost = self.log.passed();
+        let too_far = self.limits.lag_bytes_max();
+        if too_far.is_some_and(|most| self.log.charged_from(hindmost) > most) {
+            self.judge_all(now);
+        }
+        self.look_within(LOOK, now);
+    }
+
+    /// Looks at the lag of all, as far as somebody may lag.
+    pub(super) fn look_at_lag(&mut self, now: Instant) {
+        let served = self.served(now);
+        self.lag
+            .look(self.log.head(), self.limits.lag_max(), served);
+        let is_late = self.log.passed() < self.lag.late;
+        if is_late || self.newcomers > 0 || self.log.is_lagging() {
+            self.judge_all(now);
+        }
+        if self.log.is_wanted() {
+            self.drop_the_hindmost(now);
+        }
+        if !self.log.is_at_rest() {
+            self.look_within(LOOK, now);
         }
     }
 
-    /// Looks at all subscribers, and ends, or skips, what holds others up.
-    pub(super) fn judge_the_slow(&mut self, now: Instant) {
-        if !self.may_have_slow() {
-            return;
-        }
+    fn look_within(&mut self, time: Duration, now: Instant) {
+        let look = now + time;
+        self.next_look = Some(self.next_look.map_or(look, |at| at.min(look)));
+    }
+
+    /// Marks those who have stalled, and ends, or skips, what lags too much.
+    fn judge_all(&mut self, now: Instant) {
         let served = self.served(now);
         let mut slow = Vec::new();
         for (_, session) in &mut self.sessions {
-            if let Err(why) = judge(session, &mut self.log, &self.limits, now, served) {
+            if has_stalled(session, STALL, served)
+                && let Phase::Joined(subscriber) = &mut session.phase
+                && self.log.is_far(subscriber.cursor)
+            {
+                subscriber.discount(&mut self.log);
+            }
+            if let Err(why) = self.lag.judge(session, &self.log, &self.limits) {
                 slow.push((session.id.slot, why));
             }
         }
         for (slot, why) in slow {
-            match self.limits.slow_policy {
-                SlowPolicy::Disconnect => self.close(slot, &why, now),
-                SlowPolicy::Skip => self.skip(slot, now),
-            }
+            self.let_go(slot, &why, now);
         }
     }
 
-    /// Whether anyone is so far behind that it is to be looked at.
-    pub(super) fn may_have_slow(&self) -> bool {
-        let Some(last) = self.log.last_cursor() else {
-            return false;
-        };
-        let too_far = self.limits.backlog_bytes_max;
-        self.log.is_lagging()
-            || too_far.is_some_and(|most| self.log.backlog_bytes(last) > most)
-            || holds_the_log_up(&self.log, &self.limits, last)
+    /// Authors wait for room: if the log is full, and most are near its head, the hindmost go, first those who took nothing, until
+    /// there is some. The hubs of other threads are asked as well.
+    pub(super) fn drop_the_hindmost(&mut self, now: Instant) {
+        let is_full = |hub: &Self| hub.log.is_full_for(hub.limits.frame_bytes_max());
+        let just_looked = self
+            .lag
+            .none_could_go
+            .is_some_and(|at| at + GRACE / 4 > now);
+        if !is_full(self) || just_looked || self.log.is_lagging() {
+            return;
+        }
+        let served = self.served(now);
+        let half = self.log.bytes_max() as u64 / 2;
+        let mut hindmost = Vec::new();
+        for (_, session) in &self.sessions {
+            // One that has nothing on its way waits for us.
+            if let Phase::Joined(subscriber) = &session.phase
+                && session.in_flight.is_some()
+                && self.log.charged_from(subscriber.cursor) >= half
+            {
+                let took_nothing = has_stalled(session, GRACE, served);
+                let short_since = session.short_since;
+                if took_nothing || short_since.is_some_and(|since| since + GRACE <= served) {
+                    hindmost.push((!took_nothing, subscriber.cursor, session.id.slot));
+                }
+            }
+        }
+        hindmost.sort_unstable();
+        self.lag.none_could_go = hindmost.is_empty().then_some(now);
+        for (_, cursor, slot) in hindmost {
+            if !is_full(self) {
+                return;
+            }
+            let lag_bytes = self.log.charged_from(cursor);
+            self.let_go(slot, &CloseReason::Hindmost { lag_bytes }, now);
+        }
+        if is_full(self) {
+            // The hindmost is another hub's, or it is too soon.
+            self.others_to_wake |= self.paused.front(0).is_some();
+            self.look_within(GRACE / 2, now);
+        }
+    }
+
+    fn let_go(&mut self, slot: u32, why: &CloseReason, now: Instant) {
+        match self.limits.slow_policy {
+            SlowPolicy::Disconnect => self.close(slot, why, now),
+            SlowPolicy::Skip => self.skip(slot, why, now),
+        }
     }
 
     /// The subscriber misses everything up to the head, and is told how much that was. What is on its
     /// way still arrives.
-    fn skip(&mut self, slot: u32, now: Instant) {
+    fn skip(&mut self, slot: u32, why: &CloseReason, now: Instant) {
         let head = self.log.head();
         let session = &mut self.sessions[slot as usize];
         let Phase::Joined(subscriber) = &mut session.phase else {
@@ -85,76 +177,45 @@ impl Hub {
             in_flight.content = Content::Detached { messages };
             on_its_way = u64::from(messages);
         }
-        subscriber.take_bytes(&mut self.log);
-        subscriber.progress = None;
+        subscriber.discount(&mut self.log);
         subscriber.advance(&mut self.log, head, owed, now);
         let missed = owed - on_its_way;
         subscriber.missed += missed;
         self.counters.discarded[Reason::Skipped] += missed;
-        info!(target: "server::session", name = %session.name, peer = %session.peer, missed, "skipped");
+        info!(target: "server::session", name = %session.name, peer = %session.peer, missed, reason = %why, "skipped");
     }
 }
 
-/// Marks a subscriber as stalled, or says why it may not go on.
-fn judge(
-    session: &mut Session,
-    log: &mut Reader,
-    limits: &Limits,
-    now: Instant,
-    served: ServedTime,
-) -> Result<(), CloseReason> {
-    let sending_since = session.sending_since();
-    let Phase::Joined(subscriber) = &mut session.phase else {
-        return Ok(());
-    };
-    if sending_since.is_some_and(|since| since + STALL <= served) {
-        subscriber.stall(log);
-        let backlog_bytes = log.backlog_bytes(subscriber.cursor);
-        if let Some(backlog_bytes_max) = limits.backlog_bytes_max
-            && backlog_bytes > backlog_bytes_max
+impl Lag {
+    /// Whether a subscriber is not too far behind.
+    fn judge(&self, session: &Session, log: &Reader, limits: &Limits) -> Result<(), CloseReason> {
+        let Phase::Joined(subscriber) = &session.phase else {
+            return Ok(());
+        };
+        let lag_bytes = log.charged_from(subscriber.cursor.max(subscriber.joined_at));
+        if let Some(lag_bytes_max) = limits.lag_bytes_max()
+            && lag_bytes > lag_bytes_max
         {
             return Err(CloseReason::TooFarBehind {
-                backlog_bytes,
-                backlog_bytes_max,
+                lag_bytes,
+                lag_bytes_max,
             });
         }
+        // One that has nothing on its way waits for us.
+        let is_late = subscriber.has_caught_up && subscriber.cursor < self.late;
+        if is_late && session.in_flight.is_some() {
+            return Err(CloseReason::TooSlow {
+                lag_max: limits.lag_max,
+            });
+        }
+        Ok(())
     }
-    if !holds_the_log_up(log, limits, subscriber.cursor) {
-        subscriber.progress = None;
-        return Ok(());
-    }
-    let position = log.position_bytes(subscriber.cursor);
-    let begins = Progress {
-        position,
-        waited: Duration::ZERO,
-        looked: now,
-        was_sending: false,
-    };
-    let progress = subscriber.progress.get_or_insert_with(|| begins.into());
-    let bytes = position - progress.position;
-    if bytes >= limits.progress_bytes_min.min(log.bytes_max() as u64 / 4) {
-        **progress = begins;
-    }
-    let is_sending = sending_since.is_some();
-    if progress.was_sending && is_sending {
-        // Else, or if we looked late, it may have waited for us.
-        progress.waited += (now - progress.looked).min(2 * LOOK);
-    }
-    progress.looked = now;
-    progress.was_sending = is_sending;
-    if progress.waited >= limits.write_deadline {
-        return Err(CloseReason::TooSlow {
-            bytes,
-            within: limits.write_deadline,
-        });
-    }
-    Ok(())
 }
 
-/// Whether authors may have to wait for one that stands at `cursor`.
-fn holds_the_log_up(log: &Reader, limits: &Limits, cursor: u64) -> bool {
-    log.is_full_for(limits.frame_bytes_max())
-        && log.charged_from(cursor) >= log.bytes_max() as u64 / 2
+/// Whether a send was on its way for `time` and the peer took nothing of it.
+fn has_stalled(session: &Session, time: Duration, served: ServedTime) -> bool {
+    let since = session.sending_since();
+    since.is_some_and(|since| since + time <= served)
 }
 
 /// What a subscriber is told that missed messages.

@@ -212,7 +212,7 @@ fn flood(hub: &mut Hub, author: ConnectionId, now: Instant) -> u64 {
 }
 
 #[test]
-fn a_flood_waits_for_half_of_the_subscribers_and_goes_on_when_they_have_caught_up() {
+fn a_flood_waits_for_most_of_the_subscribers_and_goes_on_when_they_have_caught_up() {
     let now = Instant::now();
     let mut hub = hub_with(|_| ());
     let ids: Vec<_> = ["ann", "bob", "cleo", "dan"]
@@ -224,7 +224,7 @@ fn a_flood_waits_for_half_of_the_subscribers_and_goes_on_when_they_have_caught_u
         "a kilobyte, and what reaches over it"
     );
     assert_eq!(hub.poll_resume(), None);
-    // One that is stuck is waited for by nobody; half of those who are left is one.
+    // One that is stuck is not waited for: it is not most of them.
     serve(&mut hub, &ids[3..], now);
     assert_eq!(hub.poll_resume(), Some(ids[0]));
 }
@@ -248,32 +248,59 @@ fn stalled_subscribers_are_not_waited_for_even_if_they_are_most() {
 }
 
 #[test]
-fn one_that_is_too_far_behind_and_takes_nothing_is_sent_away() {
-    let now = Instant::now();
-    let mut hub = hub_with(|limits| {
-        limits.backlog_bytes_max = Some(700);
-        limits.lead_bytes_max = u64::MAX;
-    });
+fn one_that_is_too_far_behind_is_sent_away_although_it_reads() {
+    let mut now = Instant::now();
+    let mut hub = hub_with(|limits| limits.lag_bytes_max = Some(5000));
     let [ann, bob, cleo] = ["ann", "bob", "cleo"].map(|name| join(&mut hub, name, now));
-    for _ in 0..3 {
-        assert_eq!(
-            hub.receive(ann, &frame::encode(&[b'x'; 500]), now),
-            Reading::Continue
-        );
+    let said = |hub: &Hub| hub.counters().messages * message_charge();
+    while hub.counters().closed[Reason::TooFarBehind] == 0 {
+        assert!(said(&hub) <= 5000, "nobody is sent away too late");
+        flood(&mut hub, ann, now);
+        for (id, _) in serve(&mut hub, &[bob], now) {
+            assert!(id == ann || id == cleo);
+        }
+        hub.transmitted(bob, 1, now);
+        now += Duration::from_millis(10);
+        hub.handle_timeout(now);
     }
-    serve(&mut hub, &[bob], now);
-    pass_time(&mut hub, now + Duration::from_millis(900));
-    assert_eq!(hub.counters().closed[Reason::TooFarBehind], 0, "not yet");
-    pass_time(&mut hub, now + Duration::from_millis(1500));
-    assert_eq!(hub.counters().closed[Reason::TooFarBehind], 1);
-    let _ = cleo;
+    assert!(said(&hub) > 5000, "nobody is sent away too soon");
+}
+
+/// What the log charges for a message of [`flood`].
+fn message_charge() -> u64 {
+    Log::charge(frame::broadcast(b"ann", &[b'x'; 500]).len()) as u64
+}
+
+#[test]
+fn one_for_whom_a_message_waits_too_long_is_sent_away_although_it_reads() {
+    let now = Instant::now();
+    let mut hub = hub_with(|limits| limits.lag_max = Duration::from_secs(10));
+    let [ann, bob] = ["ann", "bob"].map(|name| join(&mut hub, name, now));
+    let ten_bytes_a_second = |hub: &mut Hub, from: Instant, seconds: u32| {
+        for second in 1..=seconds {
+            let at = from + Duration::from_secs(1) * second;
+            pass_time(hub, at);
+            hub.transmitted(bob, 10, at);
+            hub.poll_transmit(at);
+        }
+    };
+    flood(&mut hub, ann, now);
+    hub.poll_transmit(now);
+    ten_bytes_a_second(&mut hub, now, 9);
+    assert_eq!(hub.counters().closed[Reason::TooSlow], 0, "not yet");
+    // A freeze is not its fault.
+    let thawed = now + Duration::from_secs(600);
+    hub.handle_timeout(thawed);
+    assert_eq!(hub.counters().closed[Reason::TooSlow], 0, "not yet");
+    ten_bytes_a_second(&mut hub, thawed, 2);
+    assert_eq!(hub.counters().closed[Reason::TooSlow], 1);
 }
 
 #[test]
 fn one_that_skips_gets_what_was_on_its_way_then_how_much_it_missed_then_what_is_new() {
     let now = Instant::now();
     let mut hub = hub_with(|limits| {
-        limits.backlog_bytes_max = Some(700);
+        limits.lag_bytes_max = None;
         limits.lead_bytes_max = u64::MAX;
         limits.slow_policy = SlowPolicy::Skip;
         limits.batch_bytes_max = 1;
@@ -292,7 +319,7 @@ fn one_that_skips_gets_what_was_on_its_way_then_how_much_it_missed_then_what_is_
         (first.id, &first.bytes),
         (bob, &frame::broadcast(b"ann", &texts[0]))
     );
-    let later = now + Duration::from_millis(1500);
+    let later = now + hub.limits.lag_max + Duration::from_secs(1);
     pass_time(&mut hub, later);
     say(&mut hub, b"new");
     // Half of the first has gone out after all.
@@ -316,30 +343,79 @@ fn one_that_skips_gets_what_was_on_its_way_then_how_much_it_missed_then_what_is_
 }
 
 #[test]
-fn one_that_trickles_while_everyone_waits_for_it_is_sent_away() {
-    let now = Instant::now();
-    let mut hub = hub_with(|limits| limits.lead_bytes_max = u64::MAX);
+fn when_the_log_is_full_the_hindmost_goes_before_authors_wait() {
+    let mut now = Instant::now();
+    let mut hub = hub_with(|limits| limits.lag_bytes_max = None);
     let [ann, bob, cleo] = ["ann", "bob", "cleo"].map(|name| join(&mut hub, name, now));
-    let mut second = now;
-    while hub.counters().closed[Reason::TooSlow] == 0 {
-        flood(&mut hub, ann, second);
-        for (id, _) in serve(&mut hub, &[bob], second) {
+    for _ in 0..100 {
+        assert!(flood(&mut hub, ann, now) > 0, "nobody waits for bob");
+        for (id, _) in serve(&mut hub, &[bob], now) {
             assert!(id == ann || id == cleo);
         }
-        second += Duration::from_millis(250);
-        pass_time(&mut hub, second);
-        // Bob takes a byte four times a second: never nothing.
-        hub.transmitted(bob, 1, second);
-        assert!(
-            second < now + Duration::from_secs(60),
-            "bob holds everyone up"
-        );
+        now += Duration::from_millis(50);
+        hub.handle_timeout(now);
+        // Bob takes a byte at a time: never nothing.
+        hub.transmitted(bob, 1, now);
     }
-    assert_eq!(
-        hub.poll_resume(),
-        Some(ann),
-        "nobody waits for bob any more"
-    );
+    assert_eq!(hub.counters().closed[Reason::TooFarBehind], 1);
+}
+
+#[test]
+fn nobody_waits_for_newcomers_that_are_in_their_history() {
+    let mut now = Instant::now();
+    let mut hub = hub_with(|limits| limits.history_messages = 1000);
+    let [ann, bob] = ["ann", "bob"].map(|name| join(&mut hub, name, now));
+    for _ in 0..10 {
+        flood(&mut hub, ann, now);
+        serve(&mut hub, &[], now);
+    }
+    let newcomers: Vec<_> = (0..10)
+        .map(|number| join(&mut hub, &format!("new{number}"), now))
+        .collect();
+    for _ in 0..100 {
+        assert!(flood(&mut hub, ann, now) > 0, "nobody waits for newcomers");
+        serve(&mut hub, &newcomers, now);
+        now += Duration::from_millis(50);
+        hub.handle_timeout(now);
+    }
+    let _ = bob;
+}
+
+#[test]
+fn nobody_waits_for_those_who_were_made_to_skip_until_they_have_caught_up() {
+    let mut now = Instant::now();
+    let mut hub = hub_with(|limits| {
+        limits.lag_bytes_max = Some(5000);
+        limits.slow_policy = SlowPolicy::Skip;
+    });
+    let ann = join(&mut hub, "ann", now);
+    let stuck: Vec<_> = (0..3)
+        .map(|number| join(&mut hub, &format!("stuck{number}"), now))
+        .collect();
+    // Most are stuck: they are waited for until they are known to have stalled.
+    flood(&mut hub, ann, now);
+    serve(&mut hub, &stuck, now);
+    pass_time(&mut hub, now + Duration::from_secs(2));
+    now += Duration::from_secs(2);
+    for _ in 0..50 {
+        assert!(flood(&mut hub, ann, now) > 0, "nobody waits for them");
+        serve(&mut hub, &stuck, now);
+        now += Duration::from_millis(50);
+        hub.handle_timeout(now);
+    }
+    assert!(hub.counters().discarded[Reason::Skipped] > 0);
+    // They take what was on its way, what they missed, and what is new: now they count again.
+    for _ in 0..3 {
+        for &id in &stuck {
+            hub.transmitted(id, 600, now);
+        }
+        serve(&mut hub, &[], now);
+    }
+    for _ in 0..3 {
+        flood(&mut hub, ann, now);
+        serve(&mut hub, &stuck, now);
+    }
+    assert_eq!(flood(&mut hub, ann, now), 0, "they are waited for");
 }
 
 #[test]

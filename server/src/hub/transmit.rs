@@ -85,13 +85,14 @@ impl Hub {
         if sent > 0 {
             session.progress_at = Some(now);
         }
-        self.counters.sends += 1;
-        self.counters.short_sends += u64::from(sent < in_flight.bytes.len());
-        if sent > 0
-            && let Phase::Joined(subscriber) = &mut self.sessions[id.slot as usize].phase
-        {
-            subscriber.take_bytes(&mut self.log);
+        let is_short = sent < in_flight.bytes.len();
+        if is_short {
+            session.short_since.get_or_insert(in_flight.since);
+        } else {
+            session.short_since = None;
         }
+        self.counters.sends += 1;
+        self.counters.short_sends += u64::from(is_short);
         match in_flight.content {
             Content::Batch { messages, end } => {
                 self.sent_batch(id.slot, &in_flight, sent, (messages, end), now);
@@ -107,8 +108,23 @@ impl Hub {
             }
             Content::Notice => self.sent_notice(id.slot, sent),
         }
+        if sent > 0 {
+            self.note_progress(id.slot);
+        }
         self.go_on(id.slot, now);
         self.settle(now);
+    }
+
+    /// A peer took something: authors wait for it again if that brought it near the head.
+    #[inline]
+    fn note_progress(&mut self, slot: u32) {
+        if let Phase::Joined(subscriber) = &mut self.sessions[slot as usize].phase
+            && !subscriber.counts
+        {
+            let had_caught_up = subscriber.has_caught_up;
+            subscriber.take_bytes(&mut self.log);
+            self.newcomers -= u64::from(subscriber.has_caught_up && !had_caught_up);
+        }
     }
 
     /// With coalescing: whether a subscriber that is next in line was sent to too short a while ago.
@@ -121,11 +137,23 @@ impl Hub {
             && until > self.pace.step(now)
             && session.partial.is_empty()
             && !self.is_draining()
-            && !self.log.is_lagging();
+            && !self.log.is_lagging()
+            && !self.fills_a_batch(slot);
         if is_put_off {
             self.send_queue.put_off(slot, until);
         }
         is_put_off
+    }
+
+    /// Whether a subscriber is owed as much as one send carries: it gathers no better by waiting.
+    fn fills_a_batch(&self, slot: u32) -> bool {
+        match &self.sessions[slot as usize].phase {
+            Phase::Joined(subscriber) => {
+                let backlog_bytes = self.log.backlog_bytes(subscriber.cursor);
+                backlog_bytes >= self.limits.batch_bytes_max as u64
+            }
+            _ => false,
+        }
     }
 
     /// What to send to a connection that waits; `None` when it turns out to be owed nothing.

@@ -78,28 +78,21 @@ fn a_full_log_makes_authors_wait(setup: Setup) {
     let mut config = setup.config();
     config.log_bytes_max = 2 * config.limits.frame_bytes_max();
     let server = Served::configured(config);
-    let [mut bob, mut cat] = gather(server.address, ["bob", "cat"]);
+    // Of several that read nothing, the first to be far behind would have to go.
+    let mut bob = Peer::connect(server.address).named("bob");
     let ann = Peer::connect_narrow(server.address).named("ann");
-    introduce(&ann, [&mut bob, &mut cat]);
-    let mut slow = Peer::connect_narrow(server.address).named("slow");
-    introduce(&slow, [&mut bob, &mut cat]);
+    introduce(&ann, [&mut bob]);
     let (begun, rest) = say_until_stuck(&ann);
     thread::scope(|scope| {
         scope.spawn(|| ann.write(&rest));
-        for listener in [&mut bob, &mut cat, &mut slow] {
-            scope.spawn(move || {
-                for number in 0..begun {
-                    listener.expect("ann", counted_text(number, LARGE));
-                }
-            });
+        for number in 0..begun {
+            bob.expect("ann", counted_text(number, LARGE));
         }
     });
-    // Reading was resumed for all, and in order.
+    // Reading was resumed, and in order.
     ann.say("was that all?");
-    for listener in [&mut bob, &mut cat, &mut slow] {
-        listener.expect("ann", "was that all?");
-    }
-    drop((ann, bob, cat, slow));
+    bob.expect("ann", "was that all?");
+    drop((ann, bob));
     server.end();
 }
 

@@ -8,12 +8,13 @@ use server::hub::SlowPolicy;
 use crate::support::{Peer, Reason, Served, Setup, counted_text, frame, gather, introduce, said};
 
 /// Together much more than the kernel holds for a narrow receiver.
-const MESSAGES: usize = 60;
+const MESSAGES: usize = 120;
 const MESSAGE_BYTES: usize = 32 * 1024;
 
 fn one_that_takes_nothing_and_is_too_far_behind_is_sent_away(setup: Setup) {
     let mut config = setup.config();
-    config.limits.backlog_bytes_max = Some(4 * MESSAGE_BYTES as u64);
+    config.limits.message_bytes_max = MESSAGE_BYTES;
+    config.limits.lag_bytes_max = Some(4 * MESSAGE_BYTES as u64);
     config.metrics_listen = Some(([127, 0, 0, 1], 0).into());
     let server = Served::configured(config);
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
@@ -28,7 +29,8 @@ fn one_that_takes_nothing_and_is_too_far_behind_is_sent_away(setup: Setup) {
 
 fn one_that_skips_is_told_how_much_and_goes_on_with_what_is_new(setup: Setup) {
     let mut config = setup.config();
-    config.limits.backlog_bytes_max = Some(4 * MESSAGE_BYTES as u64);
+    config.limits.message_bytes_max = MESSAGE_BYTES;
+    config.limits.lag_bytes_max = Some(4 * MESSAGE_BYTES as u64);
     config.metrics_listen = Some(([127, 0, 0, 1], 0).into());
     config.limits.slow_policy = SlowPolicy::Skip;
     let server = Served::configured(config);
@@ -76,8 +78,8 @@ fn a_flood_evicts_nobody_and_lets_others_speak(setup: Setup) {
     const POLITE: usize = 20;
     const FLOOD: usize = 4000;
     let mut config = setup.config();
-    config.log_bytes_max = 1 << 20;
-    config.limits.backlog_bytes_max = Some(64 * 1024);
+    config.log_bytes_max = 16 << 20;
+    config.limits.lag_bytes_max = Some(8 << 20);
     let server = Served::configured(config);
     let [flooder, polite, bob, cleo] = gather(server.address, ["flooder", "polite", "bob", "cleo"]);
     let flood = flooder.socket().try_clone().unwrap();

@@ -2,8 +2,9 @@
 //!
 //! A cursor is the sequence number of the next message that a subscriber is owed. The reader counts
 //! the cursors that stand at each message, so that it knows without a search what it may forget, and
-//! those that are far behind, so that it knows when authors have to wait. What always holds: nothing
-//! is held that all cursors have passed, but the history; moving a cursor takes a few steps.
+//! those that are far behind, so that it knows when authors have to wait; some cursors do not count
+//! for that (see [`super::super::slow`]). What always holds: nothing is held that all cursors have
+//! passed, but the history; moving a cursor takes a few steps.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,18 +30,18 @@ pub(in crate::hub) struct Reader {
     /// How long messages took that this reader was the last to pass.
     fan_out: Histogram,
     /// Cursors that stand behind the last message.
-    at_head: usize,
+    at_head: Cursors,
     /// Bytes of all frames up to the head.
     head_bytes: u64,
     /// All cursors.
     cursors: usize,
     /// A cursor before this message is far: more than `lead_bytes_max` behind.
     near: u64,
-    /// Cursors that are far; among them those of stalled subscribers.
+    /// Cursors that authors wait for, and those of them that are far.
+    counted: usize,
     far: usize,
-    stalled: usize,
     lead_bytes_max: u64,
-    /// Half of the cursors that are not stalled are far.
+    /// Most of those cursors, of all readers, are far: as this reader saw it last.
     lagging: bool,
     /// What newcomers are sent first: the messages from here on.
     history: u64,
@@ -53,9 +54,42 @@ pub(in crate::hub) struct Reader {
 struct Held {
     message: Arc<Message>,
     /// Cursors that stand at this message.
-    cursors: usize,
+    cursors: Cursors,
     /// Bytes of all frames before this one.
     position_bytes: u64,
+}
+
+/// How many cursors stand at a message. In one word, for moving one is hot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Cursors(u64);
+
+impl Cursors {
+    const NONE: Self = Self(0);
+
+    /// One cursor, which authors wait for or do not.
+    #[inline]
+    const fn one(counts: bool) -> Self {
+        Self(1 | (counts as u64) << 32)
+    }
+
+    #[inline]
+    fn add(&mut self, more: Self) {
+        self.0 += more.0;
+    }
+
+    #[inline]
+    fn take(&mut self, some: Self) {
+        self.0 = self.0.checked_sub(some.0).expect("a cursor stands here");
+    }
+
+    /// How many of them authors wait for.
+    fn counted(self) -> usize {
+        usize::try_from(self.0 >> 32).unwrap_or(usize::MAX)
+    }
+
+    fn all(self) -> usize {
+        usize::try_from(self.0 & u64::from(u32::MAX)).unwrap_or(usize::MAX)
+    }
 }
 
 impl Reader {
@@ -76,19 +110,19 @@ impl Reader {
         order.read_to.push(first);
         drop(order);
         Self {
+            lead_bytes_max: limits.lead_bytes_max(log.bytes_max()),
             log,
             index,
             first,
             held: VecDeque::new(),
             passed: first,
             fan_out: Histogram::new(),
-            at_head: 0,
+            at_head: Cursors::NONE,
             head_bytes: 0,
             cursors: 0,
             near: first,
+            counted: 0,
             far: 0,
-            stalled: 0,
-            lead_bytes_max: limits.lead_bytes_max,
             lagging: false,
             history: first,
             history_messages_max: u64::from(limits.history_messages),
@@ -122,7 +156,7 @@ impl Reader {
 
     /// Whether there is nothing that anyone is owed.
     pub(in crate::hub) fn is_at_rest(&self) -> bool {
-        self.at_head == self.cursors
+        self.at_head.all() == self.cursors
     }
 
     /// The log's bound.
@@ -136,12 +170,16 @@ impl Reader {
     }
 
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(in crate::hub) fn has_room(&self, limits: &Limits) -> bool {
-        let nobody_lags = self.log.budget.lagging.load(Ordering::SeqCst) == 0;
-        nobody_lags && !self.is_full_for(limits.frame_bytes_max())
+    pub(in crate::hub) fn lags_now(&self) -> bool {
+        self.log.budget.majority.lags()
     }
 
-    /// Whether authors have to wait until this reader's cursors have caught up.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(in crate::hub) fn has_room(&self, limits: &Limits) -> bool {
+        !self.log.budget.majority.lags() && !self.is_full_for(limits.frame_bytes_max())
+    }
+
+    /// Whether authors have to wait until most cursors have caught up, as this reader saw it last.
     pub(in crate::hub) fn is_lagging(&self) -> bool {
         self.lagging
     }
@@ -162,19 +200,19 @@ impl Reader {
         self.backlog_bytes(self.passed)
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
-    pub(in crate::hub) fn passed(&self) -> u64 {
-        self.passed
-    }
-
     /// What the messages between `cursor` and the head are charged.
     pub(in crate::hub) fn charged_from(&self, cursor: u64) -> u64 {
         self.backlog_bytes(cursor) + (self.head() - cursor) * Log::charge(0) as u64
     }
 
-    /// The last of all cursors, or the begin of the history before it, if anyone is owed anything.
-    pub(in crate::hub) fn last_cursor(&self) -> Option<u64> {
-        (!self.is_at_rest()).then_some(self.first)
+    /// The first message that a cursor has yet to pass which has read its history, or the head.
+    pub(in crate::hub) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// How far authors may be ahead.
+    pub(in crate::hub) fn lead_bytes_max(&self) -> u64 {
+        self.lead_bytes_max
     }
 
     /// Whether a subscriber at `cursor` is more than `lead_bytes_max` behind.
@@ -182,16 +220,17 @@ impl Reader {
         cursor < self.near
     }
 
-    /// One whose cursor is far has stalled: until [`Self::unstall`], authors do not wait for it.
-    pub(in crate::hub) fn stall(&mut self) {
-        self.stalled += 1;
-        self.note_lag();
-    }
-
-    /// One that had stalled goes on, or goes; its cursor has not moved since.
-    pub(in crate::hub) fn unstall(&mut self) {
-        self.stalled -= 1;
-        self.note_lag();
+    /// From now on authors wait, or do not wait, for the cursor at `cursor`.
+    pub(in crate::hub) fn set_counts(&mut self, cursor: u64, counts: bool) {
+        let at = self.cursors_at(cursor);
+        at.take(Cursors::one(!counts));
+        at.add(Cursors::one(counts));
+        let far = i64::from(self.is_far(cursor));
+        if counts {
+            self.change_counts(far, 1);
+        } else {
+            self.change_counts(-far, -1);
+        }
     }
 
     /// Whether messages were forgotten or room was given back since the last call.
@@ -214,15 +253,20 @@ impl Reader {
     pub(in crate::hub) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         let budget = &self.log.budget;
         let bytes = Log::charge(bytes);
-        let reserve = || match budget.lagging.load(Ordering::SeqCst) {
-            0 => budget.reserve(bytes),
-            _ => None,
+        let reserve = || match budget.majority.lags() {
+            false => budget.reserve(bytes),
+            true => None,
         };
         reserve().or_else(|| {
             budget.wanted.store(true, Ordering::SeqCst);
             // Room that was made before `wanted` was seen would be missed.
             reserve()
         })
+    }
+
+    /// Whether a refused reservation waits for room.
+    pub(in crate::hub) fn is_wanted(&self) -> bool {
+        self.log.budget.wanted.load(Ordering::SeqCst)
     }
 
     /// Whether a refused reservation waits for room; asking takes the wish back.
@@ -291,7 +335,7 @@ impl Reader {
         self.shorten_history();
         self.forget(None);
         self.find_near();
-        self.note_lag();
+        self.lagging = self.log.budget.majority.lags();
     }
 
     /// The messages from `cursor` on.
@@ -300,50 +344,46 @@ impl Reader {
         self.held.range(position..).map(|held| &held.message)
     }
 
-    /// A new cursor: at the first message of the history, which is the head if there is none.
+    /// A new cursor, for which nobody waits: at the first message of the history, which is the head if
+    /// there is none.
     pub(in crate::hub) fn enter(&mut self) -> u64 {
         let cursor = self.history;
         self.cursors += 1;
-        *self.cursors_at(cursor) += 1;
-        self.far += usize::from(self.is_far(cursor));
-        self.note_lag();
+        self.cursors_at(cursor).add(Cursors::one(false));
         cursor
     }
 
-    /// Moves a cursor forward.
+    /// Moves a cursor forward, which `counts` or does not.
     #[inline]
-    pub(in crate::hub) fn advance(&mut self, from: u64, to: u64, now: Instant) {
+    pub(in crate::hub) fn advance(&mut self, from: u64, to: u64, counts: bool, now: Instant) {
         debug_assert!(from <= to);
-        *self.cursors_at(to) += 1;
+        self.cursors_at(to).add(Cursors::one(counts));
         let is_near = !self.is_far(to);
-        let is_last = self.is_last_to_go(from);
-        if self.is_far(from) && is_near {
-            self.far -= 1;
-            self.note_lag();
+        let is_last = self.is_last_to_go(from, counts);
+        if counts && self.is_far(from) && is_near {
+            self.change_counts(-1, 0);
         }
         if is_last {
             self.forget(Some(now));
         }
     }
 
-    /// Ends a cursor.
+    /// Ends a cursor, for which nobody waits any more.
     pub(in crate::hub) fn leave(&mut self, cursor: u64, now: Instant) {
-        let is_last = self.is_last_to_go(cursor);
+        let is_last = self.is_last_to_go(cursor, false);
         self.cursors -= 1;
-        self.far -= usize::from(self.is_far(cursor));
         if is_last {
             self.forget(Some(now));
         }
-        self.note_lag();
     }
 
     /// Takes a cursor away from a message; says whether the message may be forgotten then.
     #[inline]
-    fn is_last_to_go(&mut self, cursor: u64) -> bool {
+    fn is_last_to_go(&mut self, cursor: u64, counts: bool) -> bool {
         let may_be_forgotten = cursor == self.first || cursor == self.passed;
         let cursors = self.cursors_at(cursor);
-        *cursors = cursors.checked_sub(1).expect("a cursor stands here");
-        *cursors == 0 && may_be_forgotten
+        cursors.take(Cursors::one(counts));
+        *cursors == Cursors::NONE && may_be_forgotten
     }
 
     /// Half of the log may be history, and no more than `history_messages_max`.
@@ -360,33 +400,45 @@ impl Reader {
         }
     }
 
+    /// Authors may be ahead by what these limits say from now on.
+    pub(in crate::hub) fn set_lead(&mut self, limits: &Limits) {
+        let lead_bytes_max = limits.lead_bytes_max(self.bytes_max());
+        if self.lead_bytes_max != lead_bytes_max {
+            self.lead_bytes_max = lead_bytes_max;
+            let far = i64::try_from(self.far).unwrap_or(0);
+            self.change_counts(-far, 0);
+            self.near = self.first;
+            self.find_near();
+        }
+    }
+
     /// Counts who has become far.
     fn find_near(&mut self) {
         self.near = self.near.max(self.first);
-        while self.near < self.head() && self.backlog_bytes(self.near) > self.lead_bytes_max {
-            self.far += *self.cursors_at(self.near);
+        let mut far = 0;
+        while self.near < self.head() && self.charged_from(self.near) > self.lead_bytes_max {
+            far += self.cursors_at(self.near).counted();
             self.near += 1;
         }
-    }
-
-    fn note_lag(&mut self) {
-        let far = self.far - self.stalled;
-        let lagging = far > 0 && 2 * far >= self.cursors - self.stalled;
-        if lagging != self.lagging {
-            self.change_lagging(lagging);
+        if far > 0 {
+            self.change_counts(
+                i64::try_from(far).expect("cursors are counted in 32 bits"),
+                0,
+            );
         }
     }
 
-    #[cold]
-    fn change_lagging(&mut self, lagging: bool) {
-        self.lagging = lagging;
-        let readers = &self.log.budget.lagging;
-        if lagging {
-            readers.fetch_add(1, Ordering::SeqCst);
-        } else {
-            readers.fetch_sub(1, Ordering::SeqCst);
-            self.made_room = true;
-        }
+    /// So many more cursors that count are far, and so many more count.
+    fn change_counts(&mut self, far: i64, counted: i64) {
+        let change = |count: usize, by: i64| {
+            let count = count.checked_add_signed(isize::try_from(by).ok()?);
+            Some(count.expect("no cursor is taken away that was not counted"))
+        };
+        self.far = change(self.far, far).unwrap_or_default();
+        self.counted = change(self.counted, counted).unwrap_or_default();
+        let (lagged, lags) = self.log.budget.majority.add(far, counted);
+        self.lagging = lags;
+        self.made_room |= lagged && !lags;
     }
 
     /// How long messages took from being accepted until the last cursor had passed them, for those
@@ -399,7 +451,7 @@ impl Reader {
     fn forget(&mut self, passed_at: Option<Instant>) {
         self.passed = self.passed.max(self.first);
         while let Some(held) = self.held.get(self.position(self.passed))
-            && held.cursors == 0
+            && held.cursors == Cursors::NONE
         {
             if let Some(at) = passed_at {
                 held.message.passed_at(at);
@@ -410,7 +462,10 @@ impl Reader {
             self.passed += 1;
         }
         while self.first < self.history
-            && self.held.pop_front_if(|held| held.cursors == 0).is_some()
+            && self
+                .held
+                .pop_front_if(|held| held.cursors == Cursors::NONE)
+                .is_some()
         {
             self.first += 1;
             self.made_room = true;
@@ -421,7 +476,7 @@ impl Reader {
     }
 
     #[inline]
-    fn cursors_at(&mut self, cursor: u64) -> &mut usize {
+    fn cursors_at(&mut self, cursor: u64) -> &mut Cursors {
         let position = self.position(cursor);
         match self.held.get_mut(position) {
             Some(held) => &mut held.cursors,
@@ -443,9 +498,8 @@ impl Reader {
 impl Drop for Reader {
     /// Nothing waits for a reader that is gone.
     fn drop(&mut self) {
-        if self.lagging {
-            self.change_lagging(false);
-        }
+        let [far, counted] = [self.far, self.counted].map(|count| count.try_into().unwrap_or(0));
+        let _ = self.log.budget.majority.add(-far, -counted);
         let mut order = self.log.lock();
         order.read_to[self.index] = u64::MAX;
     }

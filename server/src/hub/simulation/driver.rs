@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::super::session::Content;
+use super::super::session::{Content, Phase};
 use super::super::{Close, Coalesce, ConnectionId};
 use super::peer::{Flight, Manner, Order};
 use super::{World, invariants};
@@ -33,6 +33,11 @@ impl World {
             let draining = self.hubs[hub].is_draining();
             invariants::check_batch(&self.hubs[hub], &transmit);
             let session = &self.hubs[hub].sessions[transmit.id.slot as usize];
+            let backlog_bytes = match &session.phase {
+                Phase::Joined(subscriber) => self.hubs[hub].log.backlog_bytes(subscriber.cursor),
+                _ => 0,
+            };
+            let lagged = lagged || backlog_bytes >= self.limits.batch_bytes_max as u64;
             let content = session
                 .in_flight
                 .as_ref()

@@ -20,9 +20,11 @@ impl World {
                 self.poll_transmits(hub, usize::MAX);
             }
             for index in 0..self.peers.len() {
+                self.the_healthy_keep_up();
                 self.complete_send(index, false);
             }
             for index in 0..self.peers.len() {
+                self.the_healthy_keep_up();
                 self.bytes_arrive(index);
             }
             self.time_passes();
@@ -89,6 +91,7 @@ impl World {
                 self.poll_transmits(hub, usize::MAX);
             }
             for index in 0..self.peers.len() {
+                self.the_healthy_keep_up();
                 self.complete_send(index, false);
             }
             self.driver_closes();

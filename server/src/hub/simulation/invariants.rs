@@ -30,8 +30,8 @@ impl World {
         }
         let log = self.hubs[0].log();
         assert!(log.bytes() <= log.bytes_max(), "the log keeps its bound");
+        check_lag(&self.hubs);
         for (hub, sleeps) in self.hubs.iter().zip(&self.sleeping) {
-            check_lag(hub);
             let waits_in_vain = hub.paused.front(0).is_some() && hub.log.has_room(&hub.limits);
             assert!(!waits_in_vain || *sleeps, "who waits is woken by room");
         }
@@ -126,24 +126,26 @@ pub(super) fn check_deadlines(hub: &Hub, now: Instant) {
     }
 }
 
-/// What the reader counts about those who are behind is what a look at all of them says.
-fn check_lag(hub: &Hub) {
-    let mut cursors = 0;
-    let mut far = 0;
-    let mut stalled = 0;
-    for (_, session) in &hub.sessions {
-        if let Phase::Joined(subscriber) = &session.phase {
-            let is_far = hub.log.backlog_bytes(subscriber.cursor) > hub.limits.lead_bytes_max;
-            assert_eq!(is_far, hub.log.is_far(subscriber.cursor));
-            assert!(is_far || !subscriber.stalled, "only who is far stalls");
-            cursors += 1;
-            far += usize::from(is_far);
-            stalled += usize::from(subscriber.stalled);
+/// What the readers count about those who are behind is what a look at all of them says.
+fn check_lag(hubs: &[Hub]) {
+    let (mut counted, mut far) = (0, 0);
+    for hub in hubs {
+        let mut newcomers = 0;
+        for (_, session) in &hub.sessions {
+            if let Phase::Joined(subscriber) = &session.phase {
+                let lead_bytes_max = hub.log.lead_bytes_max();
+                let is_far = hub.log.charged_from(subscriber.cursor) > lead_bytes_max;
+                assert_eq!(is_far, hub.log.is_far(subscriber.cursor));
+                assert!(subscriber.has_caught_up || !subscriber.counts);
+                counted += usize::from(subscriber.counts);
+                far += usize::from(subscriber.counts && is_far);
+                newcomers += u64::from(!subscriber.has_caught_up);
+            }
         }
+        assert_eq!(hub.newcomers, newcomers);
     }
-    let waited_for = far - stalled;
-    let lags = waited_for > 0 && 2 * waited_for >= cursors - stalled;
-    assert_eq!(hub.log.is_lagging(), lags);
+    let lags = 2 * far > counted || (far == 1 && counted == 2);
+    assert_eq!(hubs[0].log.lags_now(), lags, "{far} of {counted} are far");
 }
 
 /// owed = delivered + pending + discarded, and each session counts its own messages rightly.

@@ -265,7 +265,7 @@ impl Peer {
         let told = String::from_utf8_lossy(&self.notice);
         assert!(
             gone_by_itself || told.ends_with("closing: server is shutting down"),
-            "nobody healthy is sent away: {self:?}"
+            "nobody healthy is sent away: {told} {self:?}"
         );
         if let Some(joined_at) = self.joined_at
             && self.was_there_at_the_end
