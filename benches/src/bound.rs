@@ -9,22 +9,17 @@ use crate::spread::{Spread, digits};
 
 /// A figure of one candidate in one scenario, and what it has to be.
 #[derive(Debug, Clone)]
-pub struct Bound {
-    /// The scenario.
-    pub scenario: String,
-    /// The candidate.
-    pub candidate: String,
-    /// What is judged.
-    pub figure: Figure,
-    /// What it is compared with.
-    pub against: Against,
-    /// What it has to be.
-    pub limit: Limit,
+pub(crate) struct Bound {
+    scenario: String,
+    candidate: String,
+    figure: Figure,
+    against: Against,
+    limit: Limit,
 }
 
 /// What a figure is compared with, in the same scenario of the same repeat.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Against {
+pub(crate) enum Against {
     /// Nothing: the figure itself is judged.
     Nothing,
     /// The ratio to this candidate's.
@@ -37,12 +32,9 @@ pub enum Against {
 
 /// What a figure, or its ratio, has to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Limit {
-    /// The median is at most this.
+pub(crate) enum Limit {
     AtMost(f64),
-    /// The median is at least this.
     AtLeast(f64),
-    /// The median is between these.
     Between(f64, f64),
     /// No repeat has any.
     Never,
@@ -52,29 +44,25 @@ pub enum Limit {
 
 /// A bound, and what was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
-    /// The scenario.
-    pub scenario: String,
-    /// The candidate.
-    pub candidate: String,
+pub(crate) struct Judged {
+    pub(crate) scenario: String,
+    pub(crate) candidate: String,
     /// What was judged, in words.
-    pub name: String,
+    pub(crate) name: String,
     /// The same without the candidate's name.
-    pub measure: String,
+    pub(crate) measure: String,
     /// Of the measured figure; `x` of a ratio.
-    pub unit: String,
+    pub(crate) unit: String,
     /// What it has to be, in words.
-    pub wanted: String,
-    /// Over the repeats; absent when no repeat has what is needed.
-    pub measured: Option<Spread>,
-    /// A bound that was not measured is not met.
-    pub met: bool,
+    pub(crate) wanted: String,
+    /// Absent when no repeat has what is needed; then the bound is not met.
+    pub(crate) measured: Option<Spread>,
+    pub(crate) met: bool,
 }
 
 impl Bound {
     /// A bound on the figure itself.
-    #[must_use]
-    pub fn new(scenario: &str, candidate: &str, figure: Figure, limit: Limit) -> Self {
+    pub(crate) fn new(scenario: &str, candidate: &str, figure: Figure, limit: Limit) -> Self {
         Self {
             scenario: scenario.to_owned(),
             candidate: candidate.to_owned(),
@@ -85,27 +73,28 @@ impl Bound {
     }
 
     /// The same compared with another candidate.
-    #[must_use]
-    pub fn against(self, against: Against) -> Self {
+    pub(crate) fn against(self, against: Against) -> Self {
         Self { against, ..self }
     }
 
     /// Judges what was measured.
-    #[must_use]
-    pub fn judge(&self, runs: &[Run]) -> Judged {
-        let own = |run: &&Run| {
-            run.scenario == self.scenario && run.candidate == self.candidate && run.counts()
+    pub(crate) fn judge(&self, runs: &[Run]) -> Judged {
+        let unit = match self.against {
+            Against::Ratio(_) | Against::BestPeer => "x",
+            Against::Nothing | Against::Beyond(_) => &*self.figure.unit,
         };
-        let values = runs.iter().filter(own);
-        let values = values.filter_map(|run| self.value(run, runs));
+        let own = runs.iter().filter(|run| {
+            run.scenario == self.scenario && run.candidate == self.candidate && run.counts()
+        });
+        let values = own.filter_map(|run| self.value(run, runs));
         let measured = Spread::of(values.filter(|value| value.is_finite()));
         Judged {
             scenario: self.scenario.clone(),
             candidate: self.candidate.clone(),
             name: self.name(&format!(", {}", self.candidate)),
             measure: self.name(""),
-            unit: self.unit().to_owned(),
-            wanted: self.limit.in_words(self.unit()),
+            unit: unit.to_owned(),
+            wanted: self.limit.in_words(unit),
             measured,
             met: measured.is_some_and(|spread| self.limit.holds(spread)),
         }
@@ -113,37 +102,22 @@ impl Bound {
 
     fn value(&self, run: &Run, runs: &[Run]) -> Option<f64> {
         let value = run.get(&self.figure)?;
-        let of = |candidate: &str| {
-            let mut others = self.others(run, runs);
-            others.find_map(|(who, value)| (who == candidate).then_some(value))
-        };
-        match &self.against {
-            Against::Nothing => Some(value),
-            Against::Ratio(candidate) => Some(value / of(candidate)?),
-            Against::Beyond(candidate) => Some(value - of(candidate)?),
-            Against::BestPeer => {
-                let others = self.others(run, runs).map(|(_, value)| value);
-                let better = |one, other| self.figure.is_better(one, other);
-                let best = others.reduce(|one, other| if better(other, one) { other } else { one });
-                Some(value / best?)
-            }
-        }
-    }
-
-    /// The other candidates' values in the scenario and repeat of `run`.
-    fn others<'a>(&'a self, run: &'a Run, runs: &'a [Run]) -> impl Iterator<Item = (&'a str, f64)> {
-        let beside = runs.iter().filter(move |other| {
+        let beside = runs.iter().filter(|other| {
             (other.repeat, &other.scenario) == (run.repeat, &run.scenario)
                 && other.candidate != run.candidate
                 && other.counts()
         });
-        beside.filter_map(|other| Some((&*other.candidate, other.get(&self.figure)?)))
-    }
-
-    fn unit(&self) -> &str {
-        match self.against {
-            Against::Ratio(_) | Against::BestPeer => "x",
-            Against::Nothing | Against::Beyond(_) => &self.figure.unit,
+        let mut others = beside.filter_map(|it| Some((&it.candidate, it.get(&self.figure)?)));
+        match &self.against {
+            Against::Nothing => Some(value),
+            Against::Ratio(by) => Some(value / others.find(|(who, _)| *who == by)?.1),
+            Against::Beyond(by) => Some(value - others.find(|(who, _)| *who == by)?.1),
+            Against::BestPeer => {
+                let better = |one, other| self.figure.is_better(one, other);
+                let values = others.map(|(_, value)| value);
+                let best = values.reduce(|one, other| if better(other, one) { other } else { one });
+                Some(value / best?)
+            }
         }
     }
 
@@ -185,42 +159,41 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::{HIGHEST_RATE, P99};
+    use crate::figure::HIGHEST_RATE;
 
-    fn run(repeat: u32, candidate: &str, figure: &Figure, value: f64) -> Run {
+    fn run(repeat: u32, candidate: &str, value: f64) -> Run {
         let mut run = Run::new(repeat, "load", candidate);
-        run.set(figure, value);
+        run.set(&HIGHEST_RATE, value);
         run
     }
 
-    fn bound(against: Against, limit: Limit) -> Bound {
-        Bound::new("load", "ours", P99, limit).against(against)
+    fn judge(against: Against, limit: Limit, runs: &[Run]) -> Judged {
+        let bound = Bound::new("load", "ours", HIGHEST_RATE, limit);
+        bound.against(against).judge(runs)
     }
 
     #[test]
     fn candidates_are_compared_within_their_repeat() {
         let runs = [
-            run(0, "ours", &P99, 8.0),
-            run(0, "theirs", &P99, 10.0),
-            run(1, "theirs", &P99, 20.0),
-            run(1, "ours", &P99, 16.0),
+            run(0, "ours", 8.0),
+            run(0, "theirs", 10.0),
+            run(1, "theirs", 20.0),
+            run(1, "ours", 16.0),
         ];
-        let ratio = bound(Against::Ratio("theirs".into()), Limit::AtMost(0.9));
-        let judged = ratio.judge(&runs);
+        let judged = judge(Against::Ratio("theirs".into()), Limit::AtMost(0.9), &runs);
         let measured = judged.measured.unwrap();
         assert_eq!((measured.min, measured.max), (0.8, 0.8));
-        assert_eq!(judged.name, "delivery p99, ours / theirs");
-        assert_eq!(judged.wanted, "<= 0.900x");
-        assert!(judged.met);
-        let beyond = bound(Against::Beyond("theirs".into()), Limit::AtMost(0.0));
-        let measured = beyond.judge(&runs).measured.unwrap();
+        assert_eq!(judged.name, "highest rate, ours / theirs");
+        assert!(judged.met && judged.wanted == "<= 0.900x", "{judged:?}");
+        let judged = judge(Against::Beyond("theirs".into()), Limit::AtMost(0.0), &runs);
+        let measured = judged.measured.unwrap();
         assert_eq!((measured.min, measured.max), (-4.0, -2.0));
     }
 
     #[test]
     fn the_median_decides_and_never_is_of_every_repeat() {
-        let runs = [8.0, 7.0, 30.0].map(|p99| run(0, "ours", &P99, p99));
-        let met = |limit| bound(Against::Nothing, limit).judge(&runs).met;
+        let runs = [8.0, 7.0, 30.0].map(|value| run(0, "ours", value));
+        let met = |limit| judge(Against::Nothing, limit, &runs).met;
         assert!(met(Limit::AtMost(8.0)) && !met(Limit::AtMost(7.9)));
         assert!(met(Limit::AtLeast(8.0)) && !met(Limit::AtLeast(8.1)));
         assert!(met(Limit::Between(7.0, 9.0)) && !met(Limit::Between(9.0, 40.0)));
@@ -228,27 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn the_best_peer_of_the_same_repeat_is_the_measure() {
-        let rate = &HIGHEST_RATE;
-        let mut runs = vec![
-            run(0, "ours", rate, 1000.0),
-            run(0, "a", rate, 200.0),
-            run(0, "b", rate, 250.0),
-            run(1, "a", rate, 9000.0),
+    fn the_best_peer_that_counts_is_the_measure() {
+        let judge = |runs: &[Run]| judge(Against::BestPeer, Limit::AtLeast(4.0), runs);
+        let mut runs = [
+            run(0, "ours", 1000.0),
+            run(0, "a", 200.0),
+            run(0, "b", 250.0),
+            run(1, "a", 9000.0),
         ];
-        let bound = Bound::new("load", "ours", HIGHEST_RATE, Limit::AtLeast(4.0));
-        let bound = bound.against(Against::BestPeer);
-        assert_eq!(bound.judge(&runs).measured.unwrap().median, 4.0);
+        assert_eq!(judge(&runs).measured.unwrap().median, 4.0);
         runs[2].counts = Some(false);
-        assert_eq!(bound.judge(&runs).measured.unwrap().median, 5.0);
+        assert_eq!(judge(&runs).measured.unwrap().median, 5.0);
         runs[0].problems.push("busy".into());
-        assert_eq!(bound.judge(&runs).measured, None);
-    }
-
-    #[test]
-    fn what_was_not_measured_is_not_met() {
-        let ratio = bound(Against::BestPeer, Limit::AtMost(1.0));
-        let judged = ratio.judge(&[run(0, "ours", &P99, 1.0)]);
+        let judged = judge(&runs);
         assert!(judged.measured.is_none() && !judged.met);
+        assert!(!judge(&[run(0, "ours", 1.0)]).met, "there is no peer");
     }
 }

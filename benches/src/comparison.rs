@@ -1,51 +1,41 @@
 //! A comparison: who was measured under which loads, all runs, and what they come to. It is data.json,
 //! and every page, table and plot is made of it.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::Judged;
 use crate::figure::Figure;
+use crate::host::Host;
 use crate::run::Run;
-use crate::{Host, Spread};
+use crate::spread::Spread;
 
 /// All of a comparison; data.json.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Comparison {
-    /// The heading of its page.
-    pub title: String,
-    /// The program and its arguments, as they are repeated.
-    pub command: String,
-    /// What was compared and how, for the page.
-    pub about: String,
-    /// Where it was measured.
-    pub host: Host,
-    /// How often each was measured.
-    pub repeats: u32,
-    /// From the first run to the last.
-    pub took_seconds: f64,
+pub(crate) struct Comparison {
+    pub(crate) title: String,
+    /// The program and its arguments.
+    pub(crate) command: String,
+    /// What was compared and how.
+    pub(crate) about: String,
+    pub(crate) host: Host,
+    pub(crate) repeats: u32,
+    pub(crate) took_seconds: f64,
     /// Whether the time was over before all was measured.
-    pub was_cut: bool,
-    /// Which runs have to be valid.
-    pub validity: Validity,
-    /// The loads, with the figures that are shown of them.
-    pub sections: Vec<Section>,
-    /// What is drawn.
-    pub plots: Vec<Plot>,
-    /// What had to hold.
-    pub bounds: Vec<Judged>,
-    /// Figures over the repeats.
-    pub rows: Vec<Row>,
-    /// Why figures may be off, and what else belongs on the page.
-    pub remarks: Vec<Remark>,
-    /// Everything that was measured.
-    pub runs: Vec<Run>,
+    pub(crate) was_cut: bool,
+    pub(crate) validity: Validity,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) plots: Vec<Plot>,
+    pub(crate) bounds: Vec<Judged>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) remarks: Vec<Remark>,
+    pub(crate) runs: Vec<Run>,
 }
 
 /// Which runs have to be valid for a comparison to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Validity {
-    /// Each.
+pub(crate) enum Validity {
     EveryRun,
     /// At least one of each candidate in each scenario.
     EveryCase,
@@ -55,103 +45,105 @@ pub enum Validity {
 
 /// A part of the page: scenarios that are shown together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Section {
-    /// Its heading.
-    pub title: String,
+pub(crate) struct Section {
+    pub(crate) title: String,
     /// What to know when reading it.
-    pub about: String,
-    /// What is shown.
-    pub figures: Vec<Figure>,
-    /// The loads.
-    pub scenarios: Vec<Scenario>,
+    pub(crate) about: String,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) scenarios: Vec<Scenario>,
 }
 
-/// A load.
+/// A load, by a name that is unique in the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scenario {
-    /// Its name, unique in the comparison.
-    pub name: String,
+pub(crate) struct Scenario {
+    pub(crate) name: String,
     /// Where it is on the horizontal axis of plots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub x: Option<f64>,
-    /// Who was measured under it.
-    pub candidates: Vec<String>,
+    pub(crate) x: Option<f64>,
+    pub(crate) candidates: Vec<String>,
 }
 
 /// Lines of one figure over the scenarios that have an x; one line a candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Plot {
-    /// The name of its file.
-    pub file: String,
-    /// What it shows.
-    pub title: String,
+pub(crate) struct Plot {
+    pub(crate) file: String,
+    pub(crate) title: String,
     /// The section whose scenarios it is of; all if empty.
-    pub section: String,
-    /// What the horizontal axis shows.
-    pub x_label: String,
-    /// Whether that axis begins at zero and is not logarithmic.
+    pub(crate) section: String,
+    pub(crate) x_label: String,
+    /// Whether the horizontal axis begins at zero and is not logarithmic.
     #[serde(default)]
-    pub is_linear: bool,
-    /// What is drawn of each candidate.
-    pub figure: Figure,
+    pub(crate) is_linear: bool,
+    pub(crate) figure: Figure,
     /// A figure that is the same for all candidates, and what its line is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub floor: Option<(Figure, String)>,
+    pub(crate) floor: Option<(Figure, String)>,
 }
 
-/// A figure of one candidate in one scenario, over the repeats: over the valid runs, where there are any.
+/// A figure of one candidate in one scenario, over the runs that count, or over all if none does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// The scenario.
-    pub scenario: String,
-    /// The candidate.
-    pub candidate: String,
+pub(crate) struct Row {
+    pub(crate) scenario: String,
+    pub(crate) candidate: String,
     /// [`Figure::id`].
-    pub figure: String,
-    /// Over the repeats.
-    pub spread: Spread,
-    /// Whether a run that it is of is valid.
-    pub is_valid: bool,
+    pub(crate) figure: String,
+    pub(crate) spread: Spread,
+    /// Whether a run is valid.
+    pub(crate) is_valid: bool,
 }
 
 /// Markdown for the end of the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Remark {
-    /// Its heading.
-    pub title: String,
-    /// Its text.
-    pub text: String,
+pub(crate) struct Remark {
+    pub(crate) title: String,
+    pub(crate) text: String,
+}
+
+impl Section {
+    /// A section of one scenario, which has its name.
+    pub(crate) fn new(
+        title: &str,
+        about: impl Into<String>,
+        figures: Vec<Figure>,
+        candidates: Vec<String>,
+    ) -> Self {
+        Self {
+            title: title.to_owned(),
+            about: about.into(),
+            figures,
+            scenarios: vec![Scenario {
+                name: title.to_owned(),
+                x: None,
+                candidates,
+            }],
+        }
+    }
 }
 
 impl Comparison {
     /// The row of a figure, if it was measured.
-    #[must_use]
-    pub fn row(&self, scenario: &str, candidate: &str, figure: &Figure) -> Option<&Row> {
+    pub(crate) fn row(&self, scenario: &str, candidate: &str, figure: &Figure) -> Option<&Row> {
+        let wanted = (scenario, candidate, &*figure.id);
         let mut rows = self.rows.iter();
-        rows.find(|row| {
-            (&*row.scenario, &*row.candidate, &*row.figure) == (scenario, candidate, &figure.id)
-        })
+        rows.find(|row| (&*row.scenario, &*row.candidate, &*row.figure) == wanted)
     }
 
     /// The runs of one candidate in one scenario.
-    pub fn runs_of<'a>(
-        &'a self,
-        scenario: &'a str,
-        candidate: &'a str,
-    ) -> impl Iterator<Item = &'a Run> {
-        runs_of(&self.runs, scenario, candidate)
+    pub(crate) fn runs_of(&self, scenario: &str, candidate: &str) -> Vec<&Run> {
+        let is_meant = |run: &&Run| run.scenario == scenario && run.candidate == candidate;
+        self.runs.iter().filter(is_meant).collect()
     }
 
     /// Whether all bounds are met, and the runs valid that have to be.
-    #[must_use]
-    pub fn is_as_wanted(&self) -> bool {
+    pub(crate) fn is_as_wanted(&self) -> bool {
         let valid = match self.validity {
-            Validity::EveryRun => self
-                .runs
-                .iter()
-                .all(|run| run.is_valid() && run.warnings.is_empty()),
+            Validity::EveryRun => {
+                let is_sound = |run: &Run| run.is_valid() && run.warnings.is_empty();
+                self.runs.iter().all(is_sound)
+            }
             Validity::EveryCase => self.cases().all(|(scenario, candidate)| {
-                self.runs_of(&scenario.name, candidate).any(Run::is_valid)
+                let runs = self.runs_of(&scenario.name, candidate);
+                runs.iter().any(|run| run.is_valid())
             }),
             Validity::Bounds => true,
         };
@@ -159,30 +151,43 @@ impl Comparison {
     }
 
     /// Every scenario with each of its candidates.
-    pub fn cases(&self) -> impl Iterator<Item = (&Scenario, &str)> {
+    pub(crate) fn cases(&self) -> impl Iterator<Item = (&Scenario, &String)> {
         let scenarios = self.sections.iter().flat_map(|section| &section.scenarios);
-        scenarios.flat_map(|scenario| {
-            let candidates = scenario.candidates.iter();
-            candidates.map(move |candidate| (scenario, &**candidate))
-        })
+        scenarios.flat_map(|one| one.candidates.iter().map(move |candidate| (one, candidate)))
     }
 
-    /// Renews the rows from the runs.
-    #[must_use]
-    pub fn with_rows(mut self) -> Self {
+    /// Makes the rows of the runs.
+    pub(crate) fn make_rows(&mut self) {
         let mut rows = Vec::new();
         for section in &self.sections {
-            for scenario in &section.scenarios {
-                for figure in &section.figures {
-                    let candidates = scenario.candidates.iter();
-                    rows.extend(candidates.filter_map(|candidate| {
-                        Row::new(&scenario.name, candidate, figure, &self.runs)
-                    }));
-                }
+            for (scenario, figure) in section
+                .scenarios
+                .iter()
+                .flat_map(|scenario| section.figures.iter().map(move |figure| (scenario, figure)))
+            {
+                let candidates = scenario.candidates.iter();
+                rows.extend(
+                    candidates.filter_map(|who| self.make_row(&scenario.name, who, figure)),
+                );
             }
         }
         self.rows = rows;
-        self
+    }
+
+    fn make_row(&self, scenario: &str, candidate: &str, figure: &Figure) -> Option<Row> {
+        let all = self.runs_of(scenario, candidate);
+        let some_count = all.iter().any(|run| run.counts());
+        // A floor is measured before the run, and does not depend on what became of that.
+        let is_floor = figure.id.starts_with("floor_");
+        let is_valid = is_floor || all.iter().any(|run| run.is_valid());
+        let counted = all.iter().filter(|run| run.counts() || !some_count);
+        Some(Row {
+            scenario: scenario.to_owned(),
+            candidate: candidate.to_owned(),
+            figure: figure.id.to_string(),
+            spread: Spread::of(counted.filter_map(|run| run.get(figure)))?,
+            is_valid,
+        })
     }
 
     pub(crate) fn to_json(&self) -> String {
@@ -192,29 +197,15 @@ impl Comparison {
     }
 }
 
-impl Row {
-    fn new(scenario: &str, candidate: &str, figure: &Figure, runs: &[Run]) -> Option<Self> {
-        let all: Vec<&Run> = runs_of(runs, scenario, candidate).collect();
-        // A floor is measured before the run, and does not depend on what became of that.
-        let is_floor = figure.id.starts_with("floor_");
-        let is_valid = is_floor || all.iter().any(|run| run.is_valid());
-        let some_count = all.iter().any(|run| run.counts());
-        let counted = all.into_iter().filter(|run| run.counts() || !some_count);
-        Some(Self {
-            scenario: scenario.to_owned(),
-            candidate: candidate.to_owned(),
-            figure: figure.id.to_string(),
-            spread: Spread::of(counted.filter_map(|run| run.get(figure)))?,
-            is_valid,
-        })
-    }
+/// What a value of the command line is called there.
+pub(crate) fn name_of(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-fn runs_of<'a>(
-    runs: &'a [Run],
-    scenario: &'a str,
-    candidate: &'a str,
-) -> impl Iterator<Item = &'a Run> {
-    let is_meant = move |run: &&Run| run.scenario == scenario && run.candidate == candidate;
-    runs.iter().filter(is_meant)
+/// What the command line says of a value.
+pub(crate) fn help_of(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    let help = value.as_ref().and_then(|value| value.get_help());
+    help.map_or_else(String::new, |help| format!("{help}."))
 }

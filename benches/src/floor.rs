@@ -9,20 +9,23 @@
 //! references to each descriptor, which a server with one thread a ring does not pay either.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use rustix::time::ClockId;
+use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::figure::{FLOOR, FLOOR_CPU};
-use crate::reader::{Reader, Task, Used};
-use crate::{Error, Figure, Run, Spread, clock, host};
+use crate::error::{Error, Result};
+use crate::figure::{FLOOR, FLOOR_CPU, figures};
+use crate::host;
+use crate::reader::{Reader, Task, Used, now_ns};
+use crate::run::Run;
+use crate::spread::Spread;
 
 /// The longest frame that is sent, in bytes.
-pub const BYTES_MAX: usize = 1 << 20;
+pub(crate) const BYTES_MAX: usize = 1 << 20;
 
 /// What a message has around it when it is broadcast: its header, and the author's name with its own.
 const NAME_AND_HEADERS_BYTES: usize = 28;
@@ -33,7 +36,7 @@ const NAME_AND_HEADERS_BYTES: usize = 28;
 /// (`TCP_MAX_QUICKACKS` in Linux' `include/net/tcp.h`), and again 16 after a silence that is longer
 /// than the retransmission timeout (200 ms and more), later ones as they are read. On loopback, what
 /// is acknowledged as it comes is paid for by the sender: a quarter to a half more for each send.
-pub const WARMUP_PASSES: u32 = 20;
+pub(crate) const WARMUP_PASSES: u32 = 20;
 
 /// What `listen` asks for; connects come in windows that are far smaller.
 const BACKLOG: i32 = 1024;
@@ -41,21 +44,17 @@ const BACKLOG: i32 = 1024;
 /// A thread that sends without a pause has a processor for more than this of the time.
 const ON_CPU_SHARE_MIN: f64 = 0.95;
 
-/// From before the first send of a pass until the last receiver has read.
-pub const COMPLETION: Figure = Figure::new("floor_completion_ms", "pass until the last read", "ms");
-/// Wall time of a pass by its sends.
-pub const WALL_PER_SEND: Figure = Figure::new("floor_wall_us", "wall time per send", "us");
-/// CPU time of the reading process by its reads.
-pub const READER_CPU: Figure = Figure::new("floor_reader_cpu_us", "reader's CPU per read", "us");
-/// Sends of all passes.
-pub const SENDS: Figure = Figure::more("floor_sends", "sends", "");
-/// Reads that these took; as many, unless frames came in parts.
-pub const READS: Figure = Figure::more("floor_reads", "reads", "");
+figures! {
+    COMPLETION: "floor_completion_ms", "pass until the last read", "ms";
+    WALL_PER_SEND: "floor_wall_us", "wall time per send", "us";
+    READER_CPU: "floor_reader_cpu_us", "reader's CPU per read", "us";
+    SENDS: "floor_sends", "sends", "";
+    READS: "floor_reads", "reads", "";
+}
 
 /// The length of the frame in which a message of the load generator's is broadcast; of messages that
 /// are too long for a floor, the longest that it sends.
-#[must_use]
-pub const fn frame_bytes(message_bytes: u32) -> usize {
+const fn frame_bytes(message_bytes: u32) -> usize {
     let bytes = message_bytes as usize + NAME_AND_HEADERS_BYTES;
     if bytes < BYTES_MAX { bytes } else { BYTES_MAX }
 }
@@ -65,17 +64,16 @@ pub const fn frame_bytes(message_bytes: u32) -> usize {
 pub struct Plan {
     /// Sockets, each with a reader of its own.
     pub sockets: u32,
-    /// Length of the frame that each is sent in each pass, at most [`BYTES_MAX`].
+    /// Length of the frame that each is sent in each pass, at most 1 MiB.
     pub bytes: usize,
     /// Measured passes.
     pub passes: u32,
-    /// Passes before these, which are not measured: see [`WARMUP_PASSES`].
+    /// Passes before these, which are not measured.
     pub warmup_passes: u32,
     /// The least time from the beginning of a pass to that of the next. Zero begins the next pass as
     /// soon as all have read the one before.
     pub interval: Duration,
-    /// The program that reads: one whose `main` begins with [`crate::process::run_if_asked`]. This
-    /// program itself, if it is `None`.
+    /// The program that reads: one of this crate's, or this program itself if it is `None`.
     pub reader: Option<PathBuf>,
 }
 
@@ -108,10 +106,9 @@ pub struct Floor {
 }
 
 impl Plan {
-    /// Passes over `sockets` sockets with frames of `message_bytes`, begun as often as `rate` messages
-    /// a second are, but at least every `interval_max`.
+    /// Passes over `sockets` sockets with the frames of messages of `message_bytes`.
     #[must_use]
-    pub fn new(sockets: u32, message_bytes: u32, passes: u32, interval: Duration) -> Self {
+    pub const fn new(sockets: u32, message_bytes: u32, passes: u32, interval: Duration) -> Self {
         Self {
             sockets,
             bytes: frame_bytes(message_bytes),
@@ -123,18 +120,13 @@ impl Plan {
     }
 
     /// Connects, warms up and measures; sets the figures of the floor in `run`.
-    ///
-    /// # Errors
-    /// When descriptors or source ports do not suffice, or the reader fails.
-    pub fn measure(&self, run: &mut Run) -> Result<(), Error> {
+    pub(crate) fn measure(&self, run: &mut Run) -> Result<()> {
         let mut floor = Floor::connect(self)?;
         for _ in 0..self.warmup_passes {
             floor.pass()?;
         }
-        let passes: Vec<Pass> = (0..self.passes)
-            .map(|_| floor.pass())
-            .collect::<Result<_, _>>()?;
-        self.summarize(&passes, run);
+        let passes: Result<Vec<Pass>> = (0..self.passes).map(|_| floor.pass()).collect();
+        self.summarize(&passes?, run);
         Ok(())
     }
 
@@ -148,15 +140,12 @@ impl Plan {
             sum.as_secs_f64()
         };
         let pass_ms = median_ms(|pass| pass.sending);
-        let sends = f64::from(self.sockets) * passes.len() as f64;
-        let reads: u64 = passes.iter().map(|pass| pass.reads).sum();
-        let reads = reads as f64;
+        let sockets = f64::from(self.sockets);
+        let sends = sockets * passes.len() as f64;
+        let reads = passes.iter().map(|pass| pass.reads).sum::<u64>() as f64;
         run.set(&FLOOR, pass_ms);
         run.set(&COMPLETION, median_ms(|pass| pass.completion));
-        run.set(
-            &WALL_PER_SEND,
-            pass_ms.map(|ms| ms * 1e3 / f64::from(self.sockets)),
-        );
+        run.set(&WALL_PER_SEND, pass_ms.map(|ms| ms * 1e3 / sockets));
         run.set(&FLOOR_CPU, seconds(|pass| pass.send_cpu) * 1e6 / sends);
         run.set(&READER_CPU, seconds(|pass| pass.read_cpu) * 1e6 / reads);
         run.set(&SENDS, sends);
@@ -169,9 +158,8 @@ impl Plan {
             ));
         }
         if reads > sends {
-            run.warnings.push(format!(
-                "frames came in parts: {reads} reads for {sends} sends"
-            ));
+            let parts = format!("frames came in parts: {reads} reads for {sends} sends");
+            run.warnings.push(parts);
         }
     }
 }
@@ -181,7 +169,7 @@ impl Floor {
     ///
     /// # Errors
     /// When descriptors or source ports do not suffice, or the reader fails.
-    pub fn connect(plan: &Plan) -> Result<Self, Error> {
+    pub fn connect(plan: &Plan) -> Result<Self> {
         host::raise_descriptors(plan.sockets)?;
         let listener = listen().map_err(Error::system("listen on 127.0.0.1"))?;
         let target = listener
@@ -214,17 +202,18 @@ impl Floor {
     ///
     /// # Errors
     /// When the kernel does not take a frame whole, or the reader fails.
-    pub fn pass(&mut self) -> Result<Pass, Error> {
-        let early = (self.began + self.interval).saturating_sub(clock::monotonic());
+    pub fn pass(&mut self) -> Result<Pass> {
+        let now = |clock| Duration::from_nanos(now_ns(clock));
+        let early = (self.began + self.interval).saturating_sub(now(ClockId::Monotonic));
         std::thread::sleep(early);
-        let cpu_before = clock::thread_cpu();
-        let begin = clock::monotonic();
+        let cpu_before = now(ClockId::ThreadCPUTime);
+        let begin = now(ClockId::Monotonic);
         self.began = begin;
         for socket in &self.sockets {
             send_frame(socket, &self.frame)?;
         }
-        let end = clock::monotonic();
-        let send_cpu = clock::thread_cpu() - cpu_before;
+        let end = now(ClockId::Monotonic);
+        let send_cpu = now(ClockId::ThreadCPUTime) - cpu_before;
         let before = self.used;
         self.used = self.reader.next_used()?;
         Ok(Pass {
@@ -249,23 +238,21 @@ impl Drop for Floor {
 }
 
 /// Hot: this is all that is measured.
-fn send_frame(socket: impl AsFd, frame: &[u8]) -> Result<(), Error> {
-    match send(socket, frame, SendFlags::NOSIGNAL) {
-        Ok(sent) if sent == frame.len() => Ok(()),
-        Ok(sent) => Err(Error::ShortSend {
-            sent,
-            bytes: frame.len(),
-        }),
-        Err(Errno::AGAIN) => Err(Error::ShortSend {
-            sent: 0,
-            bytes: frame.len(),
-        }),
-        Err(errno) => Err(Error::system("send")(errno)),
-    }
+fn send_frame(socket: &TcpStream, frame: &[u8]) -> Result<()> {
+    let sent = match send(socket, frame, SendFlags::NOSIGNAL) {
+        Ok(sent) if sent == frame.len() => return Ok(()),
+        Ok(sent) => sent,
+        Err(Errno::AGAIN) => 0,
+        Err(errno) => return Err(Error::system("send")(errno)),
+    };
+    Err(Error::Run(format!(
+        "the kernel took {sent} of {} bytes from an empty socket: lower --bytes, or raise net.ipv4.tcp_wmem",
+        frame.len()
+    )))
 }
 
 fn listen() -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -3,68 +3,44 @@
 use std::fs;
 use std::net::Ipv4Addr;
 
-use loadgen::host::{self, TooFewDescriptors};
+use loadgen::host;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::error::{Error, Result};
 
 /// What figures depend on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Host {
-    /// Version of the kernel.
-    pub kernel: String,
-    /// Name of the processor.
-    pub cpu: String,
+pub(crate) struct Host {
+    kernel: String,
+    cpu: String,
     /// Processors that this program may use.
-    pub cpus: usize,
+    cpus: usize,
     /// Programs that wanted to run in the last minute (proc_loadavg(5)), before the measurement.
-    pub load_average: f64,
+    pub(crate) load_average: f64,
 }
 
 impl Host {
     /// This host, now.
-    #[must_use]
-    pub fn this() -> Self {
+    pub(crate) fn this() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let cpu = field(&read("/proc/cpuinfo"), "model name").unwrap_or("unknown".into());
+        let load = read("/proc/loadavg");
         Self {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            cpu: cpu_name(&read("/proc/cpuinfo"))
-                .unwrap_or("unknown")
-                .to_owned(),
+            cpu,
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
-            load_average: first_number(&read("/proc/loadavg")).unwrap_or(0.0),
+            load_average: first_number(&load).unwrap_or(0.0),
         }
     }
 
-    /// The machine, as a person names it.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        let Self {
-            kernel, cpu, cpus, ..
-        } = self;
-        format!("{cpus} x {cpu}, Linux {kernel}")
+    pub(crate) fn in_words(&self) -> String {
+        format!("{} x {}, Linux {}", self.cpus, self.cpu, self.kernel)
     }
 }
 
 /// Makes sure that this process, and what it starts, can have `sockets` sockets open at once.
-///
-/// # Errors
-/// When the limit may not be raised as far as that; says how far it may.
-pub fn raise_descriptors(sockets: u32) -> Result<(), Error> {
-    let refused = |refusal| {
-        let TooFewDescriptors {
-            needed,
-            limit,
-            possible,
-        } = refusal;
-        Error::Descriptors {
-            sockets,
-            needed,
-            limit,
-            possible,
-        }
-    };
-    host::raise_descriptors(sockets).map_err(refused)
+pub(crate) fn raise_descriptors(sockets: u32) -> Result<()> {
+    host::raise_descriptors(sockets).map_err(|limit| Error::Descriptors { sockets, limit })
 }
 
 /// Loopback addresses whose ports suffice for `sockets` connections to one listener.
@@ -73,14 +49,15 @@ pub(crate) fn sources(sockets: u32) -> Vec<Ipv4Addr> {
     host::loopbacks(needed as usize).collect()
 }
 
-fn cpu_name(cpuinfo: &str) -> Option<&str> {
-    let line = cpuinfo
-        .lines()
-        .find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim())
+/// The value of a `name: value` line of a file in /proc.
+pub(crate) fn field(text: &str, name: &str) -> Option<String> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|(key, _)| key.trim() == name)?;
+    Some(value.trim().to_owned())
 }
 
-fn first_number(text: &str) -> Option<f64> {
+/// The number that `text` begins with.
+pub(crate) fn first_number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
@@ -90,14 +67,10 @@ mod tests {
 
     #[test]
     fn files_of_the_kernel_are_read_as_it_writes_them() {
-        let cpuinfo = "processor\t: 0\nmodel name\t: Example CPU @ 2 GHz\n";
-        assert_eq!(cpu_name(cpuinfo), Some("Example CPU @ 2 GHz"));
+        let text = "processor\t: 0\nmodel name\t: Example CPU @ 2 GHz\nVmRSS:\t  2048 kB\n";
+        assert_eq!(field(text, "model name").unwrap(), "Example CPU @ 2 GHz");
+        assert_eq!(first_number(&field(text, "VmRSS").unwrap()), Some(2048));
+        assert_eq!(field(text, "VmHWM"), None);
         assert_eq!(first_number("0.52 0.58 0.59 1/389 1234\n"), Some(0.52));
-    }
-
-    #[test]
-    fn descriptors_that_no_host_has_are_refused_with_the_remedy() {
-        let error = raise_descriptors(u32::MAX).unwrap_err().to_string();
-        assert!(error.contains("`ulimit -n 4294967359`"), "{error}");
     }
 }

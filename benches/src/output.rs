@@ -2,44 +2,41 @@
 //! beside its place and renamed, so that a run that cannot start or end destroys no older result.
 
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::Error;
 use crate::comparison::Comparison;
+use crate::error::{Error, Result};
 use crate::{page, plot};
 
 /// The options for results that all comparisons share.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Output {
+pub(crate) struct Output {
     /// Write the result as JSON to FILE, or to standard output with `-` (the tables then go to
     /// standard error)
     #[arg(long, value_name = "FILE|-")]
-    pub json: Option<PathBuf>,
+    json: Option<PathBuf>,
 
     /// Write the tables as Markdown to FILE
     #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
+    markdown: Option<PathBuf>,
 
     /// Write report.md, data.json and the plots to the folder DIR
     #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    out: Option<PathBuf>,
 }
 
 impl Output {
     /// Makes sure that results can be written, before anything is measured.
-    ///
-    /// # Errors
-    /// When a folder cannot be made or written to.
-    pub fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<()> {
         if let Some(folder) = &self.out {
             fs::create_dir_all(folder).map_err(Error::write(folder))?;
-            beside(&folder.join("data.json")).map_err(Error::write(folder))?;
         }
-        for path in [&self.json, &self.markdown].into_iter().flatten() {
+        let data = self.out.as_ref().map(|folder| folder.join("data.json"));
+        for path in [&self.json, &self.markdown, &data].into_iter().flatten() {
             if path != "-" && !is_special(path) {
                 beside(path).map_err(Error::write(path))?;
             }
@@ -47,50 +44,38 @@ impl Output {
         Ok(())
     }
 
-    /// Writes the result, in words and as files.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn write(&self, comparison: &Comparison) -> Result<(), Error> {
+    /// Writes the result, in words and as files; says whether it is as wanted.
+    pub(crate) fn write(&self, comparison: &Comparison) -> Result<bool> {
         let text = page::page(comparison);
-        let to_stderr = self.json.as_deref().is_some_and(|path| path == "-");
+        let json = comparison.to_json();
         // A closed terminal is no reason to lose the files.
-        let _ = if to_stderr {
-            writeln!(io::stderr(), "{text}")
-        } else {
-            writeln!(io::stdout(), "{text}")
+        let _ = match self.json.as_deref() {
+            Some(path) if path == "-" => writeln!(io::stderr(), "{text}"),
+            _ => writeln!(io::stdout(), "{text}"),
         };
         if let Some(path) = &self.markdown {
             replace(path, &text)?;
         }
         if let Some(path) = &self.json {
-            replace(path, &comparison.to_json())?;
+            replace(path, &json)?;
         }
-        match &self.out {
-            None => Ok(()),
-            Some(folder) => {
-                replace(&folder.join("data.json"), &comparison.to_json())?;
-                write_pages(folder, comparison)
-            }
+        if let Some(folder) = &self.out {
+            replace(&folder.join("data.json"), &json)?;
+            write_pages(folder, comparison)?;
         }
+        Ok(comparison.is_as_wanted())
     }
 }
 
 /// Writes all that is made of data.json: report.md and the plots.
-///
-/// # Errors
-/// When a file cannot be written.
-pub fn write_pages(folder: &Path, comparison: &Comparison) -> Result<(), Error> {
+pub(crate) fn write_pages(folder: &Path, comparison: &Comparison) -> Result<()> {
     replace(&folder.join("report.md"), &page::page(comparison))?;
-    let mut plots = plot::all(comparison).into_iter();
-    plots.try_for_each(|(name, svg)| replace(&folder.join(name), &svg))
+    let mut plots = comparison.plots.iter();
+    plots.try_for_each(|one| replace(&folder.join(&one.file), &plot::svg(comparison, one)))
 }
 
 /// Replaces the file at `path`, or writes to standard output if it is `-`.
-///
-/// # Errors
-/// When it cannot be written; the file that was there is then unchanged.
-pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
     let written = if path == "-" {
         io::stdout().write_all(text.as_bytes())
     } else if is_special(path) {
@@ -112,7 +97,7 @@ fn is_special(path: &Path) -> bool {
 /// A file in the folder of `path`, removed when it is dropped.
 fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+        return Err(ErrorKind::IsADirectory.into());
     }
     let folder = path
         .parent()

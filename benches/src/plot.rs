@@ -3,69 +3,52 @@
 
 use loadgen::chart::{Axis, Chart, Line};
 
-use crate::comparison::{Comparison, Plot, Scenario, Section};
+use crate::comparison::{Comparison, Plot, Scenario};
 use crate::figure::Figure;
+use crate::page::candidates_of;
 
-/// All plots with the names of their files.
-#[must_use]
-pub fn all(comparison: &Comparison) -> Vec<(String, String)> {
-    let plot = |plot: &Plot| (plot.file.clone(), chart(comparison, plot).standalone());
-    comparison.plots.iter().map(plot).collect()
-}
-
-/// Whether `plot` belongs to `section` alone.
-pub(crate) fn is_of(plot: &Plot, section: &Section) -> bool {
-    plot.section == section.title
-}
-
-fn chart(comparison: &Comparison, plot: &Plot) -> Chart {
+/// The plot as a file of its own.
+pub(crate) fn svg(comparison: &Comparison, plot: &Plot) -> String {
     let sections = comparison.sections.iter();
-    let sections = sections.filter(|one| plot.section.is_empty() || is_of(plot, one));
+    let sections = sections.filter(|one| plot.section.is_empty() || plot.section == one.title);
     let scenarios: Vec<&Scenario> = sections.flat_map(|section| &section.scenarios).collect();
-    let mut candidates: Vec<&str> = Vec::new();
-    for candidate in scenarios.iter().flat_map(|scenario| &scenario.candidates) {
-        if !candidates.contains(&&**candidate) {
-            candidates.push(candidate);
-        }
-    }
+    let candidates = candidates_of(&scenarios);
     let points = |candidate: &str, figure: &Figure, valid: bool| -> Vec<(f64, f64)> {
         let point = |scenario: &&Scenario| {
             let row = comparison.row(&scenario.name, candidate, figure)?;
-            let is_meant = row.is_valid == valid;
-            is_meant.then_some((scenario.x?, row.spread.median))
+            (row.is_valid == valid).then_some((scenario.x?, row.spread.median))
         };
         scenarios.iter().filter_map(point).collect()
     };
-    let mut lines: Vec<Line> = candidates
-        .iter()
-        .map(|&name| Line {
-            name: lasting(name),
-            points: points(name, &plot.figure, true),
-        })
-        .collect();
+    let line = |name: &str, points| Line {
+        name: lasting(name),
+        points,
+    };
+    let of_candidate = |name: &&str| line(name, points(name, &plot.figure, true));
+    let mut lines: Vec<Line> = candidates.iter().map(of_candidate).collect();
     if let (Some((figure, name)), Some(first)) = (&plot.floor, candidates.first()) {
-        lines.push(Line {
-            name: lasting(name),
-            points: points(first, figure, true),
-        });
+        lines.push(line(name, points(first, figure, true)));
     }
-    let of = |candidate: &&str| points(candidate, &plot.figure, false);
-    let invalid: Vec<(f64, f64)> = candidates.iter().flat_map(of).collect();
+    let invalid = candidates
+        .iter()
+        .flat_map(|name| points(name, &plot.figure, false));
+    let invalid: Vec<(f64, f64)> = invalid.collect();
     let on_lines = lines.iter().flat_map(|line| &line.points);
-    let all: Vec<(f64, f64)> = on_lines.chain(&invalid).copied().collect();
+    let ys: Vec<f64> = on_lines.chain(&invalid).map(|(_, y)| *y).collect();
     let xs = scenarios.iter().filter_map(|scenario| scenario.x);
-    Chart {
+    let chart = Chart {
         title: plot.title.clone(),
         x: if plot.is_linear {
             Axis::amount(xs.fold(0.0, f64::max), lasting(&plot.x_label))
         } else {
             Axis::logarithmic(xs, lasting(&plot.x_label))
         },
-        y: Axis::logarithmic(all.into_iter().map(|(_, y)| y), lasting(&plot.figure.unit)),
+        y: Axis::logarithmic(ys.into_iter(), lasting(&plot.figure.unit)),
         lines,
         invalid,
         marked: true,
-    }
+    };
+    chart.standalone()
 }
 
 /// The chart takes names that last as long as the program; there are a handful.
@@ -77,31 +60,28 @@ fn lasting(name: &str) -> &'static str {
 mod tests {
     use super::*;
     use crate::figure::{FLOOR, P99};
-    use crate::study::tests::{comparison, runs};
+    use crate::study::tests::comparison;
 
     #[test]
     fn what_is_invalid_is_in_the_plot_and_in_no_line() {
-        let mut runs = runs();
-        for run in &mut runs {
+        let mut comparison = comparison(|run| {
             run.set(&FLOOR, 20.0);
             if run.candidate == "theirs" {
                 run.problems.push("the machine was busy".into());
             }
-        }
-        let mut comparison = comparison(runs);
+        });
         comparison.sections[0].figures.push(FLOOR);
-        comparison.plots.push(Plot {
+        comparison.make_rows();
+        let plot = Plot {
             file: "p99.svg".into(),
             title: "p99 by rate".into(),
-            section: "Load".into(),
+            section: "load".into(),
             x_label: "messages/s".into(),
             is_linear: false,
             figure: P99,
             floor: Some((FLOOR, "F".into())),
-        });
-        let plots = all(&comparison.with_rows());
-        let (name, svg) = &plots[0];
-        assert_eq!(name, "p99.svg");
+        };
+        let svg = svg(&comparison, &plot);
         assert!(svg.contains("INVALID: 50 at 10"), "{svg}");
         assert!(svg.contains("ours: 11 at 10<"), "{svg}");
         assert!(!svg.contains("theirs: 50"), "{svg}");

@@ -5,12 +5,12 @@
 //! server are: a thread would share the sender's descriptor table and memory map, and change what a
 //! send costs.
 //!
-//! The two speak over a socket pair that is the reader's standard input: reports as lines of JSON in
-//! one direction, one byte for each window of connects, and for each question, in the other. When the
-//! measuring process ends, however it does, the channel closes and the reader ends.
+//! The two speak over a socket pair that is the reader's standard input: lines of JSON in one direction,
+//! one byte for each window of connects, and for each question, in the other. When the measuring process
+//! ends, however it does, the channel closes and the reader ends.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -22,13 +22,15 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use protocol::frame;
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
-use crate::{Error, clock, host};
+use crate::error::{Error, Result};
+use crate::host;
 
 /// As the first argument, makes a program the reader. Not for users.
-const READ: &str = "__read";
+pub(crate) const READ: &str = "__read";
 
 /// Sockets that wait in the listen backlog at once, at most.
 const WINDOW: u32 = 64;
@@ -46,87 +48,74 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// What the readers have used since they were connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Used {
+pub(crate) struct Used {
     /// When this was, by the monotonic clock.
-    pub at_ns: u64,
+    pub(crate) at_ns: u64,
     /// CPU time, user and system.
-    pub cpu_ns: u64,
+    pub(crate) cpu_ns: u64,
     /// Returns of `epoll_wait`.
-    pub turns: u64,
+    pub(crate) turns: u64,
     /// Reads that brought bytes.
-    pub reads: u64,
-    /// What they brought.
-    pub bytes: u64,
+    pub(crate) reads: u64,
+    pub(crate) bytes: u64,
 }
 
 /// What a reader tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Report {
     /// So many more sockets are connected.
-    Connected { sockets: u32 },
+    Connected(u32),
     /// A pass is over, or it was asked.
     Used(Used),
-    /// No port was left for the next socket.
-    NoPort { connected: u32, error: String },
-    /// Reading cannot go on.
-    Failed { error: String },
+    Failed(String),
 }
 
 /// What a reader is to do.
 #[derive(Debug, Clone)]
-pub struct Task {
-    /// Where to connect.
-    pub target: SocketAddr,
-    /// How often.
-    pub sockets: u32,
+pub(crate) struct Task {
+    pub(crate) target: SocketAddr,
+    pub(crate) sockets: u32,
     /// With how many bytes in all a pass is over, which is told; 0 if it is told only when asked.
-    pub pass_bytes: u64,
+    pub(crate) pass_bytes: u64,
     /// Whether each socket begins with a name, as a client does.
-    pub is_named: bool,
+    pub(crate) is_named: bool,
 }
 
 /// A running reader, seen from the measuring process. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     child: Child,
-    channel: Option<BufReader<UnixStream>>,
-    sockets: u32,
+    channel: BufReader<UnixStream>,
 }
 
 impl Reader {
     /// Starts a reader, which is `program` or this program once more. It is connected once
     /// `accepted` was called for every window of sockets.
-    ///
-    /// # Errors
-    /// When it cannot be started or connect, or `accepted` fails.
-    pub fn start(
+    pub(crate) fn start(
         task: &Task,
         program: Option<&Path>,
-        mut accepted: impl FnMut(u32) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
-        let cannot_start = Error::system("start the reading process");
-        let (channel, childs) = UnixStream::pair().map_err(&cannot_start)?;
+        mut accepted: impl FnMut(u32) -> Result<()>,
+    ) -> Result<Self> {
+        let failed = Error::system("start the reading process");
+        let (channel, childs) = UnixStream::pair().map_err(&failed)?;
         channel
             .set_read_timeout(Some(SILENCE_MAX))
-            .map_err(&cannot_start)?;
-        let this = std::env::current_exe().map_err(&cannot_start)?;
-        let child = Command::new(program.unwrap_or(&this))
-            .arg(READ)
-            .args([task.target.to_string(), task.sockets.to_string()])
-            .args([task.pass_bytes.to_string(), task.is_named.to_string()])
-            .stdin(Stdio::from(OwnedFd::from(childs)))
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(&cannot_start)?;
+            .map_err(&failed)?;
+        let this = std::env::current_exe().map_err(&failed)?;
+        let mut command = Command::new(program.unwrap_or(&this));
+        command.args([READ, &task.target.to_string(), &task.sockets.to_string()]);
+        command.args([task.pass_bytes.to_string(), task.is_named.to_string()]);
+        command.stdin(OwnedFd::from(childs)).stdout(Stdio::null());
         let mut reader = Self {
-            child,
-            channel: Some(BufReader::new(channel)),
-            sockets: task.sockets,
+            child: command.spawn().map_err(&failed)?,
+            channel: BufReader::new(channel),
         };
+        // Its end of the channel is to be closed when it ends.
+        drop(command);
         let mut connected = 0;
         while connected < task.sockets {
-            let Report::Connected { sockets } = reader.report()? else {
-                return Err(Error::Reader("it reads before it is connected".into()));
+            let Report::Connected(sockets) = reader.report()? else {
+                return Err(Error::Run("the reader reads before it is connected".into()));
             };
             accepted(sockets)?;
             connected += sockets;
@@ -136,146 +125,116 @@ impl Reader {
     }
 
     /// Asks what was used so far.
-    ///
-    /// # Errors
-    /// When the reader fails or has ended.
-    pub fn used(&mut self) -> Result<Used, Error> {
+    pub(crate) fn used(&mut self) -> Result<Used> {
         self.write_byte()?;
         self.next_used()
     }
 
     /// Waits for the end of a pass; what was used until then.
-    ///
-    /// # Errors
-    /// When the reader fails or has ended.
-    pub fn next_used(&mut self) -> Result<Used, Error> {
+    pub(crate) fn next_used(&mut self) -> Result<Used> {
         match self.report()? {
             Report::Used(used) => Ok(used),
-            report => Err(Error::Reader(format!("{report:?} while it reads"))),
+            report => Err(Error::Run(format!("the reader said {report:?}"))),
         }
     }
 
-    fn report(&mut self) -> Result<Report, Error> {
+    fn report(&mut self) -> Result<Report> {
+        let failed = |why: String| Error::Run(format!("the reading process failed: {why}"));
         let mut line = String::new();
-        match self.channel().read_line(&mut line) {
-            Ok(0) => return Err(Error::Reader("it ended".into())),
+        match self.channel.read_line(&mut line) {
+            Ok(0) => return Err(failed("it ended".into())),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(Error::ReaderSilent {
-                    waited: SILENCE_MAX,
-                });
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let silence =
+                    format!("it said nothing for {SILENCE_MAX:?}: see what else runs here");
+                return Err(failed(silence));
             }
-            Err(error) => return Err(Error::system("hear the reading process")(error)),
+            Err(error) => return Err(failed(error.to_string())),
         }
         match serde_json::from_str(&line) {
-            Ok(Report::Failed { error }) => Err(Error::Reader(error)),
-            Ok(Report::NoPort { connected, error }) => Err(Error::Ports {
-                connected,
-                sockets: self.sockets,
-                error,
-            }),
+            Ok(Report::Failed(why)) => Err(failed(why)),
             Ok(report) => Ok(report),
-            Err(_) => Err(Error::Reader(format!("it said {line:?}"))),
+            Err(_) => Err(failed(format!("it said {line:?}"))),
         }
     }
 
-    fn write_byte(&mut self) -> Result<(), Error> {
-        let written = self.channel().get_mut().write_all(b".");
+    fn write_byte(&mut self) -> Result<()> {
+        let written = self.channel.get_mut().write_all(b".");
         written.map_err(Error::system("write to the reading process"))
-    }
-
-    fn channel(&mut self) -> &mut BufReader<UnixStream> {
-        self.channel
-            .as_mut()
-            .expect("the channel is open until the end")
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        drop(self.channel.take());
-        // It ends by itself; a signal makes sure of it.
+        // It ends by itself when its channel closes; a signal makes sure of it now.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs the reader, if that is what this process was started for; the caller then exits with what
-/// is returned.
-pub(crate) fn run_if_asked() -> Option<ExitCode> {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != READ {
-        return None;
-    }
+/// Runs the reader that this process was started for with `arguments`.
+pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     let Some(task) = Task::parse(arguments) else {
         eprintln!("{READ} is for the measuring program itself");
-        return Some(ExitCode::FAILURE);
+        return ExitCode::FAILURE;
     };
-    match task.run() {
-        Ok(()) => Some(ExitCode::SUCCESS),
-        Err(error) => {
-            eprintln!("the reading process: {error}");
-            Some(ExitCode::FAILURE)
-        }
+    let channel = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(UnixStream::from);
+    let ran = channel.and_then(|mut channel| match task.run(&mut channel) {
+        Ok(()) => Ok(()),
+        Err(why) => tell(&mut channel, &Report::Failed(why)),
+    });
+    if let Err(error) = ran {
+        eprintln!("the reading process: {error}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 impl Task {
-    fn parse(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
-        let mut arguments = arguments.map(|argument| argument.into_string().ok());
-        let mut next = || arguments.next().flatten();
+    fn parse(arguments: &[OsString]) -> Option<Self> {
+        let arguments: Option<Vec<&str>> = arguments.iter().map(|word| word.to_str()).collect();
+        let [target, sockets, pass_bytes, is_named] = arguments?[..] else {
+            return None;
+        };
         Some(Self {
-            target: next()?.parse().ok()?,
-            sockets: next()?.parse().ok()?,
-            pass_bytes: next()?.parse().ok()?,
-            is_named: next()?.parse().ok()?,
+            target: target.parse().ok()?,
+            sockets: sockets.parse().ok()?,
+            pass_bytes: pass_bytes.parse().ok()?,
+            is_named: is_named.parse().ok()?,
         })
     }
 
-    /// Connects and reads until the channel closes. What goes wrong is reported.
-    fn run(&self) -> io::Result<()> {
-        let mut channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-        if let Err(error) = host::raise_descriptors(self.sockets) {
-            return failed(&mut channel, &error);
-        }
-        let Some(sockets) = self.connect(&mut channel)? else {
-            return Ok(());
-        };
-        match Loop::new(sockets, self.pass_bytes, &channel)?.run(&mut channel) {
-            Ok(()) => Ok(()),
-            Err(error) => failed(&mut channel, &error),
-        }
-    }
-
-    /// Connects window by window; `None` when the measuring process has given up or has to.
-    fn connect(&self, channel: &mut UnixStream) -> io::Result<Option<Vec<TcpStream>>> {
+    /// Connects and reads until the channel closes.
+    fn run(&self, channel: &mut UnixStream) -> std::result::Result<(), String> {
+        host::raise_descriptors(self.sockets).map_err(|error| error.to_string())?;
         let sources = host::sources(self.sockets);
         let mut sources = sources.iter().cycle();
         let mut sockets = Vec::with_capacity(self.sockets as usize);
-        let mut left = self.sockets;
-        while left > 0 {
-            let window = left.min(WINDOW);
+        while sockets.len() < self.sockets as usize {
+            let connected = sockets.len();
+            let window = WINDOW.min(self.sockets - u32::try_from(connected).unwrap_or(u32::MAX));
             for source in sources.by_ref().take(window as usize) {
-                match self.connect_from(*source, sockets.len()) {
-                    Ok(socket) => sockets.push(socket),
-                    Err(error) => {
-                        refused(channel, sockets.len(), &error)?;
-                        return Ok(None);
-                    }
-                }
+                let socket = self.connect_from(*source, sockets.len());
+                sockets.push(socket.map_err(|error| self.refused(sockets.len(), &error))?);
             }
-            tell(channel, &Report::Connected { sockets: window })?;
-            left -= window;
-            if channel.read(&mut [0])? == 0 {
-                return Ok(None);
+            let told = tell(channel, &Report::Connected(window));
+            if told
+                .and_then(|()| channel.read(&mut [0]))
+                .is_ok_and(|bytes| bytes == 0)
+            {
+                return Ok(());
             }
         }
-        Ok(Some(sockets))
+        let ran = Loop::new(sockets, self.pass_bytes, channel).and_then(|it| it.run(channel));
+        ran.map_err(|error| error.to_string())
     }
 
     /// A connected socket. The call blocks until it is: on loopback, at once.
     fn connect_from(&self, source: Ipv4Addr, number: usize) -> io::Result<TcpStream> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         if source != Ipv4Addr::LOCALHOST {
             socket.set_reuse_address(true)?;
             socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
@@ -287,6 +246,16 @@ impl Task {
         }
         socket.set_nonblocking(true)?;
         Ok(TcpStream::from_std(socket))
+    }
+
+    fn refused(&self, connected: usize, error: &io::Error) -> String {
+        match error.kind() {
+            ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => format!(
+                "no free source port is left after {connected} of {} sockets ({error}): wait a minute for old connections to expire, widen net.ipv4.ip_local_port_range, or lower --sockets",
+                self.sockets
+            ),
+            _ => error.to_string(),
+        }
     }
 }
 
@@ -302,13 +271,12 @@ struct Loop {
 impl Loop {
     fn new(mut sockets: Vec<TcpStream>, pass_bytes: u64, channel: &UnixStream) -> io::Result<Self> {
         let poll = Poll::new()?;
+        let registry = poll.registry();
         for (at, socket) in sockets.iter_mut().enumerate() {
-            poll.registry()
-                .register(socket, Token(at), Interest::READABLE)?;
+            registry.register(socket, Token(at), Interest::READABLE)?;
         }
         let channel = channel.as_raw_fd();
-        poll.registry()
-            .register(&mut SourceFd(&channel), CHANNEL, Interest::READABLE)?;
+        registry.register(&mut SourceFd(&channel), CHANNEL, Interest::READABLE)?;
         Ok(Self {
             poll,
             sockets,
@@ -324,22 +292,25 @@ impl Loop {
         let mut pass_ends = self.pass_bytes;
         loop {
             match self.poll.poll(&mut events, None) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
             self.used.turns += 1;
             for event in &events {
-                if event.token() == CHANNEL {
-                    if channel.read(&mut [0])? == 0 {
-                        return Ok(());
-                    }
-                    self.tell_used(channel)?;
-                    continue;
+                let is_asked = event.token() == CHANNEL;
+                if !is_asked {
+                    self.read(event.token().0)?;
+                } else if channel.read(&mut [0])? == 0 {
+                    return Ok(());
                 }
-                self.read(event.token().0)?;
-                if self.pass_bytes > 0 && self.used.bytes >= pass_ends {
+                let is_over = self.pass_bytes > 0 && self.used.bytes >= pass_ends;
+                if is_over {
                     pass_ends += self.pass_bytes;
-                    self.tell_used(channel)?;
+                }
+                if is_asked || is_over {
+                    self.used.at_ns = now_ns(ClockId::Monotonic);
+                    self.used.cpu_ns = now_ns(ClockId::ProcessCPUTime);
+                    tell(channel, &Report::Used(self.used))?;
                 }
             }
         }
@@ -350,10 +321,10 @@ impl Loop {
     fn read(&mut self, at: usize) -> io::Result<()> {
         loop {
             let bytes = match self.sockets[at].read(&mut self.buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(bytes) => bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
             self.used.reads += 1;
@@ -363,43 +334,21 @@ impl Loop {
             }
         }
     }
-
-    fn tell_used(&mut self, channel: &mut UnixStream) -> io::Result<()> {
-        self.used.at_ns = nanoseconds(clock::monotonic());
-        self.used.cpu_ns = nanoseconds(clock::process_cpu());
-        tell(channel, &Report::Used(self.used))
-    }
-}
-
-fn refused(channel: &mut UnixStream, connected: usize, error: &io::Error) -> io::Result<()> {
-    match error.kind() {
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
-            let report = Report::NoPort {
-                connected: u32::try_from(connected).unwrap_or(u32::MAX),
-                error: error.to_string(),
-            };
-            tell(channel, &report)
-        }
-        _ => failed(channel, error),
-    }
-}
-
-fn failed(channel: &mut UnixStream, error: &impl ToString) -> io::Result<()> {
-    let error = error.to_string();
-    tell(channel, &Report::Failed { error })
 }
 
 fn tell(channel: &mut UnixStream, report: &Report) -> io::Result<()> {
-    let mut line = serde_json::to_vec(report)?;
-    line.push(b'\n');
-    match channel.write_all(&line) {
+    let line = serde_json::to_string(report)? + "\n";
+    match channel.write_all(line.as_bytes()) {
         // The measuring process has ended; the next turn of the loop notices.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+/// A clock, in nanoseconds. Monotonic time is the same in all processes of a host, so that one process can
+/// say when something began and another when it ended.
+pub(crate) fn now_ns(clock: ClockId) -> u64 {
+    let time = Duration::try_from(clock_gettime(clock)).expect("these clocks begin at zero");
     u64::try_from(time.as_nanos()).expect("584 years of nanoseconds fit")
 }
 
@@ -409,7 +358,8 @@ mod tests {
 
     #[test]
     fn a_task_is_read_as_it_is_written() {
-        let parse = |text: &str| Task::parse(text.split(' ').map(OsString::from));
+        let parse =
+            |text: &str| Task::parse(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
         let task = parse("127.0.0.1:7 50 92 true").unwrap();
         assert_eq!(
             (task.sockets, task.pass_bytes, task.is_named),
@@ -422,9 +372,7 @@ mod tests {
     #[test]
     fn reports_are_single_lines() {
         let (mut here, mut there) = UnixStream::pair().unwrap();
-        let report = Report::Failed {
-            error: "two\nlines".into(),
-        };
+        let report = Report::Failed("two\nlines".into());
         tell(&mut there, &report).unwrap();
         drop(there);
         let mut text = String::new();

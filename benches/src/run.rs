@@ -5,41 +5,39 @@ use std::collections::BTreeMap;
 use record::Report;
 use serde::{Deserialize, Serialize};
 
-use crate::figure::{self, Figure};
+use crate::figure::{
+    COMPLETION_P50, COMPLETION_P99, COMPLETION_P999, CONNECT, CPU, CPU_PER_DELIVERY, CUT,
+    DELIVERED, DELIVERY_RATE, DRAIN, FAULTS, Figure, LOST, P50, P99, P999, RATE, RSS, USER_SHARE,
+};
 use crate::spread::digits;
 
 /// Bytes of a MiB.
-pub const MIB: f64 = 1_048_576.0;
+pub(crate) const MIB: f64 = 1_048_576.0;
 
 /// What one candidate did in one scenario of one repeat.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Run {
+pub(crate) struct Run {
     /// From 0.
-    pub repeat: u32,
-    /// The load.
-    pub scenario: String,
-    /// Who was measured.
-    pub candidate: String,
+    pub(crate) repeat: u32,
+    pub(crate) scenario: String,
+    pub(crate) candidate: String,
     /// By [`Figure::id`].
-    pub figures: BTreeMap<String, f64>,
+    pub(crate) figures: BTreeMap<String, f64>,
     /// Why the figures may not be believed; empty for a valid run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<String>,
-    /// What to know when reading the figures.
+    pub(crate) problems: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Why nothing could be measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// Whether ratios and bounds leave the run out although it is valid, or take it although it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts: Option<bool>,
+    pub(crate) counts: Option<bool>,
 }
 
 impl Run {
-    /// A run of which nothing is known yet.
-    #[must_use]
-    pub fn new(repeat: u32, scenario: &str, candidate: &str) -> Self {
+    pub(crate) fn new(repeat: u32, scenario: &str, candidate: &str) -> Self {
         Self {
             repeat,
             scenario: scenario.to_owned(),
@@ -49,65 +47,55 @@ impl Run {
     }
 
     /// Sets a figure, unless its value is not known or no number.
-    pub fn set(&mut self, figure: &Figure, value: impl Into<Option<f64>>) {
+    pub(crate) fn set(&mut self, figure: &Figure, value: impl Into<Option<f64>>) {
         if let Some(value) = value.into().filter(|value: &f64| value.is_finite()) {
             self.figures.insert(figure.id.to_string(), value);
         }
     }
 
-    /// Removes a figure that says nothing about this run.
-    pub fn unset(&mut self, figure: &Figure) {
+    pub(crate) fn unset(&mut self, figure: &Figure) {
         self.figures.remove(&*figure.id);
     }
 
-    /// The figure's value, if the run has it.
-    #[must_use]
-    pub fn get(&self, figure: &Figure) -> Option<f64> {
+    pub(crate) fn get(&self, figure: &Figure) -> Option<f64> {
         self.figures.get(&*figure.id).copied()
     }
 
     /// Sets `ratio` to `figure` by `by`, where both are known.
-    pub fn set_ratio(&mut self, ratio: &Figure, figure: &Figure, by: &Figure) {
+    pub(crate) fn set_ratio(&mut self, ratio: &Figure, figure: &Figure, by: &Figure) {
         let value = self.get(figure).zip(self.get(by));
         self.set(ratio, value.map(|(value, by)| value / by));
     }
 
     /// Takes the figures and the verdict of the load generator's report.
-    pub fn take_report(&mut self, report: &Report) {
+    pub(crate) fn take_report(&mut self, report: &Report) {
         let (delivery, completion) = (&report.latency_ms.delivery, &report.latency_ms.completion);
         let server = &report.server;
-        let share = |part: u64, of: u64| (of > 0).then(|| 100.0 * part as f64 / of as f64);
-        let user_share = server.cpu_user_seconds.zip(server.cpu_seconds);
-        let figures = [
-            (figure::P50, delivery.p50),
-            (figure::P99, delivery.p99),
-            (figure::P999, delivery.p999),
-            (figure::COMPLETION_P50, completion.p50),
-            (figure::COMPLETION_P99, completion.p99),
-            (figure::COMPLETION_P999, completion.p999),
-            (figure::RATE, Some(report.rate_achieved)),
-            (figure::DELIVERED, Some(report.delivered as f64)),
-            (
-                figure::DELIVERY_RATE,
-                Some(report.deliveries_per_second / 1e6),
-            ),
-            (figure::LOST, share(report.lost, report.expected)),
-            (
-                figure::FAULTS,
-                Some((report.faults() + report.unsent + report.echoed) as f64),
-            ),
-            (figure::CUT, Some(report.disconnects.count() as f64)),
-            (figure::DRAIN, Some(report.drain_seconds)),
-            (figure::CONNECT, Some(report.connect_seconds)),
-            (figure::CPU_PER_DELIVERY, report.cpu_us_per_delivery()),
-            (figure::USER_SHARE, user_share.map(|(user, all)| user / all)),
-            (figure::CPU, server.cpu_cores),
-            (
-                figure::RSS,
-                server.rss_peak_bytes.map(|bytes| bytes as f64 / MIB),
-            ),
-        ];
-        for (figure, value) in figures {
+        let share = |part: Option<f64>, of: Option<f64>| Some(part? / of?);
+        let faults = report.faults() + report.unsent + report.echoed;
+        let rss = server.rss_peak_bytes.map(|bytes| bytes as f64 / MIB);
+        let lost = 100.0 * report.lost as f64 / report.expected as f64;
+        let user_share = share(server.cpu_user_seconds, server.cpu_seconds);
+        for (figure, value) in [
+            (P50, delivery.p50),
+            (P99, delivery.p99),
+            (P999, delivery.p999),
+            (COMPLETION_P50, completion.p50),
+            (COMPLETION_P99, completion.p99),
+            (COMPLETION_P999, completion.p999),
+            (RATE, Some(report.rate_achieved)),
+            (DELIVERED, Some(report.delivered as f64)),
+            (DELIVERY_RATE, Some(report.deliveries_per_second / 1e6)),
+            (LOST, Some(lost)),
+            (FAULTS, Some(faults as f64)),
+            (CUT, Some(report.disconnects.count() as f64)),
+            (DRAIN, Some(report.drain_seconds)),
+            (CONNECT, Some(report.connect_seconds)),
+            (CPU_PER_DELIVERY, report.cpu_us_per_delivery()),
+            (USER_SHARE, user_share),
+            (CPU, server.cpu_cores),
+            (RSS, rss),
+        ] {
             self.set(&figure, value);
         }
         if !report.valid {
@@ -116,49 +104,36 @@ impl Run {
     }
 
     /// Whether the figures may be believed.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.problems.is_empty() && self.failure.is_none()
     }
 
-    /// Whether ratios and bounds are of this run, too.
-    #[must_use]
-    pub fn counts(&self) -> bool {
+    /// Whether figures, ratios and bounds are of this run, too.
+    pub(crate) fn counts(&self) -> bool {
         self.counts.unwrap_or_else(|| self.is_valid())
     }
 
-    /// The run in one line, by those of `figures` that it has.
-    #[must_use]
-    pub fn line(&self, figures: &[Figure]) -> String {
-        let Self {
-            scenario,
-            candidate,
-            ..
-        } = self;
-        if let Some(failure) = &self.failure {
-            return format!("{scenario}, {candidate}: not measured: {failure}");
-        }
+    /// The run in one line, by the first of `figures` that it has.
+    pub(crate) fn line(&self, figures: &[Figure]) -> String {
         let shown = |figure: &Figure| {
-            let value = self.get(figure)?;
-            Some(format!(
-                "{} {}",
-                figure.name,
-                with_unit(value, &figure.unit)
-            ))
+            let value = with_unit(self.get(figure)?, &figure.unit);
+            Some(format!("{} {value}", figure.name))
         };
         let shown: Vec<String> = figures.iter().filter_map(shown).take(4).collect();
-        let verdict = if self.is_valid() { "" } else { ", INVALID" };
-        format!("{scenario}, {candidate}: {}{verdict}", shown.join(", "))
+        let told = match &self.failure {
+            Some(failure) => format!("not measured: {failure}"),
+            None if self.is_valid() => shown.join(", "),
+            None => shown.join(", ") + ", INVALID",
+        };
+        format!("{}, {}: {told}", self.scenario, self.candidate)
     }
 }
 
 /// `value` with its unit: `12.3 ms`, `0.523x`, `7`.
-#[must_use]
-pub fn with_unit(value: f64, unit: &str) -> String {
+pub(crate) fn with_unit(value: f64, unit: &str) -> String {
     let digits = digits(value);
     match unit {
-        "" => digits,
-        "x" | "/s" => digits + unit,
+        "" | "x" | "/s" => digits + unit,
         unit => format!("{digits} {unit}"),
     }
 }
@@ -170,12 +145,11 @@ mod tests {
     #[test]
     fn what_is_no_number_is_no_figure() {
         let mut run = Run::new(0, "a load", "someone");
-        run.set(&figure::P99, 10.0);
-        run.set(&figure::FLOOR, 0.0);
-        run.set_ratio(&figure::P99_BY_FLOOR, &figure::P99, &figure::FLOOR);
-        assert_eq!(run.get(&figure::P99_BY_FLOOR), None);
+        run.set(&P99, 10.0);
+        run.set(&P50, 0.0);
+        run.set_ratio(&RATE, &P99, &P50);
         assert_eq!(
-            run.line(&[figure::P99, figure::P99_BY_FLOOR]),
+            run.line(&[P99, RATE]),
             "a load, someone: delivery p99 10.0 ms"
         );
         run.problems.push("the machine was busy".into());

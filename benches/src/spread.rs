@@ -4,17 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// Minimum, quartiles and maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// The smallest value.
-    pub min: f64,
-    /// A quarter of the values are below.
-    pub q1: f64,
-    /// Half of the values are below.
-    pub median: f64,
-    /// Three quarters of the values are below.
-    pub q3: f64,
-    /// The largest value.
-    pub max: f64,
+pub(crate) struct Spread {
+    pub(crate) min: f64,
+    pub(crate) q1: f64,
+    pub(crate) median: f64,
+    pub(crate) q3: f64,
+    pub(crate) max: f64,
 }
 
 impl Spread {
@@ -22,28 +17,27 @@ impl Spread {
     ///
     /// Quartiles are interpolated between the two values next to them (type 7 of Hyndman and Fan,
     /// "Sample Quantiles in Statistical Packages", 1996).
-    ///
-    /// # Panics
-    /// With a value that is not a number.
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
-        assert!(
-            sorted.iter().all(|value| !value.is_nan()),
-            "every measured value is a number"
-        );
         sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().checked_sub(1)?;
+        let quantile = |quarters: usize| {
+            let (below, rest) = (quarters * last / 4, quarters * last % 4);
+            let above = (below + 1).min(last);
+            sorted[below] + (sorted[above] - sorted[below]) * rest as f64 / 4.0
+        };
+        let [min, q1, median, q3, max] = [0, 1, 2, 3, 4].map(quantile);
         Some(Self {
-            min: *sorted.first()?,
-            q1: quantile(&sorted, 1),
-            median: quantile(&sorted, 2),
-            q3: quantile(&sorted, 3),
-            max: *sorted.last()?,
+            min,
+            q1,
+            median,
+            q3,
+            max,
         })
     }
 
     /// How far minimum and maximum lie apart, as a share of the median.
-    #[must_use]
-    pub fn relative_range(&self) -> f64 {
+    pub(crate) fn relative_range(&self) -> f64 {
         if self.max == self.min {
             0.0
         } else {
@@ -52,17 +46,8 @@ impl Spread {
     }
 }
 
-/// The value that `quarters` quarters of the `sorted` values are below.
-fn quantile(sorted: &[f64], quarters: usize) -> f64 {
-    let position = quarters * (sorted.len() - 1);
-    let (below, rest) = (position / 4, position % 4);
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (sorted[above] - sorted[below]) * rest as f64 / 4.0
-}
-
 /// `value` with three significant digits: `1234`, `12.3`, `1.23`, `0.123`.
-#[must_use]
-pub fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if size >= 100.0 => format!("{value:.0}"),
@@ -76,47 +61,25 @@ pub fn digits(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn spread<const N: usize>(values: [f64; N]) -> Spread {
-        Spread::of(values).unwrap()
+    fn five(values: &[f64]) -> [f64; 5] {
+        let it = Spread::of(values.iter().copied()).unwrap();
+        [it.min, it.q1, it.median, it.q3, it.max]
     }
 
     #[test]
-    fn quartiles_of_five_are_three_of_them() {
-        let spread = spread([5.0, 1.0, 4.0, 2.0, 3.0]);
-        let expected = Spread {
-            min: 1.0,
-            q1: 2.0,
-            median: 3.0,
-            q3: 4.0,
-            max: 5.0,
-        };
-        assert_eq!(spread, expected);
-    }
-
-    #[test]
-    fn quartiles_between_values_are_interpolated() {
-        let four = spread([1.0, 2.0, 3.0, 4.0]);
-        assert_eq!((four.q1, four.median, four.q3), (1.75, 2.5, 3.25));
-        let two = spread([10.0, 20.0]);
-        assert_eq!((two.q1, two.median, two.q3), (12.5, 15.0, 17.5));
-    }
-
-    #[test]
-    fn one_value_has_no_spread() {
-        let one = spread([7.0]);
-        assert_eq!((one.min, one.median, one.max), (7.0, 7.0, 7.0));
-        assert_eq!(one.relative_range(), 0.0);
-        assert_eq!(spread([0.0, 0.0]).relative_range(), 0.0);
+    fn quartiles_are_values_or_interpolated_between_them() {
+        assert_eq!(five(&[5.0, 1.0, 4.0, 2.0, 3.0]), [1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(five(&[1.0, 2.0, 3.0, 4.0]), [1.0, 1.75, 2.5, 3.25, 4.0]);
+        assert_eq!(five(&[10.0, 20.0]), [10.0, 12.5, 15.0, 17.5, 20.0]);
+        assert_eq!(five(&[7.0]), [7.0; 5]);
+        assert_eq!(Spread::of([]), None);
     }
 
     #[test]
     fn the_range_is_relative_to_the_median() {
-        assert_eq!(spread([8.0, 10.0, 13.0]).relative_range(), 0.5);
-    }
-
-    #[test]
-    fn nothing_has_no_spread() {
-        assert_eq!(Spread::of([]), None);
+        let range = |values: [f64; 3]| Spread::of(values).unwrap().relative_range();
+        assert_eq!(range([8.0, 10.0, 13.0]), 0.5);
+        assert_eq!(range([0.0; 3]), 0.0);
     }
 
     #[test]

@@ -9,77 +9,82 @@ use clap::Parser;
 
 use crate::bound::Bound;
 use crate::comparison::{Comparison, Plot, Remark, Section, Validity};
+use crate::error::Result;
 use crate::figure::Figure;
+use crate::host::Host;
 use crate::output::Output;
+use crate::process;
 use crate::run::Run;
-use crate::{Error, Host, process};
 
 /// Repeats that lie further apart than this are no steady figure.
 const RELATIVE_RANGE_MAX: f64 = 0.25;
 
 /// A comparison that is to be made.
 #[derive(Debug, Clone)]
-pub struct Study {
-    /// The program that makes it.
-    pub program: &'static str,
-    /// The heading of its page.
-    pub title: &'static str,
+pub(crate) struct Study {
+    pub(crate) program: &'static str,
+    pub(crate) title: &'static str,
     /// What is compared and how, for the page.
-    pub about: String,
-    /// How often each case is measured.
-    pub repeats: u32,
+    pub(crate) about: String,
+    pub(crate) repeats: u32,
     /// No case begins later than this.
-    pub time_limit: Duration,
-    /// Which runs have to be valid.
-    pub validity: Validity,
-    /// The loads, with the figures that are shown of them.
-    pub sections: Vec<Section>,
-    /// What is drawn.
-    pub plots: Vec<Plot>,
-    /// What has to hold.
-    pub bounds: Vec<Bound>,
+    pub(crate) time_limit: Duration,
+    pub(crate) validity: Validity,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) plots: Vec<Plot>,
+    pub(crate) bounds: Vec<Bound>,
     /// Figures whose repeats are to lie close together; a warning says where they do not.
-    pub steady: Vec<Figure>,
+    pub(crate) steady: Vec<Figure>,
 }
 
 /// When a case is measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// From 0.
-    pub repeat: u32,
+    pub(crate) repeat: u32,
     /// What is left of the time.
-    pub left: Duration,
+    pub(crate) left: Duration,
 }
 
 impl Study {
+    /// A study of nothing: what it does not say is added by the program.
+    pub(crate) fn new(program: &'static str, title: &'static str, about: String) -> Self {
+        Self {
+            program,
+            title,
+            about,
+            repeats: 1,
+            time_limit: Duration::MAX,
+            validity: Validity::EveryRun,
+            sections: Vec::new(),
+            plots: Vec::new(),
+            bounds: Vec::new(),
+            steady: Vec::new(),
+        }
+    }
+
     /// Measures all `groups` of cases, rotated within each group; `measure` gives the runs of a case,
     /// none if it is left out.
-    ///
-    /// # Errors
-    /// When `measure` fails, or a result could not be written.
-    pub fn carry_out<C: Clone>(
+    pub(crate) fn carry_out<C: Clone>(
         self,
         output: &Output,
         groups: &[Vec<C>],
-        mut measure: impl FnMut(Turn, &C) -> Result<Vec<Run>, Error>,
-    ) -> Result<Comparison, Error> {
+        mut measure: impl FnMut(Turn, &C) -> Result<Vec<Run>>,
+    ) -> Result<Comparison> {
         output.check()?;
         let (began, host) = (Instant::now(), Host::this());
         let (mut runs, mut was_cut) = (Vec::new(), false);
-        'all: for repeat in 0..self.repeats {
-            for group in groups {
-                for case in rotated(group, repeat) {
-                    let left = self.time_limit.saturating_sub(began.elapsed());
-                    if left.is_zero() {
-                        was_cut = true;
-                        break 'all;
-                    }
-                    let new = measure(Turn { repeat, left }, &case)?;
-                    for run in &new {
-                        let line = run.line(self.figures_of(&run.scenario));
-                        eprintln!("repeat {} of {}: {line}", repeat + 1, self.repeats);
-                    }
-                    runs.extend(new);
+        for repeat in 0..self.repeats {
+            for case in groups.iter().flat_map(|group| rotated(group, repeat)) {
+                let left = self.time_limit.saturating_sub(began.elapsed());
+                if left.is_zero() {
+                    was_cut = true;
+                    break;
+                }
+                for run in measure(Turn { repeat, left }, &case)? {
+                    let line = run.line(self.figures_of(&run.scenario));
+                    eprintln!("repeat {} of {}: {line}", repeat + 1, self.repeats);
+                    runs.push(run);
                 }
             }
         }
@@ -87,14 +92,18 @@ impl Study {
     }
 
     /// What `runs` come to.
-    #[must_use]
-    pub fn result(self, host: Host, runs: Vec<Run>, took: Duration, was_cut: bool) -> Comparison {
+    pub(crate) fn result(
+        self,
+        host: Host,
+        runs: Vec<Run>,
+        took: Duration,
+        was_cut: bool,
+    ) -> Comparison {
         let words: Vec<String> = std::env::args().skip(1).collect();
+        let command = format!("{} {}", self.program, words.join(" "));
         let mut comparison = Comparison {
             title: self.title.to_owned(),
-            command: format!("{} {}", self.program, words.join(" "))
-                .trim()
-                .to_owned(),
+            command: command.trim().to_owned(),
             about: self.about,
             host,
             repeats: self.repeats,
@@ -107,13 +116,14 @@ impl Study {
             rows: Vec::new(),
             remarks: Vec::new(),
             runs,
-        }
-        .with_rows();
+        };
+        comparison.make_rows();
         let warnings = warnings(&comparison, &self.steady);
         if !warnings.is_empty() {
+            let title = "Warnings".into();
             comparison.remarks.push(Remark {
-                title: "Warnings".into(),
-                text: warnings.join("\n"),
+                title,
+                text: warnings,
             });
         }
         comparison
@@ -126,17 +136,17 @@ impl Study {
     }
 }
 
-/// The `main` of a comparison's program. Exit status: 0 all is as wanted, 1 it could not be made,
-/// 2 wrong usage, 3 a bound is missed or a run is invalid.
-pub fn main<A: Parser>(program: &str, compare: impl FnOnce(&A) -> Result<bool, Error>) -> ExitCode {
+/// The `main` of a program. Exit status: 0 all is as wanted, 1 it could not be made, 2 wrong usage, 3 a
+/// bound is missed or a run is invalid.
+pub(crate) fn main<A: Parser>(program: &str, run: impl FnOnce(&A) -> Result<bool>) -> ExitCode {
     if let Some(status) = process::run_if_asked() {
         return status;
     }
-    let compared = match A::try_parse() {
-        Ok(args) => compare(&args),
+    let done = match A::try_parse() {
+        Ok(args) => run(&args),
         Err(error) => return cli::refuse(&error, "error", program),
     };
-    match compared {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(3),
         Err(error) => {
@@ -155,140 +165,108 @@ fn rotated<C: Clone>(cases: &[C], repeat: u32) -> Vec<C> {
 }
 
 /// Figures whose repeats lie far apart.
-fn warnings(comparison: &Comparison, steady: &[Figure]) -> Vec<String> {
-    let unsteady = |(scenario, candidate, figure): (&str, &str, &Figure)| {
-        let range = comparison
-            .row(scenario, candidate, figure)?
-            .spread
-            .relative_range();
-        (range > RELATIVE_RANGE_MAX).then(|| {
-            format!(
-                "- {scenario}, {candidate}: {} differs by {:.0} % between repeats: measure on a quieter machine, or with more repeats",
-                figure.name,
-                range * 100.0
-            )
-        })
-    };
-    let of_case = |(scenario, candidate)| {
-        steady
-            .iter()
-            .map(move |figure| (scenario, candidate, figure))
-    };
-    let cases = comparison
-        .cases()
-        .map(|(scenario, candidate)| (&*scenario.name, candidate));
-    cases.flat_map(of_case).filter_map(unsteady).collect()
+fn warnings(comparison: &Comparison, steady: &[Figure]) -> String {
+    let mut text = String::new();
+    for (scenario, candidate) in comparison.cases() {
+        for figure in steady {
+            let row = comparison.row(&scenario.name, candidate, figure);
+            let range = row.map_or(0.0, |row| row.spread.relative_range());
+            if range > RELATIVE_RANGE_MAX {
+                text += &format!(
+                    "- {}, {candidate}: {} differs by {:.0} % between repeats: measure on a quieter machine, or with more repeats\n",
+                    scenario.name,
+                    figure.name,
+                    range * 100.0
+                );
+            }
+        }
+    }
+    text
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::bound::{Against, Limit};
-    use crate::comparison::Scenario;
     use crate::figure::{CPU, P99};
 
-    /// Two candidates in one section of one scenario.
-    pub(crate) fn study() -> Study {
+    /// Two candidates in one scenario of two repeats.
+    fn study() -> Study {
+        let candidates = vec!["ours".into(), "theirs".into()];
+        let mut section = Section::new("load", "Some load.", vec![P99, CPU], candidates);
+        section.scenarios[0].x = Some(10.0);
         let bound = Bound::new("load", "ours", P99, Limit::AtMost(0.5));
         Study {
-            program: "example",
-            title: "An example",
-            about: "Two candidates.".into(),
             repeats: 2,
-            time_limit: Duration::MAX,
-            validity: Validity::EveryRun,
-            sections: vec![Section {
-                title: "Load".into(),
-                about: "Some load.".into(),
-                figures: vec![P99, CPU],
-                scenarios: vec![Scenario {
-                    name: "load".into(),
-                    x: Some(10.0),
-                    candidates: vec!["ours".into(), "theirs".into()],
-                }],
-            }],
-            plots: Vec::new(),
+            sections: vec![section],
             bounds: vec![bound.against(Against::Ratio("theirs".into()))],
             steady: vec![P99],
+            ..Study::new("example", "An example", "Two candidates.".into())
         }
     }
 
-    /// Runs of both in two repeats, at 10 and 40 ms.
-    pub(crate) fn runs() -> Vec<Run> {
-        let run = |repeat, candidate, p99| {
+    /// Runs of both, at 10 and 12, and at 40 and 60 ms; `spoil` is called for each.
+    pub(crate) fn comparison(spoil: impl Fn(&mut Run)) -> Comparison {
+        let runs = [
+            (0, "ours", 10.0),
+            (0, "theirs", 40.0),
+            (1, "theirs", 60.0),
+            (1, "ours", 12.0),
+        ];
+        let run = |(repeat, candidate, p99)| {
             let mut run = Run::new(repeat, "load", candidate);
             run.set(&P99, p99);
+            spoil(&mut run);
             run
         };
-        vec![
-            run(0, "ours", 10.0),
-            run(0, "theirs", 40.0),
-            run(1, "theirs", 60.0),
-            run(1, "ours", 12.0),
-        ]
-    }
-
-    pub(crate) fn comparison(runs: Vec<Run>) -> Comparison {
+        let runs = runs.map(run).to_vec();
         study().result(Host::this(), runs, Duration::from_secs(9), false)
     }
 
     #[test]
-    fn each_comes_first_in_turn_and_none_is_left_out() {
-        let orders: Vec<_> = (0..4).map(|repeat| rotated(&[1, 2, 3], repeat)).collect();
-        assert_eq!(orders, [[1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 2, 3]]);
-        assert!(rotated::<u8>(&[], 1).is_empty());
-    }
-
-    #[test]
-    fn every_case_of_every_repeat_is_measured_until_the_time_is_over() {
-        let count = |time_limit| {
+    fn every_case_of_every_repeat_is_measured_in_turn_until_the_time_is_over() {
+        let order = |time_limit| {
             let study = Study {
                 time_limit,
                 ..study()
             };
             let mut order = Vec::new();
-            let comparison = study.carry_out(
-                &Output::default(),
-                &[vec!["ours", "theirs"]],
-                |turn, who| {
-                    order.push((turn.repeat, *who));
-                    Ok(vec![Run::new(turn.repeat, "load", who)])
-                },
-            );
-            let comparison = comparison.unwrap();
-            assert_eq!(comparison.runs.len(), order.len());
-            (order, comparison.was_cut)
+            let groups = [vec!["ours", "theirs"]];
+            let measured = study.carry_out(&Output::default(), &groups, |turn, who| {
+                order.push((turn.repeat, *who));
+                Ok(vec![Run::new(turn.repeat, "load", who)])
+            });
+            let measured = measured.unwrap();
+            assert_eq!(measured.runs.len(), order.len());
+            (order, measured.was_cut)
         };
         let all = vec![(0, "ours"), (0, "theirs"), (1, "theirs"), (1, "ours")];
-        assert_eq!(count(Duration::MAX), (all, false));
-        assert_eq!(count(Duration::ZERO), (Vec::new(), true));
+        assert_eq!(order(Duration::MAX), (all, false));
+        assert_eq!(order(Duration::ZERO), (Vec::new(), true));
+        let orders: Vec<_> = (0..4).map(|repeat| rotated(&[1, 2, 3], repeat)).collect();
+        assert_eq!(orders, [[1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 2, 3]]);
     }
 
     #[test]
     fn an_invalid_run_is_in_no_figure_where_there_is_a_valid_one() {
-        assert!(comparison(runs()).is_as_wanted());
-        let mut spoilt = runs();
-        spoilt[3].problems.push("the machine was busy".into());
-        let comparison = comparison(spoilt);
-        let row = comparison.row("load", "ours", &P99).unwrap();
+        assert!(comparison(|_| {}).is_as_wanted());
+        let mut spoilt = comparison(|run| {
+            if run.get(&P99) == Some(12.0) {
+                run.problems.push("the machine was busy".into());
+            }
+        });
+        let row = spoilt.row("load", "ours", &P99).unwrap();
         assert_eq!((row.spread.max, row.is_valid), (10.0, true));
-        assert!(!comparison.is_as_wanted(), "every run has to be valid");
-        let with = |validity| {
-            let mut comparison = comparison.clone();
-            comparison.validity = validity;
-            comparison
-        };
-        assert!(with(Validity::EveryCase).is_as_wanted());
-        let mut comparison = with(Validity::Bounds);
-        assert!(comparison.is_as_wanted());
-        comparison.bounds[0].met = false;
-        assert!(!comparison.is_as_wanted());
+        assert!(!spoilt.is_as_wanted(), "every run has to be valid");
+        spoilt.validity = Validity::EveryCase;
+        assert!(spoilt.is_as_wanted());
+        spoilt.bounds[0].met = false;
+        assert!(!spoilt.is_as_wanted());
     }
 
     #[test]
     fn figures_that_move_between_repeats_are_a_warning() {
-        let comparison = comparison(runs());
-        let text = &comparison.remarks[0].text;
+        let text = &comparison(|_| {}).remarks[0].text;
         assert!(
             text.contains("theirs: delivery p99 differs by 40 % between"),
             "{text}"

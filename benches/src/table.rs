@@ -5,32 +5,29 @@ use std::fmt;
 
 /// Rows under one head.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows.
-    #[must_use]
-    pub fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Self {
-        Self {
-            rows: vec![head.into_iter().map(Into::into).collect()],
-        }
+    pub(crate) fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Self {
+        let rows = vec![head.into_iter().map(Into::into).collect()];
+        Self { rows }
     }
 
     /// Appends a row, of as many cells as the head has.
-    pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+    pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
     fn width(&self, column: usize) -> usize {
-        let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        let cells = self.rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0).max(3)
     }
 
     /// Whether a column holds figures, which are aligned by their ends.
     fn is_of_figures(&self, column: usize) -> bool {
-        let mut cells = self.rows[1..].iter().filter_map(|row| row.get(column));
+        let mut cells = self.rows[1..].iter().map(|row| &row[column]);
         column > 0 && cells.all(|cell| cell.is_empty() || cell == "-" || is_figure(cell))
     }
 }
@@ -45,8 +42,9 @@ impl fmt::Display for Table {
         if self.rows.len() < 2 {
             return Ok(());
         }
-        let columns: Vec<(usize, bool)> = (0..self.rows[0].len())
-            .map(|column| (self.width(column).max(3), self.is_of_figures(column)))
+        let columns = 0..self.rows[0].len();
+        let columns: Vec<(usize, bool)> = columns
+            .map(|column| (self.width(column), self.is_of_figures(column)))
             .collect();
         for (at, row) in self.rows.iter().enumerate() {
             for (cell, &(width, right)) in row.iter().zip(&columns) {
@@ -59,8 +57,8 @@ impl fmt::Display for Table {
             writeln!(f, "|")?;
             if at == 0 {
                 for &(width, right) in &columns {
-                    let dashes = "-".repeat(width - usize::from(right));
-                    write!(f, "| {dashes}{} ", if right { ":" } else { "" })?;
+                    let end = if right { ":" } else { "-" };
+                    write!(f, "| {}{end} ", "-".repeat(width - 1))?;
                 }
                 writeln!(f, "|")?;
             }

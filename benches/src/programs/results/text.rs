@@ -6,18 +6,23 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use benches::figure::{CPU, CPU_PER_DELIVERY, HIGHEST_RATE, LOST, P99, RSS};
-use benches::{Comparison, Run, Section, Table, digits, page, with_unit};
 use record::{Percentiles, figures};
 
-use crate::report::{self, Made};
+use super::report::{self, Made};
+use crate::comparison::{Comparison, Section};
+use crate::error::{Error, Result};
+use crate::figure::{CPU, CPU_PER_DELIVERY, HIGHEST_RATE, LOST, P99, RSS};
+use crate::page;
+use crate::run::{Run, with_unit};
+use crate::spread::digits;
+use crate::table::Table;
 
 /// The data of the reports that are there.
 #[derive(Debug, Default)]
-pub(crate) struct Sources {
+pub(super) struct Sources {
     job: Option<record::Report>,
     /// By folder.
-    pub(crate) comparisons: BTreeMap<&'static str, Comparison>,
+    pub(super) comparisons: BTreeMap<&'static str, Comparison>,
 }
 
 /// The name of a block, and its text.
@@ -25,9 +30,10 @@ type Block = (&'static str, String);
 
 impl Sources {
     /// Reads what is under `results`.
-    pub(crate) fn read(results: &Path) -> Result<Self, String> {
+    pub(super) fn read(results: &Path) -> Result<Self> {
         let read = |file: &str| fs::read(results.join(file)).ok();
-        let wrong = |file: &str, error| format!("results/{file}: {error}: measure it again");
+        let wrong =
+            |file: &str, error| Error::Run(format!("results/{file}: {error}: measure it again"));
         let mut sources = Self::default();
         if let Some(text) = read("job/run.json") {
             let job =
@@ -58,7 +64,7 @@ impl Sources {
 }
 
 /// All blocks, by text.
-pub(crate) fn all(sources: &Sources, made: &[Made]) -> [(&'static str, Vec<Block>); 3] {
+pub(super) fn all(sources: &Sources, made: &[Made]) -> [(&'static str, Vec<Block>); 3] {
     let here = |folder, text: fn(&Comparison) -> String| sources.with_data(folder, "", text);
     let coalescing = here("curves", rate_curve) + "\n" + &here("coalescing", all_sections);
     [

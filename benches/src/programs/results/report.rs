@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use benches::process::{self, Running};
 use serde::{Deserialize, Serialize};
+
+use crate::process::{self, Running};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(super) enum Extent {
     Whole,
     Quick,
     /// So little that figures mean nothing.
@@ -20,10 +21,10 @@ pub(crate) enum Extent {
 
 /// A folder of results/.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Report {
-    pub(crate) folder: &'static str,
+pub(super) struct Report {
+    pub(super) folder: &'static str,
     /// What is measured, in the words of the index.
-    pub(crate) what: &'static str,
+    pub(super) what: &'static str,
     /// The program that writes it, with `--out` and these arguments.
     program: &'static str,
     whole: &'static str,
@@ -34,14 +35,14 @@ pub(crate) struct Report {
 
 /// A report as it was made; an entry of results/index.json.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Made {
-    pub(crate) folder: String,
-    pub(crate) command: String,
-    pub(crate) took_seconds: f64,
+pub(super) struct Made {
+    pub(super) folder: String,
+    pub(super) command: String,
+    pub(super) took_seconds: f64,
     /// Of its program: 0, or 3 when a bound is missed or a run is invalid.
-    pub(crate) exit_status: i32,
+    pub(super) exit_status: i32,
     /// What was measured: the commit of the build, and whether it had changes. `None` without git.
-    pub(crate) commit: Option<String>,
+    pub(super) commit: Option<String>,
 }
 
 /// Exit statuses of a report that was made.
@@ -50,7 +51,7 @@ const MADE: [i32; 2] = [0, 3];
 /// No report takes longer.
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
-pub(crate) const ALL: [Report; 8] = [
+pub(super) const ALL: [Report; 8] = [
     Report {
         folder: "job",
         what: "the main job: one run of the load generator, in full",
@@ -141,7 +142,7 @@ impl Report {
     ///
     /// # Errors
     /// In one line: what kept it from being made. The folder is then as it was.
-    pub(crate) fn make(&self, root: &Path, extent: Extent) -> Result<Option<Made>, String> {
+    pub(super) fn make(&self, root: &Path, extent: Extent) -> Result<Option<Made>, String> {
         let folder = root.join("results").join(self.folder);
         let failed = |error: io::Error| format!("{}: {error}", self.program);
         let Some(arguments) = self.arguments(extent) else {

@@ -2,25 +2,18 @@
 
 use std::time::Duration;
 
-use benches::figure::{CUT, P50, P99, RSS};
-use benches::{Against, Bound, Figure, Limit, Section};
 use clap::ValueEnum;
 
-use crate::Args;
-use crate::attacks;
-use crate::broken::{self, Broken};
-
-/// Peak of the kernel's memory for TCP sockets, beyond that before the run.
-pub(crate) const KERNEL_MEMORY: Figure =
-    Figure::new("kernel_socket_mib", "kernel socket memory", "MiB");
-/// Messages a second that flooders sent, from the beginning of the warm-up.
-pub(crate) const FLOOD_RATE: Figure = Figure::more("flood_rate", "messages of flooders", "/s");
-/// How often a broken peer connected.
-pub(crate) const CONNECTIONS: Figure =
-    Figure::more("connections", "connections of broken peers", "");
+use super::attacks::{self, Attack};
+use super::broken::{self, Broken};
+use super::{Args, CONNECTIONS, FLOOD_RATE, KERNEL_MEMORY};
+use crate::bound::{Against, Bound, Limit};
+use crate::comparison::{Section, help_of, name_of};
+use crate::figure::{CUT, Figure, P50, P99, RSS};
+use crate::process;
 
 /// Who the others are compared with.
-pub(crate) const NOBODY: &str = "nobody";
+const NOBODY: &str = "nobody";
 
 /// The log that the servers may keep: their default, given so that the bound on memory is known.
 const LOG_MIB: u32 = 64;
@@ -47,7 +40,7 @@ const MEMORY_RSS_MIB_MAX: f64 = 16.0;
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Scenario {
+pub(super) enum Scenario {
     /// 1000 clients, 50 messages/s of 1000 bytes, beside each kind of hostile clients (--kinds)
     Kinds,
     /// 5000 clients, 100 messages/s, beside 500 that never read
@@ -64,18 +57,9 @@ pub(crate) enum Scenario {
     Memory,
 }
 
-/// How much of the scenario `attacks` is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Attacks {
-    /// 16 cells: few and many, slowest and fast readers; no flood and the largest
-    Quick,
-    /// 180 cells: every number and rate of readers with every flood
-    Full,
-}
-
 /// Hostile clients of the scenario `kinds`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     /// A tenth as many join and never read
     Stalled,
     /// A tenth as many read 2000 bytes a second each
@@ -92,7 +76,7 @@ pub(crate) enum Kind {
 
 /// Who is hostile.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Hostile {
+pub(super) enum Hostile {
     Nobody,
     /// Clients of the load generator.
     Flags(String),
@@ -102,55 +86,50 @@ pub(crate) enum Hostile {
 
 /// What one run measures.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Case {
-    pub(crate) scenario: Scenario,
+pub(super) struct Case {
+    pub(super) scenario: Scenario,
     /// The name of its group.
-    pub(crate) group: String,
-    pub(crate) candidate: String,
+    pub(super) group: String,
+    pub(super) candidate: String,
     /// Healthy clients.
     clients: u32,
-    pub(crate) hostile: Hostile,
+    pub(super) hostile: Hostile,
     /// What the server is told beside its log.
     server: Option<&'static str>,
-    pub(crate) duration: Duration,
+    pub(super) duration: Duration,
     /// Descriptors that the load generator needs at most.
-    pub(crate) sockets: u32,
+    pub(super) sockets: u32,
 }
 
 impl Scenario {
     /// Those that are measured when none is named.
-    pub(crate) const USUAL: [Self; 4] = [Self::Kinds, Self::Stalled, Self::Broken, Self::Flood];
+    pub(super) const USUAL: [Self; 4] = [Self::Kinds, Self::Stalled, Self::Broken, Self::Flood];
 
     /// What is measured together in each repeat; each group begins with its case without hostile clients.
-    pub(crate) fn groups(self, args: &Args) -> Vec<Vec<Case>> {
-        let flags = |name: String, count, flags| (name, count, Hostile::Flags(flags));
+    pub(super) fn groups(self, args: &Args) -> Vec<Vec<Case>> {
+        let flags = |name: &str, count, flags: String| {
+            vec![(name.to_owned(), count, Hostile::Flags(flags))]
+        };
+        let half = args.clients / 2;
         let hostile = match self {
-            Self::Kinds => {
-                let kinds = args.kinds.iter().map(|kind| {
-                    let (count, words) = kind.flags(args.clients);
-                    flags(name_of(kind), count, words)
-                });
-                kinds.collect()
-            }
+            Self::Kinds => args
+                .kinds
+                .iter()
+                .flat_map(|kind| kind.hostile(args.clients))
+                .collect(),
             Self::Broken => {
-                let peers = args.broken.iter();
-                let peer = |&kind: &Broken| (name_of(&kind), broken::COUNT, Hostile::Broken(kind));
-                peers.map(peer).collect()
+                let peer = |&kind| (name_of(&kind), broken::COUNT, Hostile::Broken(kind));
+                args.broken.iter().map(peer).collect()
             }
-            Self::Flood => vec![flags("flooder".into(), 1, "--flooders 1".into())],
+            Self::Flood => flags("flooder", 1, "--flooders 1".into()),
             Self::Stalled | Self::Memory => {
-                let count = args.clients / 2;
-                vec![flags(
-                    "stalled".into(),
-                    count,
-                    format!("--stalled-clients {count}"),
-                )]
+                flags("stalled", half, format!("--stalled-clients {half}"))
             }
             Self::Attacks => {
                 let attacks = attacks::all(args);
-                let with_history = attacks.clone().into_iter().filter(attacks::is_with_history);
-                let with_history = with_history.map(attacks::Attack::hostile).collect();
-                let attacks = attacks.into_iter().map(attacks::Attack::hostile).collect();
+                let with_history = attacks.iter().filter(|one| one.is_with_history()).cloned();
+                let with_history = with_history.map(Attack::hostile).collect();
+                let attacks = attacks.into_iter().map(Attack::hostile).collect();
                 return vec![
                     self.group(args, None, attacks),
                     self.group(args, Some("--history=1000"), with_history),
@@ -253,22 +232,23 @@ impl Scenario {
 impl Kind {
     /// How many there are, of churning ones in a second, beside so many healthy `clients`; and what the
     /// load generator is told of them.
-    fn flags(self, clients: u32) -> (u32, String) {
+    fn hostile(self, clients: u32) -> [(String, u32, Hostile); 1] {
         let (tenth, fifth, half) = (clients / 10, clients / 5, clients / 2);
-        match self {
+        let (count, flags) = match self {
             Self::Stalled => (tenth, format!("--stalled-clients {tenth}")),
             Self::Slow => (tenth, format!("--slow-clients {tenth}:2000")),
             Self::Churn => (fifth, format!("--churn {fifth}/s")),
             Self::Garbage => (tenth, format!("--garbage-clients {tenth}")),
             Self::HalfOpen => (half, format!("--half-open {half}")),
             Self::Herd => (half, format!("--reconnect-herd-at 0s:{half}")),
-        }
+        };
+        [(name_of(&self), count, Hostile::Flags(flags))]
     }
 }
 
 impl Case {
     /// What the load generator is told.
-    pub(crate) fn arguments(&self) -> Vec<String> {
+    pub(super) fn arguments(&self) -> Vec<String> {
         let hostile = match &self.hostile {
             Hostile::Flags(flags) => flags,
             _ => "",
@@ -279,56 +259,39 @@ impl Case {
             self.scenario.load(),
             self.duration.as_millis(),
         );
-        flags.split_ascii_whitespace().map(str::to_owned).collect()
+        process::words(&flags)
     }
 
     /// What the server is told.
-    pub(crate) fn server_arguments(&self, args: &Args) -> Vec<String> {
+    pub(super) fn server_arguments(&self, args: &Args) -> Vec<String> {
         let log = format!("--log-bytes={}", u64::from(LOG_MIB) << 20);
         let option = self.server.map(str::to_owned);
         let given = args.server_arg.iter().cloned();
         [log].into_iter().chain(option).chain(given).collect()
     }
-}
 
-/// The section of a group of cases.
-pub(crate) fn section(group: &[Case]) -> Section {
-    let scenario = group[0].scenario;
-    Section {
-        title: group[0].group.clone(),
-        about: help_of(&scenario) + ".",
-        figures: scenario.figures(),
-        scenarios: vec![benches::Scenario {
-            name: group[0].group.clone(),
-            x: None,
-            candidates: group.iter().map(|case| case.candidate.clone()).collect(),
-        }],
+    /// What the healthy may feel in this case, if anybody is hostile.
+    pub(super) fn bounds(&self) -> Vec<Bound> {
+        if self.hostile == Hostile::Nobody {
+            return Vec::new();
+        }
+        let bound = |(figure, against, limit)| {
+            Bound::new(&self.group, &self.candidate, figure, limit).against(against)
+        };
+        self.scenario.limits().into_iter().map(bound).collect()
     }
 }
 
-/// What the healthy may feel beside each that is hostile in a group.
-pub(crate) fn bounds(group: &[Case]) -> Vec<Bound> {
-    let hostile = group.iter().filter(|case| case.hostile != Hostile::Nobody);
-    let of_case = |case: &Case| {
-        let (scenario, candidate) = (case.group.clone(), case.candidate.clone());
-        let bound = move |(figure, against, limit)| {
-            Bound::new(&scenario, &candidate, figure, limit).against(against)
-        };
-        case.scenario.limits().into_iter().map(bound)
-    };
-    hostile.flat_map(of_case).collect()
-}
-
-/// As on the command line.
-pub(crate) fn name_of(value: &impl ValueEnum) -> String {
-    let value = value.to_possible_value();
-    value.map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-fn help_of(value: &impl ValueEnum) -> String {
-    let value = value.to_possible_value();
-    let help = value.as_ref().and_then(|value| value.get_help());
-    help.map_or_else(String::new, ToString::to_string)
+/// The section of a group of cases.
+pub(super) fn section(group: &[Case]) -> Section {
+    let scenario = group[0].scenario;
+    let candidates = group.iter().map(|case| case.candidate.clone()).collect();
+    Section::new(
+        &group[0].group,
+        help_of(&scenario),
+        scenario.figures(),
+        candidates,
+    )
 }
 
 #[cfg(test)]
@@ -359,7 +322,7 @@ mod tests {
                 "nobody", "herd", "slow", "nobody", "stalled", "nobody", "tls", "nobody", "flooder"
             ]
         );
-        let count = |at: usize| bounds(&groups[at]).len();
+        let count = |at: usize| groups[at].iter().flat_map(Case::bounds).count();
         assert_eq!([0, 1, 2, 3].map(count), [4, 2, 2, 3]);
         let attacks = self::groups("hostile --scenarios attacks --attacks full");
         assert_eq!([0, 1].map(|at| attacks[at].len() - 1), [150, 30]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::candidate::{Candidate, Setting};
+use super::server::Setting;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -17,30 +17,8 @@ const MQTT_CONNECT: &[u8] = b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03ask";
 /// The answer that grants it.
 const MQTT_GRANTED: [u8; 4] = [0x20, 2, 0, 0];
 
-/// Where a server is asked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Site<'a> {
-    pub(crate) addr: SocketAddr,
-    pub(crate) monitoring: SocketAddr,
-    /// What it has said so far.
-    pub(crate) log: &'a str,
-}
-
-/// What the server says of its settings, or why it is not to be quoted.
-pub(crate) fn verify(
-    candidate: Candidate,
-    settings: &[Setting],
-    site: Site<'_>,
-) -> Result<String, String> {
-    match candidate {
-        Candidate::Uringcast => ready_line(site.log),
-        Candidate::Redis => redis(settings, site.addr),
-        Candidate::Nats => nats(settings, site.monitoring),
-        Candidate::Mosquitto => mosquitto(site.addr),
-    }
-}
-
-fn ready_line(log: &str) -> Result<String, String> {
+/// Ours, by the line in which it says that it listens.
+pub(super) fn ready_line(log: &str) -> Result<String, String> {
     let (_, after) = log
         .split_once("(driver ")
         .ok_or_else(|| "it does not say which driver it runs".to_owned())?;
@@ -52,7 +30,7 @@ fn ready_line(log: &str) -> Result<String, String> {
     }
 }
 
-fn redis(settings: &[Setting], addr: SocketAddr) -> Result<String, String> {
+pub(super) fn redis(settings: &[Setting], addr: SocketAddr) -> Result<String, String> {
     let stream = connect(addr)?;
     let mut reader = BufReader::new(&stream);
     for (name, value) in settings {
@@ -83,7 +61,7 @@ fn lines_end_early(line: &str) -> bool {
     line.is_empty() || line.starts_with("*0")
 }
 
-fn nats(settings: &[Setting], monitoring: SocketAddr) -> Result<String, String> {
+pub(super) fn nats(settings: &[Setting], monitoring: SocketAddr) -> Result<String, String> {
     let mut stream = connect(monitoring)?;
     stream
         .write_all(b"GET /varz HTTP/1.0\r\n\r\n")
@@ -115,7 +93,7 @@ fn compare_with_varz(settings: &[Setting], said: &Value) -> Result<(), String> {
     }
 }
 
-fn mosquitto(addr: SocketAddr) -> Result<String, String> {
+pub(super) fn mosquitto(addr: SocketAddr) -> Result<String, String> {
     let mut stream = connect(addr)?;
     stream.write_all(MQTT_CONNECT).map_err(unanswered)?;
     let mut answer = [0; 4];
@@ -144,6 +122,7 @@ fn unanswered(error: std::io::Error) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::server::Candidate;
     use super::*;
 
     #[test]

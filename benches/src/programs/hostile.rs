@@ -1,25 +1,29 @@
-//! Compares what healthy clients feel of a server beside hostile ones with what they feel without them,
-//! interleaved in one run. The healthy are the load generator's clients, whose ledger has to be clean;
-//! the hostile are its hostile clients, and broken peers of this program.
+//! What healthy clients feel of a server beside hostile ones, and what they feel without them. The healthy
+//! are the load generator's clients, whose ledger has to be clean; the hostile are its hostile clients, and
+//! broken peers of this program.
 
-#![forbid(unsafe_code)]
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use record::HostileKind;
+
+use crate::error::{Error, Result};
+use crate::figure::figures;
+use crate::host::raise_descriptors;
+use crate::output::Output;
+use crate::process::{self, Server};
+use crate::run::Run;
+use crate::study::{self, Study};
 
 mod attacks;
 mod broken;
 mod case;
 mod kernel;
 
-use std::process::ExitCode;
-use std::time::Duration;
-
-use benches::process::{self, Server};
-use benches::{Error, Output, Run, Study, Validity, raise_descriptors};
-use clap::{Parser, ValueEnum};
-use record::HostileKind;
-
+use attacks::Attacks;
 use broken::{Broken, BrokenPeers};
-use case::{Attacks, Case, Hostile, Kind, Scenario};
-use kernel::SocketMemory;
+use case::{Case, Hostile, Kind, Scenario};
 
 /// Compare what healthy clients feel beside hostile ones with what they feel without them
 ///
@@ -29,13 +33,14 @@ use kernel::SocketMemory;
 /// is not clean, or a run is invalid.
 #[derive(Debug, Parser)]
 #[command(name = "hostile", version, max_term_width = 100)]
-pub(crate) struct Args {
+pub(super) struct Args {
     /// Measure these scenarios
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Scenario::USUAL)]
     scenarios: Vec<Scenario>,
 
     /// Add these hostile clients in the scenario `kinds`
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::value_variants().to_vec())]
+    #[arg(long, value_enum, value_delimiter = ',',
+          default_values_t = Kind::value_variants().to_vec())]
     kinds: Vec<Kind>,
 
     /// Add these broken peers in the scenario `broken` (default: each kind)
@@ -70,11 +75,18 @@ pub(crate) struct Args {
     output: Output,
 }
 
-fn main() -> ExitCode {
-    benches::main("hostile", compare)
+figures! {
+    KERNEL_MEMORY: "kernel_socket_mib", "kernel socket memory", "MiB";
+    FLOOD_RATE: "flood_rate", "messages of flooders", "/s";
+    CONNECTIONS: "connections", "connections of broken peers", "";
 }
 
-fn compare(args: &Args) -> Result<bool, Error> {
+/// The program.
+pub fn main() -> ExitCode {
+    study::main("hostile", compare)
+}
+
+fn compare(args: &Args) -> Result<bool> {
     let groups: Vec<Vec<Case>> = args
         .scenarios
         .iter()
@@ -82,66 +94,57 @@ fn compare(args: &Args) -> Result<bool, Error> {
         .collect();
     let sockets = groups.iter().flatten().map(|case| case.sockets).max();
     raise_descriptors(sockets.unwrap_or_default())?;
+    let about = format!(
+        "Every run is {:?} on a fresh server. `nobody` is the same load without hostile clients. Hostile clients, and what the kernel does for them, share the processors with server and healthy clients.",
+        args.duration
+    );
     let study = Study {
-        program: "hostile",
-        title: "What healthy clients feel beside hostile ones",
-        about: format!(
-            "Every run is {:?} on a fresh server. `nobody` is the same load without hostile clients. Hostile clients, and what the kernel does for them, share the processors with server and healthy clients.",
-            args.duration
-        ),
         repeats: args.repeats,
-        time_limit: Duration::MAX,
-        validity: Validity::EveryRun,
         sections: groups.iter().map(|group| case::section(group)).collect(),
-        plots: Vec::new(),
-        bounds: groups
-            .iter()
-            .flat_map(|group| case::bounds(group))
-            .collect(),
-        steady: Vec::new(),
+        bounds: groups.iter().flatten().flat_map(Case::bounds).collect(),
+        ..Study::new(
+            "hostile",
+            "What healthy clients feel beside hostile ones",
+            about,
+        )
     };
     let comparison = study.carry_out(&args.output, &groups, |turn, case| {
-        measure(args, turn.repeat, case).map(|run| vec![run])
+        Ok(vec![measure(args, turn.repeat, case)?])
     })?;
-    args.output.write(&comparison)?;
-    Ok(comparison.is_as_wanted())
+    args.output.write(&comparison)
 }
 
 /// Measures one case. The server is not the load generator's own, since broken peers come to it as well.
-fn measure(args: &Args, repeat: u32, case: &Case) -> Result<Run, Error> {
+fn measure(args: &Args, repeat: u32, case: &Case) -> Result<Run> {
     let mut run = Run::new(repeat, &case.group, &case.candidate);
-    let memory = SocketMemory::watch();
+    let memory = kernel::SocketMemory::watch();
     let server = Server::start(&case.server_arguments(args))?;
-    let mut arguments = case.arguments();
-    arguments.extend(["--addr".into(), server.addr().to_string()]);
-    arguments.extend(["--server-pid".into(), server.pid().to_string()]);
+    let arguments = [case.arguments(), server.flags().to_vec()].concat();
     let peers = match case.hostile {
-        Hostile::Broken(kind) => Some(BrokenPeers::start(kind, server.addr())),
+        Hostile::Broken(kind) => Some(BrokenPeers::start(kind, server.addr)),
         Hostile::Nobody | Hostile::Flags(_) => None,
     };
     let report = process::must_measure(&arguments, case.duration + process::OVERHEAD_MAX);
     match peers.map(BrokenPeers::end) {
         Some(0) => return Err(Error::Run("no broken peer could connect".into())),
-        Some(connections) => run.set(&case::CONNECTIONS, connections as f64),
+        Some(connections) => run.set(&CONNECTIONS, connections as f64),
         None => {}
     }
     let report = report?;
-    run.set(&case::KERNEL_MEMORY, memory.peak_mib());
+    run.set(&KERNEL_MEMORY, memory.peak_mib());
     run.take_report(&report);
     // What the healthy felt is the measure, whatever the load generator says of it.
     run.counts = Some(true);
-    let flooders = report
-        .hostile
-        .as_ref()
-        .and_then(|all| all.get(&HostileKind::Flooder));
-    if let Some(flooders) = flooders {
+    let hostile = report.hostile.unwrap_or_default();
+    if let Some(flooders) = hostile.get(&HostileKind::Flooder) {
         if flooders.sent_messages == 0 {
             return Err(Error::Run("the flooders have sent nothing".into()));
         }
         let seconds = report.warmup_seconds + report.duration_seconds;
-        run.set(&case::FLOOD_RATE, flooders.sent_messages as f64 / seconds);
+        run.set(&FLOOD_RATE, flooders.sent_messages as f64 / seconds);
     }
-    if !report.is_clean() {
+    let others = report.unsent + report.echoed + report.disconnects.count();
+    if report.lost + report.duplicated + report.reordered + report.corrupt + others > 0 {
         run.problems.push(format!(
             "the ledger is not clean: {} lost, {} duplicated, {} reordered, {} corrupt, {} echoed, {} unsent, {} clients disconnected",
             report.lost,
@@ -154,16 +157,4 @@ fn measure(args: &Args, repeat: u32, case: &Case) -> Result<Run, Error> {
         ));
     }
     Ok(run)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Args::command().debug_assert();
-    }
 }

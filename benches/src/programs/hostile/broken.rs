@@ -17,7 +17,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 /// What such a peer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Broken {
+pub(super) enum Broken {
     /// Never says its name
     Silent,
     /// Sends a part of a header, and no more
@@ -61,7 +61,7 @@ pub(crate) enum Broken {
 }
 
 /// How many of a kind there are at a time.
-pub(crate) const COUNT: u32 = 20;
+pub(super) const COUNT: u32 = 20;
 
 /// How long one stays that the server does not end.
 const STAY: Duration = Duration::from_millis(300);
@@ -79,14 +79,14 @@ const TOO_LONG_BYTES: usize = 70_000;
 
 /// Broken peers of one kind.
 #[derive(Debug)]
-pub(crate) struct BrokenPeers {
+pub(super) struct BrokenPeers {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<u64>>,
 }
 
 impl BrokenPeers {
     /// Starts [`COUNT`] peers of a kind, who connect to `addr` again and again.
-    pub(crate) fn start(kind: Broken, addr: SocketAddr) -> Self {
+    pub(super) fn start(kind: Broken, addr: SocketAddr) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let peer = || {
             let over = Arc::clone(&over);
@@ -110,7 +110,7 @@ impl BrokenPeers {
     }
 
     /// Ends them; how often one of them connected.
-    pub(crate) fn end(self) -> u64 {
+    pub(super) fn end(self) -> u64 {
         self.over.store(true, Ordering::Relaxed);
         let ended = self.threads.into_iter().map(JoinHandle::join);
         ended

@@ -1,18 +1,18 @@
 //! Writes results/: runs the programs that measure, one after the other, and renews the pages and texts
 //! that are made of their data. No figure is typed by hand.
 
-#![forbid(unsafe_code)]
-
-mod report;
-mod text;
-
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use benches::{output, process};
 use clap::Parser;
+
+use crate::error::{Error, Result};
+use crate::{output, study};
+
+mod report;
+mod text;
 
 use report::{Extent, Made, Report};
 use text::Sources;
@@ -24,7 +24,7 @@ use text::Sources;
 /// could not be made, 2 wrong usage. Whether bounds are met is what the reports say.
 #[derive(Debug, Parser)]
 #[command(name = "results", version, max_term_width = 100)]
-struct Args {
+pub(super) struct Args {
     /// Measure fewer repeats and points, for a first look: about 13 minutes instead of 45
     #[arg(long, conflicts_with = "trial")]
     quick: bool,
@@ -53,26 +53,13 @@ const INDEX: &str = "results/index.json";
 /// The figures of all reports are to stay small, in bytes.
 const RESULTS_BYTES_MAX: u64 = 5_000_000;
 
-fn main() -> ExitCode {
-    if let Some(status) = process::run_if_asked() {
-        return status;
-    }
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return cli::refuse(&error, "error", "results"),
-    };
-    let faults = match write(&args) {
-        Ok(faults) => faults,
-        Err(fault) => vec![fault],
-    };
-    for fault in &faults {
-        eprintln!("error: {fault}");
-    }
-    ExitCode::from(u8::from(!faults.is_empty()))
+/// The program.
+pub fn main() -> ExitCode {
+    study::main("results", write)
 }
 
 /// Makes the reports and the texts; what could not be made is told, and the others are made.
-fn write(args: &Args) -> Result<Vec<String>, String> {
+fn write(args: &Args) -> Result<bool> {
     let root = &args.root;
     let mut faults = Vec::new();
     if !args.texts {
@@ -88,37 +75,40 @@ fn write(args: &Args) -> Result<Vec<String>, String> {
                 Err(fault) => faults.push(fault),
             }
         }
-        let text = serde_json::to_string_pretty(&made).map_err(|error| error.to_string())?;
-        replace(&root.join(INDEX), &(text + "\n"))?;
+        let text = serde_json::to_string_pretty(&made).expect("all keys are strings");
+        output::replace(&root.join(INDEX), &(text + "\n"))?;
     }
     renew(root)?;
-    let bytes = size(&root.join("results")).map_err(|error| format!("results: {error}"))?;
+    let bytes = size(&root.join("results")).map_err(Error::system("read results/"))?;
     if bytes > RESULTS_BYTES_MAX {
         faults.push(format!(
             "results/ has {bytes} bytes, over the limit of {RESULTS_BYTES_MAX}: see which file grew, and do not commit it"
         ));
     }
-    Ok(faults)
+    match faults.is_empty() {
+        true => Ok(true),
+        false => Err(Error::Run(faults.join("\nerror: "))),
+    }
 }
 
 /// Renews all that is made of the data: pages, plots, and the blocks of the texts.
-fn renew(root: &Path) -> Result<(), String> {
+fn renew(root: &Path) -> Result<()> {
     let sources = Sources::read(&root.join("results"))?;
     for (folder, comparison) in &sources.comparisons {
         let folder = root.join("results").join(folder);
-        output::write_pages(&folder, comparison).map_err(|error| error.to_string())?;
+        output::write_pages(&folder, comparison)?;
     }
     let made = read_index(root)?;
     for (name, blocks) in text::all(&sources, &made) {
         let path = root.join(name);
-        let unusable = |error| format!("{}: {error}", path.display());
+        let unusable = |error| Error::Run(format!("{}: {error}", path.display()));
         let mut text = fs::read_to_string(&path).map_err(unusable)?;
         for (block, content) in blocks {
             text = renewed(&text, block, &content).ok_or_else(|| {
-                format!("{name} has no place for its figures: write <!-- {block} --> and <!-- /{block} --> on lines of their own")
+                Error::Run(format!("{name} has no place for its figures: write <!-- {block} --> and <!-- /{block} --> on lines of their own"))
             })?;
         }
-        replace(&path, &text)?;
+        output::replace(&path, &text)?;
     }
     Ok(())
 }
@@ -136,16 +126,13 @@ fn renewed(text: &str, name: &str, content: &str) -> Option<String> {
     Some(format!("{before}{opening}{content}{closing}{after}"))
 }
 
-fn replace(path: &Path, text: &str) -> Result<(), String> {
-    output::replace(path, text).map_err(|error| error.to_string())
-}
-
 /// What was made; nothing where nothing was.
-fn read_index(root: &Path) -> Result<Vec<Made>, String> {
+fn read_index(root: &Path) -> Result<Vec<Made>> {
+    let wrong = |error: String| Error::Run(format!("{INDEX}: {error}"));
     match fs::read(root.join(INDEX)) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|error| format!("{INDEX}: {error}")),
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| wrong(error.to_string())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(format!("{INDEX}: {error}")),
+        Err(error) => Err(wrong(error.to_string())),
     }
 }
 
@@ -180,8 +167,6 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -194,11 +179,6 @@ mod tests {
         assert_eq!(wanted(&[]).len(), report::ALL.len());
         assert_eq!(wanted(&["--only", "limits,job"]), ["job", "limits"]);
         assert!(Args::try_parse_from(["results", "--only", "x"]).is_err());
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Args::command().debug_assert();
     }
 
     #[test]
