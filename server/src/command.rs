@@ -1,9 +1,8 @@
 //! The command channel: what other threads ask of a worker, and where it answers.
 //!
 //! A command waits in its worker's queue and the worker is woken; the worker carries it out in its next
-//! turn and answers through a channel of that one question. A worker takes no lock, waits for nobody, and
-//! does nothing for it unless somebody asked. What always holds: a command is answered, or its answer is
-//! closed because the worker has ended; so nobody waits for a worker that is gone.
+//! turn and answers through a channel of that one command. For this a worker takes no lock and never waits.
+//! What always holds: a command is answered, or its channel is closed because the worker has ended.
 
 use std::collections::VecDeque;
 use std::ops::AddAssign;
@@ -80,8 +79,8 @@ pub(crate) struct Reply<T> {
 }
 
 impl<T> Reply<T> {
-    /// A place for an answer, and where to find it. Whoever asks waits for it, or has itself woken by
-    /// `waker`.
+    /// A place for an answer, and where to find it. `waker` is woken when the answer is there, or will
+    /// never be.
     pub(crate) fn new(waker: Option<Arc<Waker>>) -> (Self, Receiver<T>) {
         let (sender, answer) = channel();
         let reply = Self {
@@ -93,7 +92,7 @@ impl<T> Reply<T> {
 
     fn send(mut self, answer: T) {
         if let Some(sender) = self.answer.take() {
-            // Whoever asked may have given up.
+            // The asker may have given up.
             let _ = sender.send(answer);
         }
     }
@@ -126,7 +125,7 @@ pub(crate) fn all_answer(answers: &[Receiver<()>], within: Duration) -> bool {
     })
 }
 
-/// A wait is divided into so many, so that a freeze takes one of them away and no more.
+/// Parts of a wait: a freeze of the process uses up one of them, however long it was.
 const SLICES: u32 = 10;
 
 /// Whether `slice`, which waits for a slice, says that all has come before the slices are used up,

@@ -59,7 +59,7 @@ pub(crate) enum Origin {
     Environment(String),
     /// This line of the file.
     File(PathBuf, usize),
-    /// Nobody said anything.
+    /// The option was not given.
     Default,
 }
 

@@ -202,14 +202,14 @@ impl Control {
 
     /// Clears the waker of `worker`. Who wakes it after this call wakes it anew.
     pub(crate) fn clear(&self, worker: usize) {
-        // Fails only when nobody woke it: then it is clear already.
+        // Fails only if it is clear already.
         let _ = rustix::io::read(&self.workers[worker].waker, &mut [0; 8]);
     }
 }
 
 impl Remote {
     fn wake(&self) {
-        // Fails only when 2^64 calls were not heard: then it is awake already.
+        // Fails only after 2^64 wakes without a clear: then it is awake already.
         let _ = rustix::io::write(&self.waker, &1u64.to_ne_bytes());
     }
 }

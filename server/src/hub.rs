@@ -232,6 +232,8 @@ impl Hub {
     /// With 2^32 connections at once.
     pub fn accept(&mut self, peer: SocketAddr, now: Instant) -> ConnectionId {
         let served = self.served(now);
+        // An IPv4 peer of a listener on [::] is shown, and counted, as what it is.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let entry = self.sessions.vacant_entry();
         let id = ConnectionId {
             slot: u32::try_from(entry.key()).expect("fewer than 2^32 connections"),

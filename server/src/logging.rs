@@ -1,8 +1,8 @@
 //! The log on standard error: text or JSON, in the manner of journald where that listens.
 //!
-//! No thread that serves ever waits for whoever reads the log: lines are queued, and lost when the queue
-//! is full. No kind of line can drown the others ([`limiter`]). What the log lacks is told in the log. What
-//! peers say of themselves can forge neither a field nor a line ([`format`]).
+//! No serving thread ever waits for the reader of the log: lines are queued, and lost when the queue is
+//! full. No kind of line can drown the others ([`limiter`]). The log says how many lines it lacks. No name
+//! or message of a peer can forge a field or a line ([`format`]).
 
 mod format;
 mod limiter;
@@ -36,10 +36,10 @@ pub(crate) enum LogFormat {
 /// Lines that wait to be written.
 const QUEUE_LINES: usize = 4096;
 
-/// How often it is looked whether the log still lacks something.
+/// How often missing lines are told.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long the end may wait for whoever reads the log.
+/// How long the end may wait for the reader of the log.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The log of this process.
@@ -114,7 +114,7 @@ impl Logging {
             .write_all(format!("{line}\n").as_bytes());
     }
 
-    /// Waits until all that was said is written, but not long when nobody reads it.
+    /// Waits until all lines are written, for [`PATIENCE`] at most.
     pub(crate) fn finish(&self) {
         self.gaps.tell(None);
         let guard = self

@@ -1,8 +1,8 @@
 //! What the server shows of itself over HTTP, from a thread of its own.
 //!
-//! `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever restarts or routes, `/connections`
-//! for whoever looks for the slow one, and a page at `/`. The thread asks the workers only when it is
-//! asked itself, and waits for none: see [`collector`].
+//! `/metrics` for Prometheus, `/healthz` and `/readyz` for supervisors and load balancers, `/connections`
+//! to find a slow client, and a live page at `/`. The thread asks the workers only when it is asked
+//! itself, and waits for none: see [`collector`].
 
 mod clock;
 mod collector;

@@ -38,9 +38,9 @@ pub struct Config {
     pub dead_peers: DeadPeers,
     /// What connections may do.
     pub limits: Limits,
-    /// Most bytes of messages that are held for those who have not been sent them.
+    /// Most bytes of messages that are held for receivers that have not been sent them.
     pub log_bytes_max: usize,
-    /// How long draining may take before what is left is given up.
+    /// How long draining may take before undelivered messages are given up.
     pub drain_timeout: Duration,
     /// Sizes for the `uring` driver.
     pub ring: RingSizes,
@@ -118,7 +118,7 @@ pub enum ServerError {
          socket unit"
     )]
     NoListener(io::Error),
-    /// Somebody would wait in the queue of a socket that no thread looks at.
+    /// No thread would accept from some of the sockets.
     #[error(
         "{passed} sockets were passed, more than there are threads ({threads}); raise --threads"
     )]

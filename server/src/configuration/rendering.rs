@@ -36,15 +36,15 @@ pub(crate) fn effective(configuration: &Configuration) -> String {
 pub(crate) fn commented_defaults(command: &Command) -> String {
     let mut text = String::from(
         "# The configuration of the server: every option with its default.\n\
-         # A flag (--max-clients=10) goes before a variable (URINGCAST_MAX_CLIENTS=10), a variable\n\
-         # before this file. Check it with: server --check-config --config FILE\n",
+         # A flag (--max-clients=10) overrides a variable (URINGCAST_MAX_CLIENTS=10), and a variable\n\
+         # overrides this file. Check it with: server --check-config --config FILE\n",
     );
     let (reloadable, fixed): (Vec<&Arg>, Vec<&Arg>) =
         options::of(command).partition(|arg| arg.get_help_heading() == Some(RELOADABLE));
-    section(&mut text, "What a restart changes", &fixed);
+    section(&mut text, "Options that need a restart", &fixed);
     section(
         &mut text,
-        "What SIGHUP changes, too, in a running server",
+        "Options that SIGHUP changes in a running server, too",
         &reloadable,
     );
     text

@@ -494,3 +494,18 @@ fn who_says_too_much_is_not_read_from_until_it_is_time() {
         [(bob, frame::broadcast(b"ann", b"5"))]
     );
 }
+
+#[test]
+fn an_ipv4_peer_of_a_listener_on_ipv6_is_shown_as_ipv4() {
+    let now = Instant::now();
+    let mut hub = Hub::new(Limits::default(), Log::new(1 << 20));
+    for peer in ["[::ffff:192.0.2.1]:5", "[2001:db8::1]:5"] {
+        hub.accept(peer.parse().unwrap(), now);
+    }
+    let mut list = ConnectionList::new(SortBy::Age, 2);
+    while !hub.list_connections(&mut list, now) {}
+    let peers = list.into_infos().into_iter().map(|it| it.peer.to_string());
+    let mut peers: Vec<_> = peers.collect();
+    peers.sort();
+    assert_eq!(peers, ["192.0.2.1:5", "[2001:db8::1]:5"]);
+}

@@ -1,7 +1,7 @@
-//! Keeps a kind of line from drowning the others: of each, only so many in a while.
+//! Keeps one kind of line from drowning the others: [`BURST`] lines of a kind are written per [`WHILE`].
 //!
-//! A kind is a place in the code. What was left out is counted, and told once the while is over. Lines
-//! of the levels debug and trace are not limited: who asks for them wants them all.
+//! A kind is a place in the code. Lines that were left out are counted, and the count is told after that
+//! time. Lines of the levels debug and trace are not limited.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,9 +1,9 @@
 //! A clock that stands still while the process does not run: stopped by a signal, frozen with its cgroup,
-//! in a paused machine, or without a processor. So nobody is late for something that we slept through.
+//! in a paused machine, or without a processor. So no deadline passes during such a time.
 
 use std::time::{Duration, Instant};
 
-/// The clock has to be asked at least so often while anybody is waited for.
+/// The longest time between two calls while there are deadlines.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// See the module.

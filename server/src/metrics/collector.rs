@@ -1,7 +1,7 @@
 //! Collects from the workers what is shown, without waiting for one or holding one up.
 //!
-//! One collection serves all who asked before it began, and of a kind one begins every [`INTERVAL`] at
-//! most: so what those who look cost does not depend on how many they are. A worker that does not answer
+//! One collection serves all requests that came before it began, and of each kind at most one begins per
+//! [`INTERVAL`]: so the cost does not depend on the number of requests. A worker that does not answer
 //! within [`PATIENCE`] counts as unanswered, and is shown as it was heard last; it is not asked again
 //! before it has answered.
 
@@ -116,7 +116,7 @@ impl Collector {
         is_complete.then(|| self.merge(query))
     }
 
-    /// When those who wait are to look again, whether an answer comes or not.
+    /// When waiting requests are to be looked at again, even if no answer comes.
     pub(super) fn due(&self) -> Option<Instant> {
         let due = [self.figures.due(), self.connections.due()];
         due.into_iter().flatten().min()
@@ -181,7 +181,7 @@ impl<T> Collection<T> {
         self.complete |= all_answered || is_late;
     }
 
-    /// Whether a collection is needed for somebody who asks for one since then, and allowed already.
+    /// Whether one is needed for a request that came at `since`, and allowed already.
     fn may_begin(&self, since: Instant, now: Instant) -> bool {
         let is_allowed = self.began.is_none_or(|began| now >= began + INTERVAL);
         self.complete && is_allowed && self.began.is_none_or(|began| began < since)
@@ -235,7 +235,7 @@ mod tests {
     };
 
     impl World {
-        /// Workers with so many clients each.
+        /// A worker for each of `clients`, with that many clients.
         fn new(clients: &[u16], now: Instant) -> Self {
             let (control, commands) = Control::new(clients.len(), Duration::ZERO).unwrap();
             let control = Arc::new(control);
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(world.connections(late, late), None);
         let later = late + PATIENCE;
         assert_eq!(world.connections(late, later), Some((3, 1)));
-        // Asked once, however often somebody looks.
+        // It was asked once.
         let (commands, hub) = &mut world.workers[0];
         let _ = commands.carry_out(hub, None, now);
         world.workers.clear();

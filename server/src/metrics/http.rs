@@ -1,10 +1,11 @@
 //! A small HTTP/1.1 server: one thread, one request a connection, everything bounded.
 //!
-//! A connection has [`DEADLINE`] to ask and to take its answer. Those that have not asked yet, those that
-//! have, and those that ask for the server's health have [`SEATS`] each; when more come, the oldest of
-//! them goes. So nobody who hangs, trickles or floods keeps the next one from being served. No answer is waited for here: a request whose answer has to be found out waits in its
-//! connection. A descriptor is held in reserve: clients that take up all others keep nobody from looking
-//! at why. Heads are parsed by `httparse`; bodies of requests are not read.
+//! A connection has [`DEADLINE`] to ask and to take its answer. Connections that have not asked yet,
+//! those that have, and those that ask for the server's health have [`SEATS`] each; a newcomer without a
+//! seat takes that of the oldest. So clients that hang, trickle or flood do not keep others from being
+//! served. The thread waits for no answer: a request whose answer has to be collected waits in its
+//! connection. One descriptor is held in reserve, so that a server whose clients hold all others still
+//! answers. Heads are parsed by `httparse`; bodies of requests are not read.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -24,7 +25,7 @@ use super::request::{self, Request, Response};
 /// How long a connection may take from its first packet to its last.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long those who wait for a descriptor are left alone.
+/// Pause before accepting again when there was no descriptor.
 const STARVED_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections of a [`Class`] are held.
@@ -85,7 +86,7 @@ struct EventLoop<S> {
     /// Holds a descriptor, unless a connection has it.
     reserve: Option<OwnedFd>,
     accepting: Accepting,
-    /// Somebody waits for an answer that is known.
+    /// An answer that is known was put off to the next turn.
     more: bool,
     connections: Slab<Connection>,
     clock: Clock,
@@ -94,12 +95,12 @@ struct EventLoop<S> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Accepting {
-    /// Nobody is there until the listener's next event.
+    /// The queue is empty until the listener's next event.
     Waiting,
     /// There may be more in the queue.
     Ready,
-    /// There was no descriptor for somebody who waits at the listener. A serving thread may have been
-    /// faster to take the reserve: it is tried again.
+    /// There was no descriptor for a connection in the queue. A serving thread may have taken the one that
+    /// was freed: accepting is tried again.
     Starved,
 }
 
@@ -129,12 +130,12 @@ enum State {
     Waiting(Request, Instant),
     /// What is left of the answer.
     Answering(Bytes, Bytes),
-    /// All is said: the peer is to hang up, so that a reset does not destroy what it has not read.
+    /// The answer is sent. The peer closes first, so that no reset destroys what it has not read.
     Closing,
 }
 
 impl<S: Site> EventLoop<S> {
-    /// Does what can be done, then judges who took too long: what came while nobody looked counts.
+    /// Does what can be done, then ends connections that took too long: what came in time is read first.
     fn turn(&mut self, events: &Events) {
         let now = self.clock.now();
         for event in events {
@@ -230,7 +231,7 @@ impl<S: Site> EventLoop<S> {
         }
     }
 
-    /// Does for a connection what can be done, until it would block, has to wait, or is over.
+    /// Reads and writes until the connection would block, has to wait, or is over.
     fn go_on(&mut self, key: usize, now: Instant) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -263,8 +264,8 @@ impl<S: Site> EventLoop<S> {
         }
     }
 
-    /// Answers those who wait, if their answers are known: those who asked first in front, and no more
-    /// than one long answer a turn.
+    /// Answers waiting requests whose answers are known, the oldest first, and at most one long answer a
+    /// turn.
     fn answer_waiting(&mut self, now: Instant) {
         const LONG: usize = 64 * 1024;
         let mut waiting: Vec<(Instant, usize)> = Vec::new();
@@ -278,7 +279,7 @@ impl<S: Site> EventLoop<S> {
         self.more = keys.any(|key| self.try_answer(key, now) > LONG);
     }
 
-    /// Answers one who waits, if the answer is known; says how long it is.
+    /// Answers a waiting request if its answer is known; returns the answer's length.
     fn try_answer(&mut self, key: usize, now: Instant) -> usize {
         let connection = &mut self.connections[key];
         let State::Waiting(request, asked_at) = &connection.state else {
