@@ -62,6 +62,9 @@ pub fn is_blank(character: char) -> bool {
 /// have nothing to stand on.
 #[must_use]
 pub fn is_unseen(character: char) -> bool {
+    if character.is_ascii_graphic() {
+        return false;
+    }
     let is_mark = character.width() == Some(0) && !character.is_control();
     is_blank(character) || is_invisible(character) || is_mark
 }
