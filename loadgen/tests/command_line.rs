@@ -56,7 +56,7 @@ fn what_cannot_be_read_is_wrong_usage_and_says_how_to_write_it() {
         ("--sweep 5 --repeat 2", "cannot be used with"),
         ("--repeat 0", "1..=1000"),
         ("--find-max --repeat 2", "cannot be used with"),
-        ("--slow-clients 10", "10:2000"),
+        ("--slow-clients ten", "10:2000"),
         ("--churn often", "50/s"),
         ("--reconnect-herd-at 5s:0", "5s:500"),
         ("--protocol smtp", "possible values"),

@@ -81,9 +81,9 @@ impl Turns {
         lengths.percentiles()
     }
 
-    /// The share of `seconds` in which the loop did not wait.
+    /// The share of `seconds` in which the loop did not wait. The last turn may end after them.
     pub(crate) fn busy_share(&self, seconds: f64) -> f64 {
-        self.worked_ns as f64 / 1e9 / seconds
+        (self.worked_ns as f64 / 1e9 / seconds).min(1.0)
     }
 }
 

@@ -225,6 +225,9 @@ fn generator_of(
 
 fn thread_of(turns: &Turns, seconds: f64) -> GeneratorThread {
     let scheduled = turns.scheduled();
+    // What is counted begins and ends with a turn, which may be late.
+    let known_ns = scheduled.map_or(0, |scheduled| scheduled.ran_ns + scheduled.waited_ns);
+    let seconds = seconds.max(known_ns as f64 / 1e9);
     let share = |ns: u64| ns as f64 / 1e9 / seconds;
     GeneratorThread {
         busy_share: turns.busy_share(seconds),

@@ -24,7 +24,7 @@ fn write(out: &mut String, comparison: &Comparison) -> fmt::Result {
         "medians of the runs",
         "A",
         "B",
-        "B to A",
+        "A to B",
         comparison.interval_in_words()
     )?;
     for row in &comparison.rows {

@@ -199,12 +199,16 @@ fn lost_clients_are_named_with_what_the_server_said() {
     evidence.publishers_disconnected = 1;
     let said = only_problem(&evidence).to_string();
     assert!(said.starts_with("1 client and 1 publisher were disconnected: "));
+    evidence.disconnected = 11;
+    evidence.publishers = 2;
+    let said = only_problem(&evidence).to_string();
+    assert!(said.starts_with("10 of 10 clients and 1 of 2 publishers were disconnected, so"));
     evidence.publishers_disconnected = 0;
     evidence.disconnected = 9;
     evidence.disconnects_in_words = "9 closed by the server";
     assert_eq!(
         only_problem(&evidence).to_string(),
-        "9 of 10 clients were disconnected, so the server ended, was restarted, or let go of everybody: 9 closed by the server"
+        "9 of 10 clients were disconnected, so the server ended, was restarted, or disconnected everybody: 9 closed by the server"
     );
 }
 

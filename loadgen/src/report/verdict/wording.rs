@@ -13,15 +13,17 @@ impl fmt::Display for Problem {
         match self {
             Self::CutShort => write!(
                 f,
-                "cut short: fewer than two clients were left before the measurement was over"
+                "cut short: too few clients were left before the measurement was over"
             ),
             Self::ServerEnded => write!(f, "the server ended or was restarted during the run"),
             Self::EveryClientLost { lost, all, how } => write!(
                 f,
-                "{} of {all} were disconnected, so the server ended, was restarted, or let go of everybody: {how}",
-                match lost.publishers {
-                    0 => grouped(lost.clients),
-                    _ => lost.to_string(),
+                "{} of {}{} were disconnected, so the server ended, was restarted, or disconnected everybody: {how}",
+                grouped(lost.clients),
+                counted(all.clients, "client"),
+                match (lost.publishers, all.publishers) {
+                    (0, _) => String::new(),
+                    (lost, all) => format!(" and {lost} of {}", counted(all, "publisher")),
                 }
             ),
             Self::ClientsLost { lost, how } => {
