@@ -158,17 +158,25 @@ impl fmt::Display for Judged {
     }
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match (self.valid, self.held) {
+impl Step {
+    /// Whether it held, in words.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        match (self.valid, self.held) {
             (true, true) => "held",
             (true, false) => "SLO broken",
             (false, _) => "INVALID",
-        };
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>9}/s  {verdict:<10}  p50 {} ms, p99 {} ms, completion p99 {} ms, {} deliveries/s, lost {}, server {} cores, loop busy {:.0} %",
+            "{:>9}/s  {:<10}  p50 {} ms, p99 {} ms, completion p99 {} ms, {} deliveries/s, lost {}, server {} cores, loop busy {:.0} %",
             rate(self.rate_requested),
+            self.verdict(),
             milliseconds(self.delivery.p50),
             milliseconds(self.delivery.p99),
             milliseconds(self.completion.p99),

@@ -4,52 +4,46 @@
 use std::fmt::Write;
 
 use record::Second;
+use serde_json::Value;
 
-const HEADER: &str = "from_seconds,to_seconds,drain,messages,deliveries,deliveries_per_second,\
-    p50_ms,p99_ms,max_ms,owed,turn_max_ms,\
-    server_cpu_cores,server_rss_bytes,server_descriptors,\
-    server_voluntary_switches,server_involuntary_switches,\
-    generator_cpu_cores,generator_rss_bytes,generator_descriptors,\
-    generator_voluntary_switches,generator_involuntary_switches\n";
+/// The columns, each with its decimals; all others are counts.
+const COLUMNS: [(&str, usize); 21] = [
+    ("from_seconds", 3),
+    ("to_seconds", 3),
+    ("drain", 0),
+    ("messages", 0),
+    ("deliveries", 0),
+    ("deliveries_per_second", 1),
+    ("p50_ms", 4),
+    ("p99_ms", 4),
+    ("max_ms", 4),
+    ("owed", 0),
+    ("turn_max_ms", 4),
+    ("server_cpu_cores", 4),
+    ("server_rss_bytes", 0),
+    ("server_descriptors", 0),
+    ("server_voluntary_switches", 0),
+    ("server_involuntary_switches", 0),
+    ("generator_cpu_cores", 4),
+    ("generator_rss_bytes", 0),
+    ("generator_descriptors", 0),
+    ("generator_voluntary_switches", 0),
+    ("generator_involuntary_switches", 0),
+];
 
 /// The whole table.
 pub(super) fn render(series: &[Second]) -> String {
-    let mut text = HEADER.to_owned();
+    let mut text = COLUMNS.map(|(name, _)| name).join(",") + "\n";
     for second in series {
-        let fields = [
-            format!("{:.3}", second.from_seconds),
-            format!("{:.3}", second.to_seconds),
-            second.drain.to_string(),
-            second.messages.to_string(),
-            second.deliveries.to_string(),
-            format!("{:.1}", second.deliveries_per_second),
-            decimal(second.p50_ms),
-            decimal(second.p99_ms),
-            decimal(second.max_ms),
-            second.owed.to_string(),
-            decimal(second.turn_max_ms),
-            decimal(second.server_cpu_cores),
-            whole(second.server_rss_bytes),
-            whole(second.server_descriptors),
-            whole(second.server_voluntary_switches),
-            whole(second.server_involuntary_switches),
-            decimal(second.generator_cpu_cores),
-            whole(second.generator_rss_bytes),
-            whole(second.generator_descriptors),
-            whole(second.generator_voluntary_switches),
-            whole(second.generator_involuntary_switches),
-        ];
+        let figures = serde_json::to_value(second).unwrap_or_default();
+        let fields = COLUMNS.map(|(name, decimals)| match (&figures[name], decimals) {
+            (Value::Null, _) => String::new(),
+            (value, 0) => value.to_string(),
+            (value, _) => format!("{:.decimals$}", value.as_f64().unwrap_or_default()),
+        });
         writeln!(text, "{}", fields.join(",")).expect("a string takes all that is written");
     }
     text
-}
-
-fn decimal(value: Option<f64>) -> String {
-    value.map_or_else(String::new, |value| format!("{value:.4}"))
-}
-
-fn whole(value: Option<u64>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
 }
 
 #[cfg(test)]

@@ -1,34 +1,36 @@
-//! report.html: the run on one page. It holds all it needs, loads nothing and runs nothing.
+//! report.html, the run on one page, which holds all it needs, loads nothing and runs nothing; and
+//! report.md, the same as text that an issue or a wiki takes.
 
 use askama::Template;
-use record::figures::{grouped, milliseconds, rate, whole};
+use record::figures::{grouped, rate};
 use record::{Report, printable};
 
 use super::plots::Plot;
-use super::rows::{self, Cell, Row};
+use super::tables::{Cell, Figures, Tables, Unit};
 use crate::report::chart;
 use crate::report::measurement::Measurement;
 
 /// The look of every page.
-pub(crate) const STYLE: &str = include_str!("../../../templates/page.css");
+const STYLE: &str = include_str!("../../../templates/page.css");
 
 #[derive(Template)]
 #[template(path = "report.html")]
-struct Page<'a> {
+struct Html<'a> {
     style: String,
     report: &'a Report,
     headline: String,
     tiles: Vec<Tile>,
-    latencies: Vec<Row>,
-    steps: Vec<Row>,
-    spread: Vec<Row>,
-    ledger: Vec<Row>,
-    consumption: Vec<Row>,
-    generator: Vec<Row>,
-    server_view: Vec<Row>,
-    load: Vec<(&'static str, String)>,
-    environment: Vec<(String, String)>,
+    tables: Tables,
     plots: Vec<Drawing>,
+    command: String,
+}
+
+#[derive(Template)]
+#[template(path = "report.md", escape = "none")]
+struct Markdown<'a> {
+    report: &'a Report,
+    headline: String,
+    tables: Tables,
     command: String,
 }
 
@@ -45,24 +47,28 @@ struct Drawing {
     svg: String,
 }
 
-/// The page of `record` with these plots.
-pub(super) fn render(record: &Measurement, plots: &[Plot]) -> String {
-    let report = &record.report;
-    let page = Page {
+/// The page of `measurement` with these plots.
+pub(super) fn html(measurement: &Measurement, plots: &[Plot]) -> String {
+    let report = &measurement.report;
+    let page = Html {
         style: style(),
         report,
         headline: headline(report),
         tiles: tiles(report),
-        latencies: rows::latencies(report),
-        steps: rows::steps(report),
-        spread: rows::spread(report),
-        ledger: rows::ledger(report),
-        consumption: rows::consumption(report),
-        generator: rows::generator(report),
-        server_view: rows::server_view(report),
-        load: rows::load(report),
-        environment: rows::environment(report),
+        tables: Tables::of(report),
         plots: plots.iter().map(Drawing::new).collect(),
+        command: command(report),
+    };
+    printable(&page.render().expect("a string takes all that is written"))
+}
+
+/// The text of `measurement`.
+pub(super) fn markdown(measurement: &Measurement) -> String {
+    let report = &measurement.report;
+    let page = Markdown {
+        report,
+        headline: headline(report),
+        tables: Tables::of(report),
         command: command(report),
     };
     printable(&page.render().expect("a string takes all that is written"))
@@ -74,7 +80,7 @@ pub(crate) fn style() -> String {
 }
 
 /// The load in a line.
-pub(super) fn headline(report: &Report) -> String {
+fn headline(report: &Report) -> String {
     format!(
         "{} clients, {} messages/s of {} bytes",
         grouped(report.clients.into()),
@@ -84,7 +90,7 @@ pub(super) fn headline(report: &Report) -> String {
 }
 
 /// The command as a shell takes it.
-pub(super) fn command(report: &Report) -> String {
+fn command(report: &Report) -> String {
     let quoted = |word: &String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
         if !word.is_empty() && word.chars().all(plain) {
@@ -98,42 +104,41 @@ pub(super) fn command(report: &Report) -> String {
 }
 
 fn tiles(report: &Report) -> Vec<Tile> {
-    let tile = |name, unit, field: &str, text| Tile {
+    let figures = Figures::of(report);
+    let tile = |(name, unit, field, written): (_, _, &str, _)| Tile {
         name,
         unit,
-        figure: Cell {
-            field: field.to_owned(),
-            text,
-        },
+        figure: figures.cell(field, written),
     };
-    let latency = &report.latency_ms;
-    vec![
-        tile(
+    [
+        (
             "deliveries",
             "a second",
             "deliveries_per_second",
-            whole(report.deliveries_per_second),
+            Unit::Whole,
         ),
-        tile(
+        (
             "delivery, p50",
             "ms",
             "latency_ms.delivery.p50",
-            milliseconds(latency.delivery.p50),
+            Unit::Milliseconds,
         ),
-        tile(
+        (
             "delivery, p99",
             "ms",
             "latency_ms.delivery.p99",
-            milliseconds(latency.delivery.p99),
+            Unit::Milliseconds,
         ),
-        tile(
+        (
             "last receiver, p99",
             "ms",
             "latency_ms.completion.p99",
-            milliseconds(latency.completion.p99),
+            Unit::Milliseconds,
         ),
-        tile("lost", "deliveries", "lost", grouped(report.lost)),
+        ("lost", "deliveries", "lost", Unit::Count),
     ]
+    .map(tile)
+    .into()
 }
 
 impl Drawing {
@@ -157,7 +162,7 @@ mod tests {
         let mut record = measurement();
         record.report.problems = vec!["<script>alert(1)</script>".to_owned()];
         record.report.valid = false;
-        let page = render(&record, &plots::all(&record));
+        let page = html(&record, &plots::all(&record));
         assert!(
             !page.contains("<script") && !page.contains("<link"),
             "{page}"
@@ -166,6 +171,21 @@ mod tests {
         assert!(!addresses.contains("://") && !addresses.contains("url("));
         assert!(page.contains("INVALID") && page.contains("script&#62;"));
         assert_eq!(page.matches("<svg").count(), 10);
+    }
+
+    #[test]
+    fn every_row_of_a_table_has_as_many_columns_as_its_head() {
+        let text = markdown(&measurement());
+        let columns = |line: &str| line.matches('|').count();
+        let mut head = 0;
+        for line in text.lines() {
+            match columns(line) {
+                0 => head = 0,
+                found if head == 0 => head = found,
+                found => assert_eq!(found, head, "{line}"),
+            }
+        }
+        assert!(text.starts_with("# VALID: "), "{text}");
     }
 
     #[test]
