@@ -87,6 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::measure::latency::Kind;
 
     proptest! {
         #[test]
@@ -112,12 +113,15 @@ mod tests {
         gathering.hand_over(7, 10, vec![20, 30]);
         gathering.hand_over(8, 10, vec![21]);
         gathering.hand_over(7, 10, vec![15]);
-        assert_eq!(gathering.latencies.completion.percentiles().count, 0);
+        assert_eq!(
+            gathering.latencies.of(Kind::Completion).percentiles().count,
+            0
+        );
         gathering.hand_over(7, 10, vec![60, 90]);
-        let of = |recorder: &crate::measure::latency::Recorder| recorder.histogram().max();
-        assert_eq!(of(&gathering.latencies.completion_first), 5);
-        assert_eq!(of(&gathering.latencies.completion_median), 20);
-        assert_eq!(of(&gathering.latencies.completion), 80);
+        let of = |kind| gathering.latencies.of(kind).histogram().max();
+        assert_eq!(of(Kind::CompletionFirst), 5);
+        assert_eq!(of(Kind::CompletionMedian), 20);
+        assert_eq!(of(Kind::Completion), 80);
         assert_eq!(gathering.unfinished.len(), 1, "message 8 is not complete");
     }
 }

@@ -4,81 +4,12 @@
 //! percentiles cannot.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use hdrhistogram::Histogram;
 use record::LatencyTable;
 
-use super::latency::{Latencies, percentiles};
+use super::latency::{Kind, Latencies, percentiles};
 use crate::host::clock::SECOND_NS;
-
-/// The latencies that are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// Each delivery, from the intended time.
-    Delivery,
-    /// Each delivery, from the time of sending.
-    DeliveryFromSend,
-    /// Each message, until its first receiver had it.
-    CompletionFirst,
-    /// Each message, until half of its receivers had it.
-    CompletionMedian,
-    /// Each message, until all receivers had it.
-    Completion,
-    /// Each message, until the kernel had taken it.
-    SendLag,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Delivery,
-        Self::DeliveryFromSend,
-        Self::CompletionFirst,
-        Self::CompletionMedian,
-        Self::Completion,
-        Self::SendLag,
-    ];
-
-    /// The name in files.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Delivery => "delivery",
-            Self::DeliveryFromSend => "delivery_from_send",
-            Self::CompletionFirst => "completion_first",
-            Self::CompletionMedian => "completion_median",
-            Self::Completion => "completion",
-            Self::SendLag => "send_lag",
-        }
-    }
-
-    /// The name for people.
-    pub(crate) const fn title(self) -> &'static str {
-        match self {
-            Self::Delivery => "delivery",
-            Self::DeliveryFromSend => "delivery from the actual send",
-            Self::CompletionFirst => "broadcast, first receiver",
-            Self::CompletionMedian => "broadcast, median receiver",
-            Self::Completion => "broadcast, last receiver",
-            Self::SendLag => "send lag",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Kind {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let named = |kind: &Self| kind.name() == text;
-        Self::ALL.into_iter().find(named).ok_or(())
-    }
-}
 
 /// A histogram of nanoseconds for each kind of latency.
 #[derive(Debug, Clone)]
@@ -92,15 +23,7 @@ impl Histograms {
 
     /// Those of a run.
     pub(crate) fn of(latencies: &Latencies) -> Self {
-        let recorder = |kind| match kind {
-            Kind::Delivery => &latencies.delivery,
-            Kind::DeliveryFromSend => &latencies.delivery_from_send,
-            Kind::CompletionFirst => &latencies.completion_first,
-            Kind::CompletionMedian => &latencies.completion_median,
-            Kind::Completion => &latencies.completion,
-            Kind::SendLag => &latencies.send_lag,
-        };
-        let histogram = |kind: Kind| (kind, recorder(kind).histogram());
+        let histogram = |kind: Kind| (kind, latencies.of(kind).histogram());
         Self(Kind::ALL.map(histogram).into())
     }
 

@@ -3,6 +3,9 @@
 //! No sample is clamped or dropped in silence. A time before its own beginning, and one that a
 //! histogram has no room for, are counted instead, and the verdict speaks of them.
 
+use std::fmt;
+use std::str::FromStr;
+
 use hdrhistogram::Histogram;
 use record::{Percentiles, Unrecorded};
 
@@ -11,76 +14,117 @@ use super::ledger::Completion;
 use crate::host::clock::SECOND_NS;
 use crate::wire::stamp::Stamp;
 
+/// The latencies that are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Each delivery, from the intended time.
+    Delivery,
+    /// Each delivery, from the time of sending.
+    DeliveryFromSend,
+    /// Each message, until its first receiver had it.
+    CompletionFirst,
+    /// Each message, until half of its receivers had it.
+    CompletionMedian,
+    /// Each message, until all receivers had it.
+    Completion,
+    /// Each message, until the kernel had taken it.
+    SendLag,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Delivery,
+        Self::DeliveryFromSend,
+        Self::CompletionFirst,
+        Self::CompletionMedian,
+        Self::Completion,
+        Self::SendLag,
+    ];
+
+    /// The name in files.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::DeliveryFromSend => "delivery_from_send",
+            Self::CompletionFirst => "completion_first",
+            Self::CompletionMedian => "completion_median",
+            Self::Completion => "completion",
+            Self::SendLag => "send_lag",
+        }
+    }
+
+    /// The name for people.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::DeliveryFromSend => "delivery from the actual send",
+            Self::CompletionFirst => "broadcast, first receiver",
+            Self::CompletionMedian => "broadcast, median receiver",
+            Self::Completion => "broadcast, last receiver",
+            Self::SendLag => "send lag",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let named = |kind: &Self| kind.name() == text;
+        Self::ALL.into_iter().find(named).ok_or(())
+    }
+}
+
 /// All that is measured about the messages of a run; the warm-up's are left out.
 #[derive(Debug)]
-pub(crate) struct Latencies {
-    /// Each delivery, from the time its message was intended to be sent.
-    pub(crate) delivery: Recorder,
-    /// Each delivery, from the time its message was sent.
-    pub(crate) delivery_from_send: Recorder,
-    /// Each message, from its intended time until its first receiver had it.
-    pub(crate) completion_first: Recorder,
-    /// The same, until half of its receivers had it.
-    pub(crate) completion_median: Recorder,
-    /// The same, until all of its receivers had it.
-    pub(crate) completion: Recorder,
-    /// Each message, from its intended time until the kernel had taken all of it.
-    pub(crate) send_lag: Recorder,
-}
+pub(crate) struct Latencies([Recorder; Kind::ALL.len()]);
 
 impl Latencies {
     pub(crate) fn new() -> Self {
-        Self {
-            delivery: Recorder::new(),
-            delivery_from_send: Recorder::new(),
-            completion_first: Recorder::new(),
-            completion_median: Recorder::new(),
-            completion: Recorder::new(),
-            send_lag: Recorder::new(),
-        }
+        Self(Kind::ALL.map(|_| Recorder::new()))
+    }
+
+    pub(crate) fn of(&self, kind: Kind) -> &Recorder {
+        &self.0[kind as usize]
+    }
+
+    /// Records a time of one kind. Hot: twice per delivery.
+    pub(crate) fn record(&mut self, kind: Kind, from_ns: u64, to_ns: u64) {
+        self.0[kind as usize].record(from_ns, to_ns);
     }
 
     /// Records one delivery. Hot: once per delivery.
     pub(crate) fn delivered(&mut self, stamp: &Stamp, now_ns: u64) {
-        self.delivery.record(stamp.intended_ns, now_ns);
-        self.delivery_from_send.record(stamp.sent_ns, now_ns);
+        self.record(Kind::Delivery, stamp.intended_ns, now_ns);
+        self.record(Kind::DeliveryFromSend, stamp.sent_ns, now_ns);
     }
 
     /// Records that everybody has a message.
     pub(crate) fn completed(&mut self, intended_ns: u64, completion: Completion) {
-        self.completion_first
-            .record(intended_ns, completion.first_ns);
-        self.completion_median
-            .record(intended_ns, completion.median_ns);
-        self.completion.record(intended_ns, completion.last_ns);
+        self.record(Kind::CompletionFirst, intended_ns, completion.first_ns);
+        self.record(Kind::CompletionMedian, intended_ns, completion.median_ns);
+        self.record(Kind::Completion, intended_ns, completion.last_ns);
     }
 
     /// Adds those of another thread.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.delivery.add(&other.delivery);
-        self.delivery_from_send.add(&other.delivery_from_send);
-        self.completion_first.add(&other.completion_first);
-        self.completion_median.add(&other.completion_median);
-        self.completion.add(&other.completion);
-        self.send_lag.add(&other.send_lag);
+        for (ours, theirs) in self.0.iter_mut().zip(&other.0) {
+            ours.add(theirs);
+        }
     }
 
     /// Samples that no histogram could take.
     pub(crate) fn unrecorded(&self) -> Unrecorded {
-        let recorders = [
-            &self.delivery,
-            &self.delivery_from_send,
-            &self.completion_first,
-            &self.completion_median,
-            &self.completion,
-            &self.send_lag,
-        ];
+        let all = || self.0.iter().map(|one| one.unrecorded);
         Unrecorded {
-            negative: recorders.iter().map(|one| one.unrecorded.negative).sum(),
-            out_of_range: recorders
-                .iter()
-                .map(|one| one.unrecorded.out_of_range)
-                .sum(),
+            negative: all().map(|one| one.negative).sum(),
+            out_of_range: all().map(|one| one.out_of_range).sum(),
         }
     }
 }

@@ -10,7 +10,7 @@ use record::Disconnects;
 
 use super::barrier::Barrier;
 use super::completion::Gathering;
-use super::latency::Latencies;
+use super::latency::{Kind, Latencies};
 use super::ledger::{Extent, Ledger, Reach, Receipt};
 use super::plan::Plan;
 use super::schedule::{Due, Schedule};
@@ -149,8 +149,8 @@ impl Observation {
                 self.waiting -= 1;
                 self.ledger.sent(message.number);
                 if message.number >= self.warmup_messages {
-                    let send_lag = &mut self.latencies.send_lag;
-                    send_lag.record(message.intended_ns, now_ns);
+                    self.latencies
+                        .record(Kind::SendLag, message.intended_ns, now_ns);
                     let latest_ns = message.intended_ns + SEND_LAG_MAX_NS;
                     self.sent_on_time += u64::from(now_ns <= latest_ns);
                 }

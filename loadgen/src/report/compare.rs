@@ -1,20 +1,22 @@
 //! Comparing two sets of runs: each figure's median on both sides, by how much B is above A, and what
 //! may be said about that with so many repeats.
 
+use std::fmt::{self, Write};
 use std::path::Path;
+
+use record::figures::{counted, milliseconds};
+use record::printable;
 
 use crate::host::files;
 use crate::report::folder::FolderError;
 
 mod comparison;
-mod figures;
 mod forest;
 mod html;
 mod shift;
-mod text;
 mod warnings;
 
-use comparison::{Comparison, Side};
+use comparison::{Comparison, Row, Side, change, interval};
 
 /// Compares the runs in `b` with those in `a`: the text for the terminal. With `html`, writes the page
 /// too.
@@ -26,7 +28,56 @@ pub(crate) fn run(a: &Path, b: &Path, html: Option<&Path>) -> Result<String, Fol
     if let Some(path) = html {
         files::replace(path, html::render(&comparison).as_bytes())?;
     }
-    Ok(text::render(&comparison))
+    Ok(text(&comparison))
+}
+
+/// A table, and what to know about it.
+fn text(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    write(&mut text, comparison).expect("a string takes all that is written");
+    printable(&text)
+}
+
+fn write(out: &mut String, comparison: &Comparison) -> fmt::Result {
+    write_side(out, "A", &comparison.a)?;
+    write_side(out, "B", &comparison.b)?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{:<36}{:>9}{:>9}{:>11}{:>21}",
+        "medians of the runs",
+        "A",
+        "B",
+        "A to B",
+        comparison.interval_in_words()
+    )?;
+    for row in &comparison.rows {
+        write_row(out, row)?;
+    }
+    writeln!(out)?;
+    for warning in &comparison.warnings {
+        writeln!(out, "note: {warning}")?;
+    }
+    Ok(())
+}
+
+fn write_side(out: &mut String, name: &str, side: &Side) -> fmt::Result {
+    let runs = counted(side.reports.len() as u64, "run");
+    writeln!(out, "{name}  {} ({runs})", side.name)
+}
+
+fn write_row(out: &mut String, row: &Row) -> fmt::Result {
+    writeln!(
+        out,
+        "{:<36}{:>9}{:>9}{:>11}{:>21}  {}",
+        row.figure.name,
+        milliseconds(Some(row.a)),
+        milliseconds(Some(row.b)),
+        row.shift
+            .map_or_else(|| "-".into(), |shift| change(shift.ratio)),
+        interval(row),
+        row.in_words()
+    )
 }
 
 #[cfg(test)]
@@ -59,7 +110,7 @@ mod tests {
         let comparison = Comparison::new(a, b);
         assert_eq!(said(&comparison, "delivery p99, ms"), "B is worse");
         assert_eq!(said(&comparison, "delivery p50, ms"), "no difference shown");
-        let text = text::render(&comparison);
+        let text = text(&comparison);
         assert!(text.contains("97 % interval"), "{text}");
     }
 
@@ -67,7 +118,7 @@ mod tests {
     fn three_repeats_are_told_from_four() {
         let comparison = Comparison::new(side("a", &[5.0, 5.1, 5.2]), side("b", &[4.0, 4.1, 4.2]));
         assert_eq!(said(&comparison, "delivery p99, ms"), "B may be better");
-        let text = text::render(&comparison);
+        let text = text(&comparison);
         assert!(
             text.contains("90 % interval") && text.contains("4 and 4"),
             "{text}"
@@ -78,7 +129,7 @@ mod tests {
     fn one_run_a_side_says_nothing_about_chance() {
         let comparison = Comparison::new(side("a", &[5.0]), side("b", &[50.0]));
         assert_eq!(said(&comparison, "delivery p99, ms"), "not known");
-        let text = text::render(&comparison);
+        let text = text(&comparison);
         assert!(text.contains("says nothing about chance"), "{text}");
     }
 

@@ -249,7 +249,7 @@ pub(crate) mod tests {
     use hdrhistogram::serialization::{Serializer, V2Serializer};
 
     use super::*;
-    use crate::measure::histograms::Kind;
+    use crate::measure::latency::Kind;
 
     /// A measurement as runs leave them, with two seconds of made-up latencies.
     pub(crate) fn measurement() -> Measurement {

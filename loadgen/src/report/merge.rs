@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use record::{Account, Consumption, Generator, Percentiles, Report};
 
-use crate::measure::histograms::Kind;
+use crate::measure::latency::Kind;
 use crate::report::folder::{self, FolderError};
 use crate::report::measurement::Measurement;
 use crate::report::summary;

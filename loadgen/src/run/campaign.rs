@@ -17,8 +17,6 @@ use crate::measure::error::RunError;
 use crate::measure::plan::Plan;
 use crate::report::measurement::Measurement;
 
-mod limiter;
-mod spread;
 mod steps;
 
 /// Carries out one run of a plan.
@@ -130,7 +128,7 @@ impl<R: Runner> Campaign<'_, R> {
         order.sort_by(|a, b| p99(a).unwrap_or(0.0).total_cmp(&p99(b).unwrap_or(0.0)));
         let chosen = order[order.len() / 2];
         let mut steps = self.steps(Goal::Repeat);
-        steps.spread = spread::of(
+        steps.spread = steps::spread(
             self.measurements
                 .iter()
                 .map(|measurement| &measurement.report),

@@ -29,6 +29,7 @@ use crate::host::refused;
 use crate::measure::connect::Connector;
 use crate::measure::connection::Connection;
 use crate::measure::error::RunError;
+use crate::measure::latency::Kind;
 use crate::measure::observation::Observation;
 use crate::measure::phases::Phase;
 use crate::measure::plan::Plan;
@@ -332,8 +333,8 @@ impl<'a> Worker<'a> {
             },
         );
         self.shared.answer_request(self.number, || Snapshot {
-            delivery: observation.latencies.delivery.histogram(),
-            send_lag: observation.latencies.send_lag.histogram(),
+            delivery: observation.latencies.of(Kind::Delivery).histogram(),
+            send_lag: observation.latencies.of(Kind::SendLag).histogram(),
             turns: self.turns.histogram(),
             delivered: observation.ledger.delivered(),
             disconnects: observation.disconnects.clone(),

@@ -6,7 +6,7 @@ use record::printable;
 
 use super::comparison::{Comparison, Row, Side, change, interval};
 use super::forest;
-use crate::measure::histograms::Kind;
+use crate::measure::latency::Kind;
 use crate::report::export::pages::style;
 use crate::report::export::plots::curve_chart;
 

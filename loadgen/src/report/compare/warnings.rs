@@ -4,8 +4,6 @@
 use record::figures::{counted, rate};
 use record::{Goal, Report};
 
-use super::figures;
-
 /// A setting that both sides should have in common, as text.
 type Setting = (&'static str, fn(&Report) -> String);
 
@@ -33,8 +31,8 @@ const SETTINGS: [Setting; 11] = [
     ("loadgen", |report| report.environment.loadgen.in_words()),
 ];
 
-/// All warnings, the gravest first.
-pub(super) fn all(a: &[Report], b: &[Report]) -> Vec<String> {
+/// All warnings, the gravest first; so many figures are compared.
+pub(super) fn all(a: &[Report], b: &[Report], figures: usize) -> Vec<String> {
     let sides = [("A", a), ("B", b)];
     let invalid = sides.into_iter().filter_map(invalid);
     let chosen = sides.into_iter().flat_map(chosen);
@@ -42,7 +40,7 @@ pub(super) fn all(a: &[Report], b: &[Report]) -> Vec<String> {
     invalid
         .chain(chosen)
         .chain(settings)
-        .chain([repeats(a, b)])
+        .chain([repeats(a, b, figures)])
         .collect()
 }
 
@@ -91,7 +89,7 @@ fn differs((name, of): &Setting, a: &[Report], b: &[Report]) -> Option<String> {
 }
 
 /// What so many repeats can show.
-fn repeats(a: &[Report], b: &[Report]) -> String {
+fn repeats(a: &[Report], b: &[Report], figures: usize) -> String {
     let (of_a, of_b) = (a.len(), b.len());
     match (of_a, of_b) {
         (1, 1) => {
@@ -101,8 +99,7 @@ fn repeats(a: &[Report], b: &[Report]) -> String {
             "{of_a} and {of_b} runs cannot show a difference with 95 % confidence, however large it is: make 4 and 4, or more"
         ),
         _ => format!(
-            "{} figures are compared, and by chance alone about one in twenty would seem to differ; figures of the same run are not independent",
-            figures::ALL.len()
+            "{figures} figures are compared, and by chance alone about one in twenty would seem to differ; figures of the same run are not independent"
         ),
     }
 }

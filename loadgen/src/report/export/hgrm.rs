@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 
-use crate::measure::histograms::Kind;
+use crate::measure::latency::Kind;
 use crate::report::measurement::Measurement;
 
 const TICKS_PER_HALF: u32 = 5;

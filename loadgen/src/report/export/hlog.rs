@@ -14,7 +14,8 @@ use hdrhistogram::serialization::interval_log::{
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 use thiserror::Error;
 
-use crate::measure::histograms::{Histograms, Kind};
+use crate::measure::histograms::Histograms;
+use crate::measure::latency::Kind;
 use crate::report::measurement::{Interval, Measurement};
 
 /// The column Interval_Max is in milliseconds.

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use record::{Report, Second, Step};
 
-use crate::measure::histograms::Kind;
+use crate::measure::latency::Kind;
 use crate::report::chart::{Axis, Chart, Line};
 use crate::report::measurement::Measurement;
 

@@ -5,7 +5,7 @@ use record::figures::{cores, counted, grouped, mebibytes, milliseconds, rate, wh
 use record::{Arrival, Environment, Report, ServerView};
 use serde_json::Value;
 
-use crate::measure::histograms::Kind;
+use crate::measure::latency::Kind;
 
 /// A figure as it is shown.
 pub(super) struct Cell {

@@ -1,9 +1,32 @@
 //! The steps of a campaign, as the report lists them.
 
-use record::{Found, Judged, Limiter, Report, Step, Steps};
+use record::{Found, Judged, Limiter, Report, Spread, Step, Steps};
+use serde_json::Value;
 
-use super::limiter;
 use crate::run::search::Search;
+
+/// A server that uses this much of a core may have no more: how many threads it has is not known.
+const SERVER_CORES_BUSY: f64 = 0.9;
+
+/// The generator's loop is at its limit when it works for this share of the time.
+const GENERATOR_BUSY_SHARE: f64 = 0.9;
+
+/// The figures whose spread is told, by the names they have in the JSON.
+const FIGURES: [&str; 13] = [
+    "latency_ms.delivery.p50",
+    "latency_ms.delivery.p99",
+    "latency_ms.delivery.p999",
+    "latency_ms.delivery.max",
+    "latency_ms.completion.p50",
+    "latency_ms.completion.p99",
+    "latency_ms.send_lag.p99",
+    "rate_achieved",
+    "deliveries_per_second",
+    "drain_seconds",
+    "server.cpu_cores",
+    "generator.cpu_cores",
+    "server.rss_peak_bytes",
+];
 
 /// The figures of one run.
 pub(super) fn step(report: &Report) -> Step {
@@ -23,7 +46,7 @@ pub(super) fn step(report: &Report) -> Step {
         server_cpu_cores: report.server.cpu_cores,
         generator_cpu_cores: report.generator.consumption.cpu_cores,
         generator_busy_share: report.generator.busy_share,
-        limiters: limiter::of(report),
+        limiters: limiters(report),
     }
 }
 
@@ -91,5 +114,83 @@ pub(super) fn found(search: &Search, steps: &[Step]) -> Found {
         neighbour_below: below,
         neighbour_above: above,
         limiters,
+    }
+}
+
+/// All that kept this run from holding, the gravest first; nothing if it held.
+fn limiters(report: &Report) -> Vec<Limiter> {
+    if report.held() {
+        return Vec::new();
+    }
+    let broken = report.slo.iter().filter(|judged| !judged.held);
+    let mut limiters = Vec::new();
+    if report.faults() + report.disconnects.count() > 0 {
+        limiters.push(Limiter::Loss);
+    }
+    if let Some(cores) = report.server.cpu_cores
+        && cores >= SERVER_CORES_BUSY
+    {
+        limiters.push(Limiter::ServerCpu(cores));
+    }
+    if report.generator.busy_share >= GENERATOR_BUSY_SHARE {
+        limiters.push(Limiter::GeneratorCpu(report.generator.busy_share));
+    }
+    limiters.extend(broken.map(|judged| Limiter::Slo(judged.to_string())));
+    if limiters.is_empty() {
+        limiters.extend(report.problems.first().cloned().map(Limiter::Other));
+    }
+    limiters
+}
+
+/// The spread of every figure that at least one of the runs has.
+pub(super) fn spread<'a>(reports: impl Iterator<Item = &'a Report>) -> Vec<Spread> {
+    let runs: Vec<Value> = reports
+        .filter_map(|report| serde_json::to_value(report).ok())
+        .collect();
+    FIGURES
+        .iter()
+        .filter_map(|figure| spread_of(figure, &runs))
+        .collect()
+}
+
+fn spread_of(figure: &str, runs: &[Value]) -> Option<Spread> {
+    let pointer = format!("/{}", figure.replace('.', "/"));
+    let mut values: Vec<f64> = runs
+        .iter()
+        .filter_map(|run| run.pointer(&pointer)?.as_f64())
+        .collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    Some(Spread {
+        figure: figure.to_owned(),
+        min: *values.first()?,
+        max: *values.last()?,
+        median: if values.len() % 2 == 1 {
+            values[middle]
+        } else {
+            f64::midpoint(values[middle - 1], values[middle])
+        },
+        runs: values.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_median_lies_between_the_extremes() {
+        let runs = [3.0, 1.0, 8.0, 2.0].map(|rate| json!({ "rate_achieved": rate }));
+        let odd = spread_of("rate_achieved", &runs[..3]).unwrap();
+        assert_eq!((odd.min, odd.median, odd.max, odd.runs), (1.0, 3.0, 8.0, 3));
+        assert_eq!(spread_of("rate_achieved", &runs).unwrap().median, 2.5);
+    }
+
+    #[test]
+    fn runs_that_do_not_know_a_figure_are_left_out() {
+        let runs = [json!({"server": {"cpu_cores": null}}), json!({})];
+        assert_eq!(spread_of("server.cpu_cores", &runs), None);
     }
 }
