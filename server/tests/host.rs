@@ -285,6 +285,47 @@ fn journald_is_given_levels_and_no_times() {
     assert!(child.wait().unwrap().success());
 }
 
+#[test]
+fn every_line_of_the_log_names_a_target_that_does_not_move_with_the_code() {
+    const TARGETS: [&str; 9] = [
+        "server",
+        "server::config",
+        "server::confinement",
+        "server::driver",
+        "server::log",
+        "server::message",
+        "server::metrics",
+        "server::session",
+        "server::systemd",
+    ];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut lines = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|it| it != "rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for call in ["error!(", "warn!(", "info!(", "debug!("] {
+                for (_, rest) in text.match_indices(call).map(|(at, _)| text.split_at(at)) {
+                    let arguments = rest[call.len()..].trim_start();
+                    let target = arguments.strip_prefix("target: \"");
+                    let target = target.and_then(|rest| rest.split_once('"'));
+                    let target = target.map_or("none", |(target, _)| target);
+                    assert!(TARGETS.contains(&target), "{target} in {}", path.display());
+                    lines += 1;
+                }
+            }
+        }
+    }
+    assert!(lines > 20, "{lines}");
+}
+
 /// A notify socket of our own, and the states that it is told.
 struct Manager(UnixDatagram);
 
