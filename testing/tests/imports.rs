@@ -3,8 +3,9 @@
 //!
 //! Modules are compared with their neighbours in each folder, everything below them included: a
 //! folder that imports from its neighbour, and is imported by it, is a cycle, whichever files do it.
-//! A file and the files below it are one: what a folder's top file defines, its parts may use. Code
-//! for tests (`cfg(test)`) does not count.
+//! A file and the files below it are one: what a folder's top file defines, its parts may use. Methods
+//! belong to the module of their type, whichever file of its folder they are written in. Code for tests
+//! (`cfg(test)`) does not count.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 
@@ -27,6 +28,8 @@ struct Module {
     paths: BTreeSet<Names>,
     /// What its `use` declarations call by a name.
     imports: BTreeMap<String, Names>,
+    /// What it uses, with the type whose methods do so.
+    uses: BTreeSet<(Option<Names>, Names)>,
 }
 
 impl Crate {
@@ -52,6 +55,7 @@ impl Crate {
         let tokens = tokens(text);
         let mut module = Module::default();
         let mut below = Vec::new();
+        let mut methods: Option<(Names, usize)> = None;
         let mut at = 0;
         while at < tokens.len() {
             if is_for_tests(&tokens[at..]) {
@@ -60,16 +64,22 @@ impl Crate {
                 below.push(tokens[at + 1].clone());
                 at += 3;
             } else {
-                let is_start = at == 0 || tokens[at - 1] != "::";
-                let in_use = tokens[at] == "use";
-                let start = at + usize::from(in_use);
-                if in_use || (is_start && is_name(&tokens[at])) {
-                    at = module.take(&tokens, start, &names, Vec::new(), in_use);
+                if let Some(their) = methods_at(&tokens, at) {
+                    methods = Some(their);
+                }
+                methods = methods.filter(|(_, end)| at < *end);
+                let of = methods.as_ref().map(|(of, _)| of);
+                let is_start = at == 0 || !["::", "."].contains(&tokens[at - 1].as_str());
+                if tokens[at] == "use" {
+                    at = module.take(&tokens, at + 1, &names, Vec::new(), None);
+                } else if is_start && is_name(&tokens[at]) {
+                    at = module.take(&tokens, at, &names, Vec::new(), Some(of));
                 } else {
                     at += 1;
                 }
             }
         }
+        module.use_imports_of_traits();
         for child in &below {
             let file = file_of(child).unwrap_or_else(|| panic!("no file of {names:?} {child}"));
             let folder = match file.ends_with("mod.rs") {
@@ -136,16 +146,19 @@ impl Crate {
     /// Who imports whom among the neighbours of each folder, with a path that does so.
     fn imports(&self) -> BTreeMap<Names, BTreeMap<(String, String), String>> {
         let mut folders: BTreeMap<Names, BTreeMap<_, _>> = BTreeMap::new();
-        for (names, module) in &self.modules {
-            for path in &module.paths {
-                let Some(target) = self.target(names, path, 0) else {
+        for (written, module) in &self.modules {
+            for (of, path) in &module.uses {
+                let of = of.as_ref().and_then(|of| self.target(written, of, 0));
+                let of = of.filter(|of| is_of_folder(of, written));
+                let names = of.as_ref().unwrap_or(written);
+                let Some(target) = self.target(written, path, 0) else {
                     continue;
                 };
                 let common = names.iter().zip(&target).take_while(|(a, b)| a == b);
                 let common = common.count();
                 if common < names.len() && common < target.len() {
                     let edge = (names[common].clone(), target[common].clone());
-                    let because = format!("{}: {}", names.join("/"), path.join("::"));
+                    let because = format!("{}: {}", written.join("/"), path.join("::"));
                     let folder = folders.entry(names[..common].to_vec()).or_default();
                     folder.entry(edge).or_insert(because);
                 }
@@ -193,31 +206,47 @@ impl Crate {
 }
 
 impl Module {
-    /// Takes a path, or a tree of a `use` declaration, that begins at `at`; returns where it ends.
+    /// Imports that are named nowhere, such as those of traits, count as used.
+    fn use_imports_of_traits(&mut self) {
+        let named: BTreeSet<&String> = self.uses.iter().map(|(_, path)| &path[0]).collect();
+        let unnamed = self
+            .imports
+            .iter()
+            .filter(|(name, _)| !named.contains(name));
+        let unnamed: Vec<_> = unnamed.map(|(_, path)| (None, path.clone())).collect();
+        self.uses.extend(unnamed);
+    }
+
+    /// Takes a path that begins at `at`, used by itself or by the methods of a type; or, without `used_by`, a tree
+    /// of a `use` declaration. Returns where it ends.
     fn take(
         &mut self,
         tokens: &[String],
         mut at: usize,
         names: &[String],
         mut path: Names,
-        in_use: bool,
+        used_by: Option<Option<&Names>>,
     ) -> usize {
+        let in_use = used_by.is_none();
         loop {
             match tokens[at].as_str() {
                 "{" if in_use => {
                     at += 1;
                     while tokens[at] != "}" {
-                        at = self.take(tokens, at, names, path.clone(), true);
+                        at = self.take(tokens, at, names, path.clone(), None);
                         at += usize::from(tokens[at] == ",");
                     }
                     return at + 1;
                 }
                 "*" if in_use => {
+                    self.uses.insert((None, path.clone()));
                     self.paths.insert(path);
                     return at + 1;
                 }
                 // The module itself, at the end of a group.
                 "self" if !path.is_empty() => {}
+                // A value.
+                "self" if !in_use && tokens[at + 1] != "::" => return at + 1,
                 name if is_name(name) => push(&mut path, name, names),
                 _ => return at + 1,
             }
@@ -233,6 +262,9 @@ impl Module {
                     if let Some(name) = name.filter(|_| in_use) {
                         self.imports.insert(name, path.clone());
                     }
+                    if let Some(of) = used_by {
+                        self.uses.insert((of.cloned(), path.clone()));
+                    }
                     if path.len() > 1 {
                         self.paths.insert(path);
                     }
@@ -241,6 +273,37 @@ impl Module {
             }
         }
     }
+}
+
+/// The type of a block of methods that begins at `at`, and where the block ends.
+fn methods_at(tokens: &[String], at: usize) -> Option<(Names, usize)> {
+    let before = at
+        .checked_sub(1)
+        .map_or(";", |before| tokens[before].as_str());
+    if tokens[at] != "impl" || !["{", "}", ";", "]", "unsafe"].contains(&before) {
+        return None;
+    }
+    let mut of = Names::new();
+    let mut depth = 0;
+    let mut is_over = false;
+    for (place, token) in tokens.iter().enumerate().skip(at + 1) {
+        match token.as_str() {
+            "{" => return Some((of, end_of_item(tokens, place))),
+            "<" => depth += 1,
+            ">" if tokens[place - 1] != "-" => depth -= 1,
+            "for" if depth == 0 => of.clear(),
+            "where" => is_over = true,
+            name if depth == 0 && !is_over && is_name(name) => of.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether `module` is the top of the folder in which `other` is, or its neighbour there.
+fn is_of_folder(module: &[String], other: &[String]) -> bool {
+    let folder = &other[..other.len().saturating_sub(1)];
+    module == folder || (module.len() == other.len() && module.starts_with(folder))
 }
 
 /// Adds a name to a path in the module `names`; `self` and `super` are written from the root.
@@ -439,6 +502,38 @@ fn a_planted_cycle_is_found_however_it_is_written() {
         ("f/c.rs", "use crate::f::a::A;"),
     ];
     assert_eq!(cycles_of(&deep).len(), 3);
+}
+
+#[test]
+fn methods_belong_to_the_module_of_their_type() {
+    let parts = [
+        ("lib.rs", "mod a; mod b; use a::A; pub struct Top;"),
+        (
+            "a.rs",
+            "use crate::b::{B, Trait}; pub struct A; impl<T: Fn() -> u8> A<T> where T: X { fn f(b: B) {} }",
+        ),
+        // What is added to A, and to the crate's top, does not make a module of its own import anything.
+        (
+            "b.rs",
+            "use crate::{a::A, Top}; pub struct B; impl A { fn g() { A::f() } } impl Top { fn h(a: A) {} }",
+        ),
+    ];
+    assert_eq!(cycles_of(&parts), Vec::<String>::new());
+    let cycle = [
+        parts[0],
+        parts[1],
+        (
+            "b.rs",
+            "use crate::a::A; pub struct B; impl Trait<A> for B { fn g() { A::f() } }",
+        ),
+    ];
+    assert_eq!(cycles_of(&cycle).len(), 2);
+    let by_trait = [
+        parts[0],
+        ("a.rs", "use crate::b::Trait; pub trait Other {}"),
+        ("b.rs", "use crate::a::Other; pub trait Trait {}"),
+    ];
+    assert_eq!(cycles_of(&by_trait).len(), 2);
 }
 
 #[test]
