@@ -40,8 +40,9 @@ mod transmit;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Add;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use slab::Slab;
@@ -49,7 +50,7 @@ use tracing::warn;
 
 use admission::Admission;
 use batch::Batches;
-use deadlines::{Deadlines, ServedTime};
+use deadlines::Deadlines;
 use lists::Lists;
 use log::Reader;
 use pace::Pace;
@@ -157,6 +158,26 @@ pub struct Hub {
     measures: Measures,
     waited: Waited,
     last_ended: LastEnded,
+}
+
+/// What a frame of `frame_bytes` takes of the bound of the log: itself, and what it costs to keep it.
+#[must_use]
+pub const fn charge(frame_bytes: usize) -> usize {
+    /// The message, its place in the lists of its readers, and what `Bytes` and `Arc` add.
+    const KEEPING_BYTES: usize = 160;
+    frame_bytes + KEEPING_BYTES
+}
+
+/// A time on a clock that stands still while the event loop does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ServedTime(Instant);
+
+impl Add<Duration> for ServedTime {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self(self.0 + time)
+    }
 }
 
 impl Hub {

@@ -438,9 +438,6 @@ fn roots(name: &str) -> Vec<PathBuf> {
     roots
 }
 
-/// Folders that are being put into order: their cycles are printed, and do not fail the test.
-const STILL_TANGLED: [&str; 2] = ["server hub", "server driver/uring"];
-
 #[test]
 fn no_crate_has_a_cycle_of_imports() {
     let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
@@ -454,10 +451,7 @@ fn no_crate_has_a_cycle_of_imports() {
             .flat_map(|root| Crate::read(&root).cycles());
         found.extend(cycles.map(|cycle| format!("{member} {cycle}")));
     }
-    let is_known = |cycle: &String| STILL_TANGLED.iter().any(|folder| cycle.starts_with(folder));
-    let (known, cycles): (Vec<_>, Vec<_>) = found.into_iter().partition(is_known);
-    println!("still to be put into order:\n{}", known.join("\n"));
-    assert!(cycles.is_empty(), "{}", cycles.join("\n"));
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 /// Writes a crate of these files, and returns its cycles.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use record::{Arrival, Protocol, Sizes};
 
 use super::ledger;
-use crate::wire::codec::{Login, Topic};
+use crate::wire::codec::Topic;
 use crate::wire::identity::Identity;
+use crate::wire::identity::Login;
 use crate::wire::stamp::{NUMBER_MAX, STAMP_BYTES};
 
 mod refusal;

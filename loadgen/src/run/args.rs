@@ -15,7 +15,8 @@ use super::slo::Slo;
 use super::sweep::Sweep;
 use crate::hostile::HostileArgs;
 use crate::measure::plan::{Plan, Refusal, Span};
-use crate::wire::codec::{Login, Topic};
+use crate::wire::codec::Topic;
+use crate::wire::identity::Login;
 
 /// The longest time that an option takes.
 const TIME_MAX: Duration = Duration::from_secs(48 * 3600);

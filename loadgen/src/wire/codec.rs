@@ -10,7 +10,7 @@ use protocol::HeaderError;
 use record::Protocol;
 use thiserror::Error;
 
-use super::identity::{Arrival, Identity};
+use super::identity::{Arrival, Identity, Login};
 
 /// The longest message that is read.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -28,20 +28,6 @@ pub(crate) struct Hello<'a> {
     pub(crate) topic: Option<&'a str>,
     /// By what a broker lets it in.
     pub(crate) login: Option<&'a Login>,
-}
-
-/// A user of a broker, and the password.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Login {
-    pub(crate) username: Option<String>,
-    pub(crate) password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Passwords are in no text.
-        write!(f, "Login of {:?}", self.username)
-    }
 }
 
 /// One protocol: what a client writes, and the state of what it reads.

@@ -1,8 +1,9 @@
 //! The identity of a run: its clients' names and its stamps, by which it knows its own messages again.
 
+use std::fmt;
+
 use record::Protocol;
 
-use super::codec::Login;
 use super::names::{Names, Speaker};
 use super::stamp::{Reading, STAMP_BYTES, Stamp, Stamper};
 
@@ -25,6 +26,20 @@ pub(crate) struct Identity {
     pub(crate) run: u32,
     /// Clients from this number on send and do not receive.
     pub(crate) receivers: u32,
+}
+
+/// A user of a broker, and the password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) username: Option<String>,
+    pub(crate) password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Passwords are in no text.
+        write!(f, "Login of {:?}", self.username)
+    }
 }
 
 /// One thing that came.

@@ -6,7 +6,8 @@
 
 use record::Protocol;
 
-use super::codec::{Hello, Login};
+use super::codec::Hello;
+use super::identity::Login;
 use super::packets::{Broker, Kind, Packet, Stop, payload};
 
 const CONNECT: u8 = 0x10;

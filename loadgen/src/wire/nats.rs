@@ -5,7 +5,8 @@
 
 use record::Protocol;
 
-use super::codec::{Hello, Login};
+use super::codec::Hello;
+use super::identity::Login;
 use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
 
 /// What is spoken with NATS.

@@ -6,7 +6,8 @@
 
 use record::Protocol;
 
-use super::codec::{Hello, Login};
+use super::codec::Hello;
+use super::identity::Login;
 use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
 
 /// More than any answer to what is asked here has.

@@ -9,27 +9,14 @@
 //! where it belongs. So a send costs one comparison, and who expires costs O(log n).
 
 use std::collections::BTreeSet;
-use std::ops::Add;
 use std::time::{Duration, Instant};
 
-use super::Hub;
 use super::closing::CloseReason;
 use super::session::{Phase, Session};
+use super::{Hub, ServedTime};
 
 /// How often the hub asks to be called while anybody is waited for.
 pub(super) const TICK: Duration = Duration::from_millis(250);
-
-/// A time on a clock that stands still while the event loop does not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ServedTime(Instant);
-
-impl Add<Duration> for ServedTime {
-    type Output = Self;
-
-    fn add(self, time: Duration) -> Self {
-        Self(self.0 + time)
-    }
-}
 
 /// The deadlines of one hub's sessions.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use super::closing::CloseReason;
 use super::log::Reservation;
 use super::presence::Change;
 use super::session::{Phase, Subscriber};
-use super::{ConnectionId, ControlCharacters, Hub, Limits, Log, Reading};
+use super::{ConnectionId, ControlCharacters, Hub, Limits, Reading, charge};
 
 /// What a session has to wait for before its next message is taken.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,7 @@ impl Hub {
             let took = self.take_frame(slot, &mut bytes, room, now);
             if let Ok(true) = took {
                 took_frames = true;
-                unread += Log::charge(before - bytes.len()) as u64;
+                unread += charge(before - bytes.len()) as u64;
                 if unread > self.log.lead_bytes_max() {
                     // It may be far enough ahead by now.
                     self.read_log();

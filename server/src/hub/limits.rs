@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Coalesce, Log};
+use super::{Coalesce, charge};
 
 /// The hub's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Limits {
     #[must_use]
     pub fn log_bytes_min(&self) -> usize {
         let halves = if self.history_messages > 0 { 2 } else { 1 };
-        halves * Log::charge(self.frame_bytes_max())
+        halves * charge(self.frame_bytes_max())
     }
 
     /// How far authors may be ahead, in a log of `log_bytes_max`: well below what a subscriber may be
@@ -131,7 +131,7 @@ impl Limits {
 
     /// How far behind a subscriber may be.
     pub(super) fn lag_bytes_max(&self) -> Option<u64> {
-        let least = 4 * Log::charge(self.frame_bytes_max()) as u64;
+        let least = 4 * charge(self.frame_bytes_max()) as u64;
         self.lag_bytes_max.map(|most| most.max(least))
     }
 

@@ -97,7 +97,7 @@ pub(super) struct Reservation {
 }
 
 impl Log {
-    /// An empty log that holds at most `bytes_max` bytes: see [`Self::charge`].
+    /// An empty log that holds at most `bytes_max` bytes: see [`super::charge`].
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -118,14 +118,6 @@ impl Log {
 
     /// By how much the log has to become shorter for [`Self::has_shrunk`], in bytes.
     pub const SHRUNK_BYTES: usize = 8 << 20;
-
-    /// What a frame of `frame_bytes` takes of the bound: itself, and what it costs to keep it.
-    #[must_use]
-    pub const fn charge(frame_bytes: usize) -> usize {
-        /// The message, its place in the lists of its readers, and what `Bytes` and `Arc` add.
-        const KEEPING_BYTES: usize = 160;
-        frame_bytes + KEEPING_BYTES
-    }
 
     /// Bytes that are held, as charged, and those reserved for frames under way into the log.
     #[must_use]

@@ -18,10 +18,9 @@ use protocol::Decoder;
 
 use super::admission::Admitted;
 use super::closing::Reason;
-use super::deadlines::ServedTime;
 use super::log::Reader;
 use super::throttle::Throttle;
-use super::{ConnectionId, Limits};
+use super::{ConnectionId, Limits, ServedTime};
 
 #[derive(Debug)]
 pub(super) struct Session {

@@ -19,10 +19,9 @@ use protocol::{SERVER_NAME, frame};
 use tracing::info;
 
 use super::closing::{CloseReason, Reason};
-use super::deadlines::ServedTime;
 use super::limits::SlowPolicy;
 use super::session::{Content, Phase, Session};
-use super::{Hub, Limits, Reader};
+use super::{Hub, Limits, Reader, ServedTime};
 
 /// A subscriber that is far behind and took nothing for so long is stalled.
 const STALL: Duration = Duration::from_secs(1);

@@ -41,7 +41,7 @@ fn hub_with_room_for_one_message() -> Hub {
         message_bytes_max: 10,
         ..Limits::default()
     };
-    let log = Log::new(Log::charge(limits.frame_bytes_max()));
+    let log = Log::new(charge(limits.frame_bytes_max()));
     Hub::new(limits, log)
 }
 
@@ -116,7 +116,7 @@ fn room_that_was_reserved_and_not_used_wakes_who_waits_for_it() {
         message_bytes_max: 10,
         ..Limits::default()
     };
-    let log = Log::new(Log::charge(limits.frame_bytes_max()));
+    let log = Log::new(charge(limits.frame_bytes_max()));
     let mut hub = Hub::new(limits.clone(), Arc::clone(&log));
     let author = join(&mut hub, "author", now);
     // Another thread's reservation is under way just when this hub wants one.
@@ -268,7 +268,7 @@ fn one_that_is_too_far_behind_is_sent_away_although_it_reads() {
 
 /// What the log charges for a message of [`flood`].
 fn message_charge() -> u64 {
-    Log::charge(frame::broadcast(b"ann", &[b'x'; 500]).len()) as u64
+    charge(frame::broadcast(b"ann", &[b'x'; 500]).len()) as u64
 }
 
 #[test]

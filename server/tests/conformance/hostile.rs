@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use server::Config;
-use server::hub::Log;
+use server::hub::charge;
 
 use crate::support::{End, Peer, Reason, Served, Setup, counted_text, gather, introduce, said};
 
@@ -175,7 +175,7 @@ fn evict_one_who_does_not_read(setup: Setup, linger: Duration) -> (Served, Peer,
     config.limits.write_deadline = Duration::from_millis(300);
     config.limits.linger = linger;
     config.limits.lag_bytes_max = None;
-    config.log_bytes_max = (MANY + 4) * Log::charge(config.limits.frame_bytes_max());
+    config.log_bytes_max = (MANY + 4) * charge(config.limits.frame_bytes_max());
     let server = Served::configured(config);
     let [ann, mut bob, mut cat] = gather(server.address, ["ann", "bob", "cat"]);
     let stuck = Peer::connect_narrow(server.address).named("stuck");

@@ -3,7 +3,6 @@
 use clap::ValueEnum;
 
 use super::Args;
-use super::case::Hostile;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -39,9 +38,9 @@ const BURST_READERS: [u32; 3] = [10, 100, 200];
 /// One attack: who it is, how many connections, what the load generator is told, and the flood beside it.
 #[derive(Debug, Clone)]
 pub(super) struct Attack {
-    name: String,
-    connections: u32,
-    flags: String,
+    pub(super) name: String,
+    pub(super) connections: u32,
+    pub(super) flags: String,
     flood: (u32, u32),
 }
 
@@ -66,10 +65,6 @@ impl Attack {
         }
         attack.flood = flood;
         attack
-    }
-
-    pub(super) fn hostile(self) -> (String, u32, Hostile) {
-        (self.name, self.connections, Hostile::Flags(self.flags))
     }
 
     /// Whether it is made on a server with history as well: slow readers beside the largest flood, and

@@ -128,8 +128,9 @@ impl Scenario {
             Self::Attacks => {
                 let attacks = attacks::all(args);
                 let with_history = attacks.iter().filter(|one| one.is_with_history()).cloned();
-                let with_history = with_history.map(Attack::hostile).collect();
-                let attacks = attacks.into_iter().map(Attack::hostile).collect();
+                let hostile = |it: Attack| (it.name, it.connections, Hostile::Flags(it.flags));
+                let with_history = with_history.map(hostile).collect();
+                let attacks = attacks.into_iter().map(hostile).collect();
                 return vec![
                     self.group(args, None, attacks),
                     self.group(args, Some("--history=1000"), with_history),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use tempfile::TempDir;
 
-use super::verification;
+use super::verification::{self, Setting};
 use crate::process::{self, Running, Server};
 
 /// A server that is compared.
@@ -27,9 +27,6 @@ pub(super) enum Candidate {
     /// mosquitto, by MQTT at QoS 0
     Mosquitto,
 }
-
-/// A setting's name and value, as the server's manual writes them.
-pub(super) type Setting = (&'static str, String);
 
 /// A running server.
 #[derive(Debug)]

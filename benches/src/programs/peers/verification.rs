@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::server::Setting;
+/// A setting's name and value, as the server's manual writes them.
+pub(super) type Setting = (&'static str, String);
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::super::histogram::Histogram;
-use super::super::{ConnectionId, Limits};
+use super::super::{ConnectionId, Limits, charge};
 use super::{Author, Log, Message, Reservation};
 
 /// One hub's view of the log. See the module's text.
@@ -166,7 +166,7 @@ impl Reader {
 
     /// Whether an author with a frame of `frame_bytes` would have to wait for room.
     pub(in crate::hub) fn is_full_for(&self, frame_bytes: usize) -> bool {
-        self.log.bytes() + Log::charge(frame_bytes) > self.bytes_max()
+        self.log.bytes() + charge(frame_bytes) > self.bytes_max()
     }
 
     #[cfg(any(test, feature = "fuzzing"))]
@@ -202,7 +202,7 @@ impl Reader {
 
     /// What the messages between `cursor` and the head are charged.
     pub(in crate::hub) fn charged_from(&self, cursor: u64) -> u64 {
-        self.backlog_bytes(cursor) + (self.head() - cursor) * Log::charge(0) as u64
+        self.backlog_bytes(cursor) + (self.head() - cursor) * charge(0) as u64
     }
 
     /// The first message that a cursor has yet to pass which has read its history, or the head.
@@ -252,7 +252,7 @@ impl Reader {
     /// the next reader that makes room.
     pub(in crate::hub) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         let budget = &self.log.budget;
-        let bytes = Log::charge(bytes);
+        let bytes = charge(bytes);
         let reserve = || match budget.majority.lags() {
             false => budget.reserve(bytes),
             true => None,
@@ -290,7 +290,7 @@ impl Reader {
     }
 
     fn append_by(&self, author: Author, mut reserved: Reservation, frame: Bytes, now: Instant) {
-        reserved.shrink_to(Log::charge(frame.len()));
+        reserved.shrink_to(charge(frame.len()));
         let mut order = self.log.lock();
         let readers = order.read_to.iter().filter(|&&to| to != u64::MAX);
         let message = Arc::new(Message {
