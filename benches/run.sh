@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the whole of results/, and the figures in README.md and docs/tuning.md, on this machine: about 45
-# minutes, the build included. `--quick` takes about 13, `--trial` a minute (its figures mean nothing),
+# Writes the whole of results/, and the figures in README.md and docs/tuning.md, on this machine: about 55
+# minutes, the build included. `--quick` takes about 16, `--trial` a minute (its figures mean nothing),
 # `--texts` measures nothing, `--only FOLDER` renews one report. Leave the machine alone meanwhile.
 #
 # Needs a Rust toolchain and a C compiler. Of redis-server, nats-server and mosquitto those are compared

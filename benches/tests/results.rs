@@ -130,7 +130,7 @@ fn one_command_writes_every_report_and_all_texts() {
     assert_eq!(
         made,
         [
-            "job", "drivers", "limits", "peers", "curves", "hostile", "broken"
+            "job", "drivers", "limits", "peers", "curves", "hostile", "broken", "attacks"
         ]
     );
     let run: Value =
@@ -145,7 +145,7 @@ fn one_command_writes_every_report_and_all_texts() {
     }
     let text = fs::read_to_string(folder.join("README.md")).unwrap();
     for block in [
-        "job", "drivers", "limits", "curves", "peers", "hostile", "broken",
+        "job", "drivers", "limits", "curves", "peers", "hostile", "broken", "attacks",
     ] {
         let data = if block == "job" {
             "run.json"

@@ -25,7 +25,7 @@ use text::Sources;
 #[derive(Debug, Parser)]
 #[command(name = "results", version, max_term_width = 100)]
 pub(super) struct Args {
-    /// Measure fewer repeats and points, for a first look: about 13 minutes instead of 45
+    /// Measure fewer repeats and points, for a first look: about 16 minutes instead of 55
     #[arg(long, conflicts_with = "trial")]
     quick: bool,
 

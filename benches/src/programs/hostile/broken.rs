@@ -60,6 +60,19 @@ pub(super) enum Broken {
     PortScan,
 }
 
+/// How a peer goes on after what it has said.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    /// It reads and drops what comes, as all do that have not reset their connection.
+    Stay,
+    StayUnread,
+    HalfClose,
+    /// It sends urgent data, and a message.
+    Urgent,
+    Reset,
+    ResetUnread,
+}
+
 /// How many of a kind there are at a time.
 pub(super) const COUNT: u32 = 20;
 
@@ -132,70 +145,73 @@ impl Broken {
         Ok(socket)
     }
 
+    /// Whether it joins, what it says then, and how it goes on.
+    fn script(self) -> (bool, Vec<u8>, Then) {
+        let (joins, said, then): (bool, &[u8], Then) = match self {
+            Self::Silent => (false, b"", Then::Stay),
+            Self::PartOfAHeader => (false, b"12   ", Then::Stay),
+            Self::Dribble => (true, b"7         dribble", Then::Stay),
+            Self::HugeLength => (true, b"9999999999and so on", Then::Stay),
+            Self::NegativeLength => (true, b"-1        and so on", Then::Stay),
+            Self::NoDigits => (true, b"abcdefghijand so on", Then::Stay),
+            Self::NameNoText => (false, b"2         \xff\xfe", Then::Stay),
+            Self::NameOfControls => (false, b"4         \x1b[2J", Then::Stay),
+            Self::NameReserved => (false, b"8         *server*", Then::Stay),
+            Self::MessageNoText => (true, b"2         \xc3(", Then::Stay),
+            Self::MessageTooLong => (true, &frame::encode(&[b'x'; TOO_LONG_BYTES]), Then::Stay),
+            Self::ResetInAMessage => (true, b"100       not all of it", Then::Reset),
+            Self::ResetUnread => (true, b"", Then::ResetUnread),
+            Self::HalfClosed => (true, b"", Then::HalfClose),
+            Self::HalfClosedInAMessage => (true, b"100       not all of it", Then::HalfClose),
+            Self::Urgent => (true, b"", Then::Urgent),
+            Self::TinyWindow => (true, b"", Then::StayUnread),
+            // A record of a handshake: a client hello, cut short.
+            Self::Tls => (
+                false,
+                b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03",
+                Then::Stay,
+            ),
+            Self::Http => (
+                false,
+                b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
+                Then::Stay,
+            ),
+            Self::PortScan => (false, b"", Then::Reset),
+        };
+        (joins, said.to_vec(), then)
+    }
+
     /// Does what its kind does on `socket`, once.
     fn behave(self, socket: &TcpStream) -> io::Result<()> {
         let say = |bytes: &[u8]| {
             let mut to = socket;
             to.write_all(bytes)
         };
-        let join = || say(&frame::encode(b"broken"));
-        match self {
-            Self::Silent => {}
-            Self::PartOfAHeader => say(b"12   ")?,
-            Self::Dribble => {
-                join()?;
-                for byte in frame::encode(b"dribble") {
-                    say(&[byte])?;
-                    thread::sleep(DRIBBLE);
-                }
+        let (joins, said, then) = self.script();
+        if joins {
+            say(&frame::encode(b"broken"))?;
+        }
+        if self == Self::Dribble {
+            for byte in &said {
+                say(&[*byte])?;
+                thread::sleep(DRIBBLE);
             }
-            Self::HugeLength => join().and_then(|()| say(b"9999999999and so on"))?,
-            Self::NegativeLength => join().and_then(|()| say(b"-1        and so on"))?,
-            Self::NoDigits => join().and_then(|()| say(b"abcdefghijand so on"))?,
-            Self::NameNoText => say(b"2         \xff\xfe")?,
-            Self::NameOfControls => say(b"4         \x1b[2J")?,
-            Self::NameReserved => say(&frame::encode(b"*server*"))?,
-            Self::MessageNoText => join().and_then(|()| say(b"2         \xc3("))?,
-            Self::MessageTooLong => {
-                join()?;
-                say(&frame::encode(&[b'x'; TOO_LONG_BYTES]))?;
-            }
-            Self::ResetInAMessage => {
-                join()?;
-                say(b"100       not all of it")?;
-                return reset(socket);
-            }
-            Self::ResetUnread => {
-                join()?;
-                thread::sleep(STAY);
-                return reset(socket);
-            }
-            Self::HalfClosed => {
-                join()?;
-                socket.shutdown(Shutdown::Write)?;
-            }
-            Self::HalfClosedInAMessage => {
-                join()?;
-                say(b"100       not all of it")?;
-                socket.shutdown(Shutdown::Write)?;
-            }
-            Self::Urgent => {
-                join()?;
+        } else {
+            say(&said)?;
+        }
+        match then {
+            Then::Stay => {}
+            Then::StayUnread => thread::sleep(STAY),
+            Then::HalfClose => socket.shutdown(Shutdown::Write)?,
+            Then::Urgent => {
                 SockRef::from(socket).send_out_of_band(b"!")?;
                 say(&frame::encode(b"urgent"))?;
             }
-            Self::TinyWindow => {
-                join()?;
+            Then::ResetUnread => {
                 thread::sleep(STAY);
+                return reset(socket);
             }
-            Self::Tls => {
-                // A record of a handshake: a client hello, and random bytes.
-                let mut hello = b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03".to_vec();
-                hello.resize(205, 0xa5);
-                say(&hello)?;
-            }
-            Self::Http => say(b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n")?,
-            Self::PortScan => return reset(socket),
+            Then::Reset => return reset(socket),
         }
         stay(socket)
     }

@@ -51,7 +51,7 @@ const MADE: [i32; 2] = [0, 3];
 /// No report takes longer.
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
-pub(super) const ALL: [Report; 8] = [
+pub(super) const ALL: [Report; 9] = [
     Report {
         folder: "job",
         what: "the main job: one run of the load generator, in full",
@@ -123,6 +123,14 @@ pub(super) const ALL: [Report; 8] = [
         trial: Some(
             "--scenarios broken --broken tls,port-scan --clients 20 --repeats 1 --duration 500ms",
         ),
+    },
+    Report {
+        folder: "attacks",
+        what: "what healthy clients feel beside attacks, and the memory that stalled clients cost",
+        program: "hostile",
+        whole: "--scenarios attacks,memory --repeats 3 --duration 3s",
+        quick: "--scenarios attacks,memory --repeats 1 --duration 2s",
+        trial: Some("--scenarios memory --clients 20 --repeats 1 --duration 100ms"),
     },
 ];
 

@@ -81,6 +81,7 @@ pub(super) fn all(sources: &Sources, made: &[Made]) -> [(&'static str, Vec<Block
                 ("wins", here("peers", wins)),
                 ("hostile", here("hostile", hostile)),
                 ("broken", here("broken", hostile)),
+                ("attacks", here("attacks", hostile)),
             ],
         ),
         (
