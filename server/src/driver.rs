@@ -138,14 +138,32 @@ impl Deadlines {
     }
 }
 
-/// A turn of `thread` is over: the others are woken if there is something for them, and what the log no
-/// longer needs goes back to the system.
-fn end_turn(hub: &mut Hub, control: &Control, thread: usize) {
-    if hub.take_wake_of_others() {
-        control.wake_others(thread);
-    }
-    if hub.log().has_shrunk() {
-        memory::give_back();
+/// Fewer connections have to go before their memory is given back.
+const CROWD: u64 = 64;
+
+/// What the end of a turn needs to know of those before.
+#[derive(Debug, Default)]
+struct TurnEnd {
+    /// The most connections since memory was given back.
+    connections_max: u64,
+}
+
+impl TurnEnd {
+    /// A turn of `thread` is over: the others are woken if there is something for them, and what the log
+    /// or a crowd that has left no longer needs goes back to the system.
+    fn end_turn(&mut self, hub: &mut Hub, control: &Control, thread: usize) {
+        if hub.take_wake_of_others() {
+            control.wake_others(thread);
+        }
+        let connections = hub.counters().connections;
+        self.connections_max = self.connections_max.max(connections);
+        let crowd_left = self.connections_max >= CROWD && connections <= self.connections_max / 2;
+        if crowd_left {
+            self.connections_max = connections;
+        }
+        if crowd_left || hub.log().has_shrunk() {
+            memory::give_back();
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use std::thread;
 
 use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 use sd_notify::NotifyState;
 use tracing::warn;
 
@@ -28,7 +29,14 @@ pub(crate) fn passed_listeners() -> io::Result<Vec<TcpListener>> {
     let mut passed = ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
-        listeners.extend(passed.take_tcp_listener(index)?);
+        if let Some(listener) = passed.take_tcp_listener(index)? {
+            if !socket_acceptconn(&listener)? {
+                const WHY: &str =
+                    "it does not listen; a socket unit passes one that does with Accept=no";
+                return Err(io::Error::other(WHY));
+            }
+            listeners.push(listener);
+        }
     }
     Ok(listeners)
 }

@@ -461,37 +461,53 @@ fn a_passed_socket_is_served_and_whoever_comes_between_two_servers_is_served_by_
     }
 }
 
+/// Not before the first drains: there would be two rooms on one port.
 #[test]
-fn a_second_server_takes_over_the_port_of_one_with_several_threads() {
-    let start = |listen: &str| {
-        let mut child = Command::new(PROGRAM)
-            .args(["--driver", "epoll", "--threads", "2", "--listen", listen])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let address = address(&hear(&mut stderr, "listening on "));
-        (child, stderr, address)
-    };
-    let (mut first, mut first_says, address) = start("127.0.0.1:0");
-    let (mut second, mut second_says, same) = start(&address.to_string());
-    assert_eq!(address, same);
-    signal(&first, Signal::TERM);
-    first_says.read_to_string(&mut String::new()).unwrap();
-    assert!(first.wait().unwrap().success());
-    let peers: Vec<_> = (0..8)
-        .map(|number| {
-            let peer = TcpStream::connect(address).unwrap();
-            say(&peer, &number.to_string());
-            hear(&mut second_says, "joined");
-            peer
-        })
-        .collect();
-    drop(peers);
-    signal(&second, Signal::TERM);
-    second_says.read_to_string(&mut String::new()).unwrap();
-    assert!(second.wait().unwrap().success());
+fn a_second_server_takes_over_the_port_of_one_with_several_threads_that_drains() {
+    for driver in [
+        "epoll",
+        "uring",
+        #[cfg(feature = "tokio-uring")]
+        "tokio-uring",
+    ] {
+        let spawn = |listen: &str| {
+            let mut child = Command::new(PROGRAM)
+                .args(["--driver", driver, "--threads", "2", "--listen", listen])
+                .stdin(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let stderr = BufReader::new(child.stderr.take().unwrap());
+            (child, stderr)
+        };
+        let (mut first, mut first_says) = spawn("127.0.0.1:0");
+        let address = address(&hear(&mut first_says, "listening on "));
+        let (mut refused, mut why) = spawn(&address.to_string());
+        hear(&mut why, &format!("error: cannot listen on {address}: "));
+        assert_eq!(refused.wait().unwrap().code(), Some(1));
+        // Somebody who does not hang up when it is told goodbye keeps the first one there.
+        let mut stays = TcpStream::connect(address).unwrap();
+        say(&stays, "stays");
+        hear(&mut first_says, "joined");
+        signal(&first, Signal::TERM);
+        stays.read_to_end(&mut Vec::new()).unwrap();
+        let (mut second, mut second_says) = spawn(&address.to_string());
+        hear(&mut second_says, "listening on ");
+        let peers: Vec<_> = (0..8)
+            .map(|number| {
+                let peer = TcpStream::connect(address).unwrap();
+                say(&peer, &number.to_string());
+                hear(&mut second_says, "joined");
+                peer
+            })
+            .collect();
+        drop((stays, peers));
+        first_says.read_to_string(&mut String::new()).unwrap();
+        assert!(first.wait().unwrap().success());
+        signal(&second, Signal::TERM);
+        second_says.read_to_string(&mut String::new()).unwrap();
+        assert!(second.wait().unwrap().success());
+    }
 }
 
 #[test]

@@ -12,11 +12,15 @@ use crate::hub::ConnectionId;
 #[derive(Debug)]
 pub(super) struct Connections<C> {
     slots: Vec<Option<(ConnectionId, C)>>,
+    count: usize,
 }
 
 impl<C> Connections<C> {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new() }
+        Self {
+            slots: Vec::new(),
+            count: 0,
+        }
     }
 
     /// # Panics
@@ -28,6 +32,7 @@ impl<C> Connections<C> {
         }
         let before = self.slots[slot].replace((id, connection));
         assert!(before.is_none(), "slot {slot} is still in use");
+        self.count += 1;
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&C> {
@@ -50,12 +55,16 @@ impl<C> Connections<C> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.iter().all(Option::is_none)
+        self.count == 0
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<C> {
         self.get(id)?;
         let (_, connection) = self.slots[id.slot as usize].take()?;
+        self.count -= 1;
+        if self.count == 0 {
+            self.slots = Vec::new();
+        }
         Some(connection)
     }
 }

@@ -21,7 +21,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use super::accepting::{AcceptError, Accepting};
 use super::connections::{Connections, Retries, passes};
 use super::{
-    ACCEPTS, CHUNK, Deadlines, READ_BYTES, Worker, drain, end_turn, handle_wake, tell_begun,
+    ACCEPTS, CHUNK, Deadlines, READ_BYTES, TurnEnd, Worker, drain, handle_wake, tell_begun,
 };
 use crate::command::Commands;
 use crate::control::{Control, Stage};
@@ -56,6 +56,7 @@ pub(super) fn run(worker: Worker) -> io::Result<Snapshot> {
         unread: VecDeque::new(),
         retries: Retries::default(),
         deadlines: Deadlines::default(),
+        turn_end: TurnEnd::default(),
         read_buffer: vec![0; READ_BYTES],
     };
     event_loop.serve()?;
@@ -79,6 +80,7 @@ struct EventLoop {
     /// Connections whose `blocked` waits for memory, not for room.
     retries: Retries,
     deadlines: Deadlines,
+    turn_end: TurnEnd,
     read_buffer: Vec<u8>,
 }
 
@@ -137,7 +139,8 @@ impl EventLoop {
             self.send(transmit.id, transmit.bytes, now);
         }
         self.close_and_resume();
-        end_turn(&mut self.hub, &self.control, self.thread);
+        let (hub, control) = (&mut self.hub, &self.control);
+        self.turn_end.end_turn(hub, control, self.thread);
         look_again
     }
 

@@ -27,7 +27,7 @@ use super::accepting::{AcceptError, Accepting};
 use super::connections::{Connections, SEND_PAUSE, passes};
 use super::uring::set_up;
 use super::{
-    ACCEPTS, CHUNK, Deadlines, READ_BYTES, Worker, drain, end_turn, handle_wake, tell_begun,
+    ACCEPTS, CHUNK, Deadlines, READ_BYTES, TurnEnd, Worker, drain, handle_wake, tell_begun,
 };
 use crate::command::Commands;
 use crate::control::{Control, Stage};
@@ -65,6 +65,7 @@ struct EventLoop {
     commands: RefCell<Commands>,
     connections: RefCell<Connections<Rc<Connection>>>,
     deadlines: RefCell<Deadlines>,
+    turn_end: RefCell<TurnEnd>,
     read_buffer: RefCell<Vec<u8>>,
     /// The hub may have something to do.
     work: Notify,
@@ -153,6 +154,7 @@ impl EventLoop {
             commands: RefCell::new(commands),
             connections: RefCell::new(Connections::new()),
             deadlines: RefCell::default(),
+            turn_end: RefCell::default(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             work: Notify::new(),
             failure: RefCell::new(None),
@@ -190,7 +192,8 @@ impl EventLoop {
                 connection.resume.notify_one();
             }
         }
-        end_turn(&mut hub, &self.control, self.thread);
+        let mut turn_end = self.turn_end.borrow_mut();
+        turn_end.end_turn(&mut hub, &self.control, self.thread);
         let more = look_again || hub.has_transmits();
         drop(hub);
         for connection in released {

@@ -74,6 +74,43 @@ fn a_receiver_that_pauses_has_everything_in_the_end(setup: Setup) {
     server.end();
 }
 
+/// What a receiver is behind by lies in the log, and not in the kernel.
+fn the_kernel_holds_little_of_a_receiver_that_stops(setup: Setup) {
+    const MESSAGES: usize = 100;
+    /// What it has not sent, and one batch.
+    const HELD_MAX: u64 = 2 * 64 * 1024;
+    let server = Served::start(setup);
+    let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
+    let stuck = Peer::connect_narrow(server.address).named("stuck");
+    introduce(&stuck, [&mut bob]);
+    for number in 0..MESSAGES {
+        ann.say(counted_text(number, LARGE));
+        bob.expect("ann", counted_text(number, LARGE));
+        let held = held_by_the_kernel(server.address.port());
+        assert!(held <= HELD_MAX, "{held} bytes after message {number}");
+    }
+    assert!(
+        held_by_the_kernel(server.address.port()) > 0,
+        "it is behind"
+    );
+}
+
+/// The longest queue of bytes that were sent from this port and not acknowledged (proc_net_tcp(5)).
+fn held_by_the_kernel(port: u16) -> u64 {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let from = format!("0100007F:{port:04X}");
+    let connected = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[1] == from && fields[3] == "01"
+    };
+    let queued = sockets.lines().filter(connected).map(|line| {
+        let queues = line.split_whitespace().nth(4).unwrap();
+        let (to_be_sent, _) = queues.split_once(':').unwrap();
+        u64::from_str_radix(to_be_sent, 16).unwrap()
+    });
+    queued.max().unwrap()
+}
+
 fn a_full_log_makes_authors_wait(setup: Setup) {
     let mut config = setup.config();
     config.log_bytes_max = 2 * config.limits.frame_bytes_max();
@@ -156,6 +193,7 @@ fn say_until_stuck(peer: &Peer) -> (usize, Vec<u8>) {
 
 on_every_driver!(
     short_sends_lose_no_byte,
+    the_kernel_holds_little_of_a_receiver_that_stops,
     a_receiver_that_pauses_has_everything_in_the_end,
     a_full_log_makes_authors_wait,
     a_flood_leaves_others_their_turn,

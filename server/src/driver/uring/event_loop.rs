@@ -18,7 +18,7 @@ use crate::command::Commands;
 use crate::control::{Control, Stage};
 use crate::driver::accepting::{AcceptError, Accepting};
 use crate::driver::connections::{Connections, Retries};
-use crate::driver::{CHUNK, Deadlines, RingCounters, drain, end_turn, handle_wake};
+use crate::driver::{CHUNK, Deadlines, RingCounters, TurnEnd, drain, handle_wake};
 use crate::hub::{Close, ConnectionId, Hub};
 
 /// Buffers that one receive fills before others have their turn, at most.
@@ -46,6 +46,7 @@ pub(super) struct EventLoop<K: Kernel> {
     /// Connections whose send found no memory.
     pub(super) retries: Retries,
     deadlines: Deadlines,
+    turn_end: TurnEnd,
 }
 
 impl<K: Kernel> EventLoop<K> {
@@ -71,6 +72,7 @@ impl<K: Kernel> EventLoop<K> {
             no_buffer: 0,
             retries: Retries::default(),
             deadlines: Deadlines::default(),
+            turn_end: TurnEnd::default(),
         }
     }
 
@@ -113,7 +115,8 @@ impl<K: Kernel> EventLoop<K> {
         self.close();
         self.resume();
         self.feed_the_starved();
-        end_turn(&mut self.hub, &self.control, self.thread);
+        let (hub, control) = (&mut self.hub, &self.control);
+        self.turn_end.end_turn(hub, control, self.thread);
         // Looked at in every turn: under load there may be no wait to come back from.
         let accept_again = self.accept_again(now);
         if look_again || self.hub.has_transmits() || !self.starved.is_empty() {
