@@ -76,23 +76,21 @@ fn a_receiver_that_pauses_has_everything_in_the_end(setup: Setup) {
 
 /// What a receiver is behind by lies in the log, and not in the kernel.
 fn the_kernel_holds_little_of_a_receiver_that_stops(setup: Setup) {
-    const MESSAGES: usize = 100;
+    const MESSAGES: usize = 40;
     /// What it has not sent, and one batch.
     const HELD_MAX: u64 = 2 * 64 * 1024;
     let server = Served::start(setup);
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
     let stuck = Peer::connect_narrow(server.address).named("stuck");
     introduce(&stuck, [&mut bob]);
+    let mut most = 0;
     for number in 0..MESSAGES {
         ann.say(counted_text(number, LARGE));
         bob.expect("ann", counted_text(number, LARGE));
-        let held = held_by_the_kernel(server.address.port());
-        assert!(held <= HELD_MAX, "{held} bytes after message {number}");
+        most = most.max(held_by_the_kernel(server.address.port()));
     }
-    assert!(
-        held_by_the_kernel(server.address.port()) > 0,
-        "it is behind"
-    );
+    assert!(most > 0, "it was never behind");
+    assert!(most <= HELD_MAX, "{most} bytes");
 }
 
 /// The longest queue of bytes that were sent from this port and not acknowledged (proc_net_tcp(5)).
