@@ -14,6 +14,7 @@ mod admission;
 mod batch;
 mod closing;
 mod deadlines;
+mod fair_queue;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -51,7 +52,7 @@ use tracing::warn;
 use admission::Admission;
 use batch::Batches;
 use deadlines::Deadlines;
-use lists::Lists;
+use fair_queue::FairQueue;
 use log::Reader;
 use pace::Pace;
 use presence::Presence;
@@ -134,8 +135,8 @@ pub struct Hub {
     batches: Batches,
     send_queue: SendQueue,
     pace: Pace,
-    /// Sessions whose reading is paused, in the order in which they will go on.
-    paused: Lists<1>,
+    /// Sessions whose reading is paused until there is room, in the order in which they will go on.
+    paused: FairQueue,
     /// Sessions whose reading is paused until it is time again.
     throttled: Throttled,
     resumed: VecDeque<ConnectionId>,
@@ -229,7 +230,7 @@ impl Hub {
             log: Reader::with(log, &limits),
             limits,
             send_queue: SendQueue::new(),
-            paused: Lists::new(),
+            paused: FairQueue::default(),
             throttled: Throttled::default(),
             resumed: VecDeque::new(),
             closes: VecDeque::new(),
@@ -369,7 +370,7 @@ impl Hub {
             if std::mem::take(&mut self.log_grew) {
                 self.watch_lag(now);
             }
-            if self.log.made_room() || self.paused.front(0).is_some() {
+            if self.log.made_room() || !self.paused.is_empty() {
                 self.use_room(now);
             }
             if !self.log_grew {

@@ -64,7 +64,8 @@ impl Hub {
             // Nobody is listened to any more: what was not accepted by now is not, and nobody has
             // to finish what they began to say. Reading goes on, to throw away.
             session.input.unfinished_since = None;
-            self.paused.remove(session.id.slot);
+            self.paused
+                .remove(session.id.slot, &mut session.input.share);
             if let Some(until) = session.input.throttle.until.take() {
                 self.throttled.remove(until, session.id.slot);
             }
@@ -150,7 +151,7 @@ impl Hub {
             self.resumed.push_back(session.id);
         }
         let may_be_sent_to = session.in_flight.is_none();
-        self.paused.remove(slot);
+        self.paused.remove(slot, &mut session.input.share);
         if let Some(until) = session.input.throttle.until.take() {
             self.throttled.remove(until, slot);
         }

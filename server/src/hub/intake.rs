@@ -3,7 +3,7 @@
 //! The first frame of a peer is its name, every later one a message. Before a message is decoded, room
 //! for the longest is reserved; where there is none, or its author said too much of late, the bytes are
 //! held back and the driver reads nothing more from that peer. What always holds: what was read is
-//! taken or held back, never lost; those who wait go on in turn, a message each.
+//! taken or held back, never lost; those who wait go on in turn (see [`super::fair_queue`]).
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -142,6 +142,8 @@ impl Hub {
         let message = relayed(payload, &self.limits)?;
         let frame = frame::broadcast(session.name.as_bytes(), &message);
         let came_as = protocol::HEADER_BYTES + payload.len();
+        let charged = Log::charge(frame.len());
+        self.paused.charge(&mut session.input.share, charged);
         session.input.throttle.charge(&self.limits, came_as, now);
         debug!(target: "server::message", name = %session.name, bytes = payload.len(), "message");
         self.log.append(room, frame, session.id, now);
@@ -160,7 +162,7 @@ impl Hub {
         if let Some(until) = session.input.throttle.wait(&self.limits, now) {
             return Err(Wait::Until(until));
         }
-        if self.paused.front(0).is_some() {
+        if !self.paused.is_empty() {
             return Err(Wait::Room);
         }
         match self.log.reserve(self.room_bytes(slot)) {
@@ -174,7 +176,7 @@ impl Hub {
         let input = &mut self.sessions[slot as usize].input;
         input.held_back = Some(bytes);
         match wait {
-            Wait::Room => self.paused.push_back(0, slot),
+            Wait::Room => self.paused.wait(slot, &mut input.share),
             Wait::Until(until) => {
                 input.throttle.until = Some(until);
                 self.throttled.insert(until, slot);
@@ -183,8 +185,7 @@ impl Hub {
         }
     }
 
-    /// Goes on with the sessions whose reading was paused, in turn and a message each, as far as the
-    /// log has room.
+    /// Goes on with the sessions whose reading was paused, in turn, as far as the log has room.
     pub(super) fn use_room(&mut self, now: Instant) {
         let mut may_drop = true;
         loop {
@@ -194,7 +195,7 @@ impl Hub {
                 }
                 self.others_to_wake |= self.log.take_wanted();
             }
-            let Some(slot) = self.paused.front(0) else {
+            let Some(slot) = self.paused.first() else {
                 return;
             };
             let Some(room) = self.log.reserve(self.room_bytes(slot)) else {
@@ -205,7 +206,8 @@ impl Hub {
                 return;
             };
             may_drop = true;
-            self.paused.remove(slot);
+            let input = &mut self.sessions[slot as usize].input;
+            self.paused.remove(slot, &mut input.share);
             self.go_on_reading(slot, room, now);
         }
     }
@@ -232,8 +234,9 @@ impl Hub {
     /// Those who said too much and have waited for it queue for room.
     pub(super) fn lift_throttles(&mut self, now: Instant) {
         while let Some(slot) = self.throttled.pop(now) {
-            self.sessions[slot as usize].input.throttle.until = None;
-            self.paused.push_back(0, slot);
+            let input = &mut self.sessions[slot as usize].input;
+            input.throttle.until = None;
+            self.paused.wait(slot, &mut input.share);
         }
     }
 

@@ -18,6 +18,7 @@ use protocol::Decoder;
 
 use super::admission::Admitted;
 use super::closing::Reason;
+use super::fair_queue::Share;
 use super::log::Reader;
 use super::throttle::Throttle;
 use super::{ConnectionId, Limits, ServedTime};
@@ -108,6 +109,8 @@ pub(super) struct Input {
     /// While it has to wait: what was read before the reading stopped.
     pub(super) held_back: Option<Bytes>,
     pub(super) throttle: Throttle,
+    /// What it has had of the log, beside other authors.
+    pub(super) share: Share,
 }
 
 /// A send that the driver was given and has not reported on.
@@ -157,6 +160,7 @@ impl Session {
                 unfinished_since: None,
                 held_back: None,
                 throttle: Throttle::default(),
+                share: Share::default(),
             },
             in_flight: None,
             short_since: None,

@@ -148,7 +148,7 @@ impl Hub {
         }
         if is_full(self) {
             // The hindmost is another hub's, or it is too soon.
-            self.others_to_wake |= self.paused.front(0).is_some();
+            self.others_to_wake |= !self.paused.is_empty();
             self.look_within(GRACE / 2, now);
         }
     }

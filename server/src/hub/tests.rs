@@ -134,7 +134,7 @@ fn room_that_was_reserved_and_not_used_wakes_who_waits_for_it() {
 }
 
 #[test]
-fn those_who_wait_for_room_go_on_in_turn_a_message_each() {
+fn those_who_wait_for_room_go_on_in_turn() {
     let now = Instant::now();
     let mut hub = hub_with_room_for_one_message();
     let [ann, bob, cleo] = ["ann", "bob", "cleo"].map(|name| join(&mut hub, name, now));
@@ -151,11 +151,11 @@ fn those_who_wait_for_room_go_on_in_turn_a_message_each() {
     }
     let turns: [(&[u8], &[u8]); 6] = [
         (b"ann", b"1"),
-        // Both wait, Ann first.
-        (b"ann", b"2"),
+        // Both wait, and Bob has had nothing yet.
         (b"bob", b"1"),
-        (b"ann", b"3"),
+        (b"ann", b"2"),
         (b"bob", b"2"),
+        (b"ann", b"3"),
         (b"bob", b"3"),
     ];
     assert_eq!(

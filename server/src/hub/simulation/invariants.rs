@@ -32,7 +32,7 @@ impl World {
         assert!(log.bytes() <= log.bytes_max(), "the log keeps its bound");
         check_lag(&self.hubs);
         for (hub, sleeps) in self.hubs.iter().zip(&self.sleeping) {
-            let waits_in_vain = hub.paused.front(0).is_some() && hub.log.has_room(&hub.limits);
+            let waits_in_vain = !hub.paused.is_empty() && hub.log.has_room(&hub.limits);
             assert!(!waits_in_vain || *sleeps, "who waits is woken by room");
         }
     }
