@@ -300,13 +300,28 @@ impl Hub {
 
     /// The driver released the connection: its slot is free.
     pub fn closed(&mut self, id: ConnectionId) {
-        if let Some(session) = self.session_mut(id) {
-            debug_assert!(matches!(session.phase, Phase::Released));
-            self.sessions.remove(id.slot as usize);
-            self.counters.connections -= 1;
-            if self.sessions.is_empty() {
-                self.sessions.shrink_to_fit();
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        match &mut session.phase {
+            // What it said has still to be taken.
+            Phase::DrainingInput { is_closed, .. } => {
+                let was_closed = std::mem::replace(is_closed, true);
+                self.counters.connections -= u64::from(!was_closed);
             }
+            Phase::Released => {
+                self.counters.connections -= 1;
+                self.forget(id.slot);
+            }
+            _ => debug_assert!(false, "only what was released is closed"),
+        }
+    }
+
+    /// Nothing is left of a session: its slot is free.
+    fn forget(&mut self, slot: u32) {
+        self.sessions.remove(slot as usize);
+        if self.sessions.is_empty() {
+            self.sessions.shrink_to_fit();
         }
     }
 
@@ -380,7 +395,10 @@ impl Hub {
     }
 
     fn is_draining_input(&self, slot: u32) -> bool {
-        matches!(self.sessions[slot as usize].phase, Phase::DrainingInput)
+        matches!(
+            self.sessions[slot as usize].phase,
+            Phase::DrainingInput { .. }
+        )
     }
 
     fn session_mut(&mut self, id: ConnectionId) -> Option<&mut Session> {

@@ -22,9 +22,13 @@ impl Hub {
             return;
         };
         match (&mut session.phase, how) {
-            (Phase::Released | Phase::DrainingInput, _) => {}
-            (Phase::Joined(_), Disconnect::EndOfStream) if session.input.held_back.is_some() => {
-                self.drain_input(id.slot, now);
+            (Phase::Released | Phase::DrainingInput { .. }, _) => return,
+            (Phase::Joined(_), how) if session.input.held_back.is_some() => {
+                let why = match how {
+                    Disconnect::EndOfStream => CloseReason::Left,
+                    Disconnect::Error(error) => CloseReason::Broken(error),
+                };
+                self.drain_input(id.slot, &why, now);
             }
             (Phase::Closing(closing), Disconnect::EndOfStream) => closing.peer_has_left = true,
             (Phase::Closing(_) | Phase::Lingering { .. }, _) => self.release(id.slot),
@@ -74,7 +78,7 @@ impl Hub {
             }
             match session.phase {
                 Phase::Naming { .. } => nameless.push(session.id.slot),
-                Phase::DrainingInput => draining_input.push(session.id.slot),
+                Phase::DrainingInput { .. } => draining_input.push(session.id.slot),
                 _ => {}
             }
         }
@@ -82,7 +86,7 @@ impl Hub {
             self.close(slot, &CloseReason::Shutdown, now);
         }
         for slot in draining_input {
-            self.release(slot);
+            self.end_input(slot, now);
         }
         self.settle(now);
     }
@@ -114,9 +118,8 @@ impl Hub {
                     self.close(slot, &CloseReason::Shutdown, now);
                     self.release(slot);
                 }
-                Phase::Closing(_) | Phase::Lingering { .. } | Phase::DrainingInput => {
-                    self.release(slot);
-                }
+                Phase::Closing(_) | Phase::Lingering { .. } => self.release(slot),
+                Phase::DrainingInput { .. } => self.end_input(slot, now),
                 Phase::Released => {}
             }
         }
@@ -164,13 +167,41 @@ impl Hub {
         }
     }
 
-    /// Instead of the first step, for a peer that left by itself while what it said is held back:
-    /// it leaves the log as a receiver, and stays an author until all of it is accepted.
-    fn drain_input(&mut self, slot: u32, now: Instant) {
-        self.leave_log(slot, Phase::DrainingInput, &CloseReason::Left, now);
+    /// Instead of all steps, for a peer that left while what it said is held back: it gives up its
+    /// connection, its place and its name at once, and stays an author until all of it is accepted.
+    fn drain_input(&mut self, slot: u32, why: &CloseReason, now: Instant) {
+        let next = Phase::DrainingInput {
+            since: self.served(now),
+            is_closed: false,
+        };
+        self.leave_log(slot, next, why, now);
         let session = &mut self.sessions[slot as usize];
+        session.admitted = None;
         session.in_flight = None;
         session.partial = bytes::Bytes::new();
+        self.closes.push_back(Close::Release(session.id));
+        self.note_deadline(slot, now);
+    }
+
+    /// What one that has left said was accepted, or has waited for too long.
+    pub(super) fn end_input(&mut self, slot: u32, now: Instant) {
+        let session = &mut self.sessions[slot as usize];
+        let input = &mut session.input;
+        input.held_back = None;
+        self.paused.remove(slot, &mut input.share);
+        if let Some(until) = input.throttle.until.take() {
+            self.throttled.remove(until, slot);
+        }
+        self.deadlines.forget(session);
+        self.announce_leave(slot, now);
+        let session = &mut self.sessions[slot as usize];
+        match std::mem::replace(&mut session.phase, Phase::Released) {
+            Phase::DrainingInput {
+                is_closed: true, ..
+            } => self.forget(slot),
+            Phase::DrainingInput { .. } => session.input.decoder = protocol::Decoder::new(0),
+            _ => unreachable!("only one that has left ends so"),
+        }
     }
 
     /// The one way out of the log: the session is in `next` from now on. What is on its way to the peer
@@ -196,7 +227,7 @@ impl Hub {
             }
             Phase::Closing(_)
             | Phase::Lingering { .. }
-            | Phase::DrainingInput
+            | Phase::DrainingInput { .. }
             | Phase::Released => {
                 unreachable!("a session leaves the log once")
             }
@@ -241,9 +272,10 @@ impl Hub {
             Phase::Closing(Closing { reason, .. }) | Phase::Lingering { reason, .. } => {
                 self.counters.discarded[reason] += pending;
             }
-            // It was accounted for when it left.
-            Phase::DrainingInput => {}
-            Phase::Naming { .. } | Phase::Joined(_) | Phase::Released => {
+            Phase::Naming { .. }
+            | Phase::Joined(_)
+            | Phase::DrainingInput { .. }
+            | Phase::Released => {
                 unreachable!("a session is closed before it is released")
             }
         }

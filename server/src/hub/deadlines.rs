@@ -246,7 +246,8 @@ impl Hub {
                 self.close(slot, &why, now);
             }
             Phase::Closing(_) | Phase::Lingering { .. } => self.release(slot),
-            Phase::DrainingInput | Phase::Released => {}
+            Phase::DrainingInput { .. } => self.end_input(slot, now),
+            Phase::Released => {}
         }
     }
 

@@ -142,7 +142,7 @@ impl Hub {
         let message = relayed(payload, &self.limits)?;
         let frame = frame::broadcast(session.name.as_bytes(), &message);
         let came_as = protocol::HEADER_BYTES + payload.len();
-        let charged = Log::charge(frame.len());
+        let charged = charge(frame.len());
         self.paused.charge(&mut session.input.share, charged);
         session.input.throttle.charge(&self.limits, came_as, now);
         debug!(target: "server::message", name = %session.name, bytes = payload.len(), "message");
@@ -220,10 +220,7 @@ impl Hub {
         // The time that we did not read is not the peer's fault.
         input.unfinished_since = None;
         match self.ingest(slot, &bytes, Some(room), now) {
-            None if self.is_draining_input(slot) => {
-                self.announce_leave(slot, now);
-                self.release(slot);
-            }
+            None if self.is_draining_input(slot) => self.end_input(slot, now),
             None => self.resumed.push_back(self.sessions[slot as usize].id),
             Some((held_back, wait)) => {
                 self.hold_back(slot, bytes.slice(bytes.len() - held_back..), wait);

@@ -6,12 +6,12 @@
 //!    └──fault──▶ Closing      the peer is gone or took too long, from any state      │
 //!                    └──────────────────────────▶ Released ◀──────────────────────────┘
 //! ```
-//! One that leaves while what it said is held back passes through DrainingInput on its way to Released.
+//! One that leaves while what it said is held back is DrainingInput: its connection is released at once.
 //! A session holds no queue: only a cursor into the log, what one send carries, and the rest of a
 //! frame that a send cut off.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use protocol::Decoder;
@@ -50,6 +50,9 @@ pub(super) struct Session {
     pub(super) partial_is_message: bool,
 }
 
+/// How long the messages of one that has left may wait for room, or for its turn; then they are dropped.
+pub(super) const DRAIN_INPUT_MAX: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Accepted; its first frame is its name. It is sent nothing.
@@ -65,8 +68,12 @@ pub(super) enum Phase {
         reason: Reason,
     },
     /// It has left, and what it said before is still held back: its messages are accepted as the
-    /// log has room, then it is released. It is sent nothing.
-    DrainingInput,
+    /// log has room, for [`DRAIN_INPUT_MAX`]. It has no connection any more, no place and no name.
+    DrainingInput {
+        since: ServedTime,
+        /// The driver has released the connection.
+        is_closed: bool,
+    },
     /// The driver is to release the connection; nothing more happens to it here.
     Released,
 }
@@ -183,7 +190,7 @@ impl Session {
             Phase::Closing(_) => partial + self.in_flight.as_ref().map_or(0, InFlight::messages),
             Phase::Naming { .. }
             | Phase::Lingering { .. }
-            | Phase::DrainingInput
+            | Phase::DrainingInput { .. }
             | Phase::Released => 0,
         }
     }
@@ -209,7 +216,8 @@ impl Session {
             Phase::Closing(Closing { since, .. }) | Phase::Lingering { since, .. } => {
                 Some(*since + limits.linger)
             }
-            Phase::DrainingInput | Phase::Released => None,
+            Phase::DrainingInput { since, .. } => Some(*since + DRAIN_INPUT_MAX),
+            Phase::Released => None,
         }
     }
 

@@ -87,6 +87,8 @@ pub(super) struct World {
     here: u64,
     here_after: Vec<u64>,
     peers: Vec<Peer>,
+    /// Those who are gone, and of whom something may still be accepted.
+    left: Vec<Peer>,
     /// Identifiers that outlived their connections.
     stale: Vec<(usize, ConnectionId)>,
     peers_made: u32,
@@ -160,6 +162,7 @@ impl World {
             here: 0,
             here_after: Vec::new(),
             peers: Vec::new(),
+            left: Vec::new(),
             stale: Vec::new(),
             peers_made: 0,
             healing: false,
@@ -460,9 +463,9 @@ impl World {
                 self.here = presence::here_after(&accepted.frame, self.here);
             } else {
                 let (now, limits) = (self.now, self.limits.clone());
-                let peer = self
-                    .find_peer(hub, author)
-                    .expect("authors are there when their messages are taken");
+                let authors = self.peers.iter_mut().chain(&mut self.left);
+                let mut authors = authors.filter(|it| (it.hub, it.id) == (hub, author));
+                let peer = authors.next().expect("somebody said it");
                 peer.was_accepted(&accepted.frame, &limits, now);
             }
             self.here_after.push(self.here);

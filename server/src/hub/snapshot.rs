@@ -316,7 +316,7 @@ impl Session {
             Phase::Joined(subscriber) => ("joined", hub.log.backlog_bytes(subscriber.cursor)),
             Phase::Closing(_) => ("closing", 0),
             Phase::Lingering { .. } => ("lingering", 0),
-            Phase::DrainingInput => ("draining_input", 0),
+            Phase::DrainingInput { .. } => ("draining_input", 0),
             Phase::Released => ("released", 0),
         };
         ConnectionInfo {

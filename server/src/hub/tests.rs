@@ -97,7 +97,10 @@ fn what_a_peer_said_before_it_left_is_accepted_even_if_the_log_was_full() {
     let now = Instant::now();
     let (mut hub, [listener, author]) = hub_that_holds_back_the_second_of_two(now);
     hub.disconnected(author, Disconnect::EndOfStream, now);
-    assert_eq!(hub.poll_close(), None, "it has more to say");
+    let seat_and_descriptor = hub.poll_close();
+    assert_eq!(seat_and_descriptor, Some(Close::Release(author)));
+    hub.closed(author);
+    assert_eq!(hub.counters().connections, 1, "leaving frees at once");
 
     for text in [b"one", b"two"] {
         let transmit = hub.poll_transmit(now).unwrap();
@@ -105,8 +108,37 @@ fn what_a_peer_said_before_it_left_is_accepted_even_if_the_log_was_full() {
         assert_eq!(transmit.bytes, frame::broadcast(b"author", text));
         hub.transmitted(listener, transmit.bytes.len(), now);
     }
-    assert_eq!(hub.poll_close(), Some(Close::Release(author)));
+    assert_eq!(hub.poll_close(), None);
+    assert_eq!(hub.sessions.len(), 1);
     assert_eq!(hub.counters().pending(), 0);
+}
+
+#[test]
+fn who_has_left_keeps_no_place_and_no_name_and_is_heard_for_a_while_only() {
+    let mut now = Instant::now();
+    let mut hub = hub_with(|limits| {
+        limits.messages_per_second_max = Some(1);
+        limits.clients_max = Some(2);
+        limits.unique_names = true;
+    });
+    let [listener, ghost] = ["listener", "ghost"].map(|name| join(&mut hub, name, now));
+    let _ = hub.receive(ghost, &frame::encode(b"").repeat(100), now);
+    hub.disconnected(ghost, Disconnect::EndOfStream, now);
+    assert_eq!(hub.poll_close(), Some(Close::Release(ghost)));
+    hub.closed(ghost);
+    let successor = join(&mut hub, "ghost", now);
+    assert!(hub.has_joined(successor));
+    assert_eq!(hub.counters().closed[Reason::Full], 0);
+    let until = now + Duration::from_secs(20);
+    let mut heard = 0;
+    while now < until {
+        let sent = serve(&mut hub, &[], now);
+        heard += sent.iter().filter(|(to, _)| *to == listener).count();
+        now += Duration::from_millis(250);
+        pass_time(&mut hub, now);
+    }
+    assert_eq!(heard, 5, "one at once, and one a second until 5 s are over");
+    assert_eq!(hub.sessions.len(), 2, "nothing is left of it");
 }
 
 #[test]

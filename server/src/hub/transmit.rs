@@ -196,7 +196,7 @@ impl Hub {
             Phase::Naming { .. }
             | Phase::Closing(_)
             | Phase::Lingering { .. }
-            | Phase::DrainingInput
+            | Phase::DrainingInput { .. }
             | Phase::Released => None,
         }
     }
@@ -229,7 +229,7 @@ impl Hub {
             }
             Phase::Naming { .. }
             | Phase::Lingering { .. }
-            | Phase::DrainingInput
+            | Phase::DrainingInput { .. }
             | Phase::Released => {}
         }
     }
@@ -246,7 +246,7 @@ impl Hub {
             Phase::Closing(closing) => self.counters.discarded[closing.reason] += missed,
             Phase::Naming { .. }
             | Phase::Lingering { .. }
-            | Phase::DrainingInput
+            | Phase::DrainingInput { .. }
             | Phase::Released => {}
         }
     }
@@ -316,7 +316,7 @@ impl Hub {
             }
             Phase::Naming { .. }
             | Phase::Lingering { .. }
-            | Phase::DrainingInput
+            | Phase::DrainingInput { .. }
             | Phase::Released => {}
         }
     }

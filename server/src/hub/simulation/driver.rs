@@ -117,11 +117,18 @@ impl World {
         let mut peer = self.peers.remove(index);
         let in_flight = peer.in_flight.take();
         peer.check_close(&self.order);
+        let drains = matches!(
+            self.hubs[hub].sessions[id.slot as usize].phase,
+            Phase::DrainingInput { .. }
+        );
         if let Some(Flight { bytes, .. }) = in_flight {
             // The kernel gives the buffer back before the descriptor may go.
             self.hubs[hub].transmitted(id, bytes.len(), self.now);
         }
         self.hubs[hub].closed(id);
         self.stale.push((hub, id));
+        if drains {
+            self.left.push(peer);
+        }
     }
 }

@@ -80,7 +80,8 @@ impl World {
             let in_use = matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_));
             assert_eq!(
                 session.admitted.is_some(),
-                in_use || matches!(session.phase, Phase::DrainingInput)
+                in_use,
+                "leaving frees its place"
             );
         }
         if self.limits.unique_names {
@@ -228,7 +229,7 @@ fn check_places(hub: &Hub) {
             Phase::Closing(_) => assert!(places == 1 && !rests && !is_put_off),
             Phase::Naming { .. }
             | Phase::Lingering { .. }
-            | Phase::DrainingInput
+            | Phase::DrainingInput { .. }
             | Phase::Released => {
                 assert_eq!(places, 0, "{session:?} is sent nothing");
             }
