@@ -257,10 +257,7 @@ fn problems(comparison: &Comparison) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!(
-        "\n## Runs that are not valid, or in doubt\n\n{}",
-        lines.concat()
-    )
+    format!("\n## Invalid runs and warnings\n\n{}", lines.concat())
 }
 
 #[cfg(test)]

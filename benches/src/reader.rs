@@ -63,7 +63,7 @@ pub(crate) struct Used {
 /// What a reader tells.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Report {
-    /// So many more sockets are connected.
+    /// This number of further sockets is connected.
     Connected(u32),
     /// A pass is over, or it was asked.
     Used(Used),

@@ -35,18 +35,19 @@ pub(super) struct Args {
           value_parser = clap::value_parser!(u32).range(2..=100_000))]
     clients: u32,
 
-    /// Connect so many clients in the curve connections [default: 10 to 18000; with --quick to 5000]
+    /// Connect each of these numbers of clients in the curve connections [default: 10 to 18000; with
+    /// --quick to 5000]
     #[arg(long, value_name = "LIST", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(2..=100_000))]
     connections: Vec<u32>,
 
-    /// Send so many messages a second in the curve rate [default: 10 to 2000]
+    /// Measure each of these rates, in messages/s, in the curve rate [default: 10 to 2000]
     #[arg(long, value_name = "LIST", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rates: Vec<u32>,
 
-    /// Send messages of so many bytes in the curve size; 56 is the least that proves a delivery
-    /// [default: 56 to 1048576]
+    /// Measure messages of each of these lengths, in bytes, in the curve size; 56 is the least that
+    /// proves a delivery [default: 56 to 1048576]
     #[arg(long, value_name = "LIST", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(56..=1_048_576))]
     sizes: Vec<u32>,

@@ -48,7 +48,7 @@ pub(super) struct Args {
           default_values_t = Broken::value_variants().to_vec())]
     broken: Vec<Broken>,
 
-    /// Measure so many cells of the scenario `attacks`
+    /// Measure this much of the scenario `attacks`
     #[arg(long, value_enum, default_value_t = Attacks::Quick)]
     attacks: Attacks,
 

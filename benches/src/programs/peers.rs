@@ -38,8 +38,8 @@ pub(super) struct Args {
           value_parser = clap::value_parser!(u32).range(2..=100_000))]
     clients: u32,
 
-    /// Send so many messages a second in all, one measurement each [default: 20,100,500,1000; with
-    /// --quick 100,500]
+    /// Measure each of these rates, in messages a second in all [default: 20,100,500,1000; with --quick
+    /// 100,500]
     #[arg(long, value_name = "RATES", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rates: Vec<u32>,
@@ -76,7 +76,7 @@ pub(super) struct Args {
 /// The load of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Load {
-    /// So many messages a second in all.
+    /// Messages a second in all.
     Rate(u32),
     /// The highest rate that holds.
     FindMax,

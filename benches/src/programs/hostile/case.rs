@@ -231,8 +231,8 @@ impl Scenario {
 }
 
 impl Kind {
-    /// How many there are, of churning ones in a second, beside so many healthy `clients`; and what the
-    /// load generator is told of them.
+    /// How many there are beside `clients` healthy ones (of churning ones, in a second), and what the load
+    /// generator is told of them.
     fn hostile(self, clients: u32) -> [(String, u32, Hostile); 1] {
         let (tenth, fifth, half) = (clients / 10, clients / 5, clients / 2);
         let (count, flags) = match self {
