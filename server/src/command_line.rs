@@ -85,12 +85,12 @@ pub(crate) struct CommandLine {
 
     /// Read at most N messages a second from each client, after a burst of N. The rest waits in the
     /// client's connection, nothing is dropped; 0: no limit
-    #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 0)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 5000)]
     rate_per_client: u32,
 
     /// Read at most BYTES of messages a second from each client, after a burst of BYTES. The rest waits
     /// as for --rate-per-client; 0: no limit
-    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 33_554_432)]
     bytes_per_client: u32,
 
     /// Disconnect a client (or skip, see --slow-policy) that is more than BYTES of the log behind, whether

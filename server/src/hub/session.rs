@@ -213,8 +213,8 @@ impl Session {
                 let stalled = self.sending_since().map(|at| at + limits.write_deadline);
                 [unfinished, stalled].into_iter().flatten().min()
             }
-            Phase::Closing(Closing { since, .. }) | Phase::Lingering { since, .. } => {
-                Some(*since + limits.linger)
+            Phase::Closing(Closing { since, reason, .. }) | Phase::Lingering { since, reason } => {
+                Some(*since + linger(*reason, limits))
             }
             Phase::DrainingInput { since, .. } => Some(*since + DRAIN_INPUT_MAX),
             Phase::Released => None,
@@ -236,6 +236,16 @@ impl Session {
     /// Since when the peer has taken nothing of a send.
     pub(super) fn sending_since(&self) -> Option<ServedTime> {
         self.in_flight.as_ref().map(|in_flight| in_flight.since)
+    }
+}
+
+/// How long one that is on its way out may take. Those who were refused for want of a place take up
+/// little more than they would have.
+fn linger(reason: Reason, limits: &Limits) -> Duration {
+    const REFUSED: Duration = Duration::from_millis(250);
+    match reason {
+        Reason::Full | Reason::AddressFull => limits.linger.min(REFUSED),
+        _ => limits.linger,
     }
 }
 
