@@ -74,7 +74,8 @@ impl Odds {
             leaves: fault(0.02),
             resets: fault(0.05),
             errs: fault(0.02),
-            freezes: fault(0.02),
+            // In a quarter of the worlds: these have long logs, in which nobody has to wait.
+            freezes: if fault(1.0) > 0.0 { fault(0.04) } else { 0.0 },
             steps: rng.random_range(50..800),
             goes_on: rng.random_bool(0.6),
             last: if rng.random_bool(0.7) {

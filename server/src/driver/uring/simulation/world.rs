@@ -226,7 +226,7 @@ impl World {
     /// Heals the world when its time has come, and ends it when it has recovered.
     fn take_course(&mut self) {
         self.course = match std::mem::replace(&mut self.course, Course::Ending) {
-            Course::Faulty if self.step == self.odds.steps => {
+            Course::Faulty if self.step >= self.odds.steps => {
                 self.odds.heal();
                 if self.odds.goes_on {
                     Course::Healed(Liveness::begin(self.now - self.lost))
