@@ -202,7 +202,7 @@ fn clients_that_a_run_has_lost_are_replaced_for_the_next() {
     assert_eq!(server.connections(), 6);
 }
 
-/// The first step sends 30 messages. Then everybody is let go of, and nobody is taken in again.
+/// The first step sends 30 messages. Then all are disconnected, and no connection is accepted any more.
 #[test]
 fn what_was_measured_before_a_step_failed_is_kept() {
     let folder = tempfile::tempdir().unwrap();

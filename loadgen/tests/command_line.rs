@@ -162,7 +162,7 @@ fn a_server_that_hangs_up_at_once_is_given_up() {
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || listener.incoming().for_each(drop));
     let line = refusal(&format!("--addr {addr} --clients 3"), 1);
-    assert!(line.contains("let go of a client"), "{line}");
+    assert!(line.contains("disconnected a client"), "{line}");
 }
 
 #[test]

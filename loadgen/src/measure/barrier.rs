@@ -2,8 +2,8 @@
 //!
 //! Probes are sent in rounds until every client has received one. A client whose name was sent after
 //! a probe had passed is reached by a later round; rounds follow as soon as the last one has reached
-//! all that had joined before it (so the server is never flooded with them), or when patience ends
-//! (so a lost probe costs time and nothing else). While nobody new is reached, the pauses double.
+//! all that had joined before it (so the server is never flooded with them), or after a timeout (so a
+//! lost probe costs time and nothing else). While nobody new is reached, the pauses double.
 //!
 //! The author of a probe does not receive it, so two clients take turns. Where publishers of their own
 //! send, one of them asks; they receive nothing, and have joined as soon as they are named.
@@ -20,7 +20,7 @@ use crate::host::clock::MILLISECOND_NS;
 
 const PAUSE_MIN_NS: u64 = 2 * MILLISECOND_NS;
 const PAUSE_MAX_NS: u64 = 250 * MILLISECOND_NS;
-const PATIENCE_NS: u64 = 500 * MILLISECOND_NS;
+const ROUND_TIMEOUT_NS: u64 = 500 * MILLISECOND_NS;
 
 /// Pause while more clients are about to be named, which a later round would have to reach anyway.
 const PAUSE_UNSETTLED_NS: u64 = 100 * MILLISECOND_NS;
@@ -161,7 +161,7 @@ impl Barrier {
             return None;
         }
         let pause_ns = match (self.answered >= self.awaited, settled) {
-            (false, _) => PATIENCE_NS,
+            (false, _) => ROUND_TIMEOUT_NS,
             (true, true) => self.pause_ns,
             (true, false) => self.pause_ns.max(PAUSE_UNSETTLED_NS),
         };
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_is_still_under_way_holds_the_next_one_back_until_patience_ends() {
+    fn a_round_that_is_still_under_way_holds_the_next_one_back_until_its_timeout() {
         let mut barrier = Barrier::new(0..4, 4, 0, 1);
         for client in 0..3 {
             barrier.named(client);
@@ -300,11 +300,14 @@ mod tests {
         barrier.named(3);
         let asked_ns = 20 * PAUSE_MIN_NS;
         assert!(ask(&mut barrier, asked_ns, &[]));
-        assert_eq!(barrier.next_round_ns(true), Some(asked_ns + PATIENCE_NS));
+        assert_eq!(
+            barrier.next_round_ns(true),
+            Some(asked_ns + ROUND_TIMEOUT_NS)
+        );
         let round = barrier.round;
         barrier.received(1, round);
         barrier.received(2, round);
-        assert!(barrier.next_round_ns(true).unwrap() < asked_ns + PATIENCE_NS);
+        assert!(barrier.next_round_ns(true).unwrap() < asked_ns + ROUND_TIMEOUT_NS);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! A thread keeps the times at which a message came to its clients, and hands them over here when
 //! the last of them has it: one lock per message and thread, none per delivery. When every thread
-//! has, the times are looked through once and let go of.
+//! has, the times are looked through once and dropped.
 //!
 //! A message that never reaches somebody is never complete, and its times are kept until the run
 //! ends: 8 bytes a delivery, in a run that is INVALID.

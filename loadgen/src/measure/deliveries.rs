@@ -1,4 +1,4 @@
-//! The booking of deliveries without a socket, for whoever counts what one costs.
+//! The booking of deliveries without a socket, for a benchmark of what one costs.
 //!
 //! All that a client's bytes go through once they are read: decoding, the stamp, the ledger and the
 //! latencies. The same functions as in a run, in the same order.

@@ -2,7 +2,7 @@
 //! warm, for a run that is to follow on them.
 //!
 //! A worker is a thread with an epoll loop and its share of the clients. This thread decides when a
-//! phase is over, by the clock and by what the workers have counted, and shows the run to whoever watches it. It is
+//! phase is over, by the clock and by what the workers have counted, and shows the run to the watcher. It is
 //! asleep nearly all of the time.
 
 use std::net::{IpAddr, SocketAddr};

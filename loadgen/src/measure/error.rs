@@ -44,7 +44,7 @@ pub(crate) enum RunError {
     )]
     Refused { target: SocketAddr, said: String },
     #[error(
-        "the server at {target} let go of a client while {joined} of {clients} had joined ({how}): see what it logs, or lower --clients"
+        "the server at {target} disconnected a client while {joined} of {clients} had joined ({how}): see its log, or lower --clients"
     )]
     LeftEarly {
         target: SocketAddr,
@@ -52,7 +52,7 @@ pub(crate) enum RunError {
         clients: u32,
         how: String,
     },
-    #[error("the server ended before the load began: see what it logs")]
+    #[error("the server ended before the load began: see its log")]
     ServerEnded,
     #[error("interrupted by a signal before the measurement was complete")]
     Interrupted,

@@ -180,16 +180,7 @@ fn add_beside(sum: &mut Report, one: &Report) {
         one.server
     };
     let (ours, theirs) = (sum.generator.consumption, one.generator.consumption);
-    sum.generator.consumption = Consumption {
-        cpu_seconds: both(ours.cpu_seconds, theirs.cpu_seconds),
-        cpu_cores: both(ours.cpu_cores, theirs.cpu_cores),
-        cpu_user_seconds: both(ours.cpu_user_seconds, theirs.cpu_user_seconds),
-        cpu_system_seconds: both(ours.cpu_system_seconds, theirs.cpu_system_seconds),
-        rss_peak_bytes: both(ours.rss_peak_bytes, theirs.rss_peak_bytes),
-        descriptors: both(ours.descriptors, theirs.descriptors),
-        voluntary_switches: both(ours.voluntary_switches, theirs.voluntary_switches),
-        involuntary_switches: both(ours.involuntary_switches, theirs.involuntary_switches),
-    };
+    sum.generator.consumption = added(ours, theirs);
     add_loop(
         &mut sum.generator,
         &one.generator,
@@ -224,14 +215,24 @@ fn add_behind(sum: &mut Report, one: &Report) {
 }
 
 fn one_after_the_other(ours: Consumption, theirs: Consumption, seconds: f64) -> Consumption {
-    let cpu_seconds = both(ours.cpu_seconds, theirs.cpu_seconds);
+    let sum = added(ours, theirs);
     Consumption {
-        cpu_seconds,
-        cpu_cores: cpu_seconds.map(|cpu_seconds| cpu_seconds / seconds),
-        cpu_user_seconds: both(ours.cpu_user_seconds, theirs.cpu_user_seconds),
-        cpu_system_seconds: both(ours.cpu_system_seconds, theirs.cpu_system_seconds),
+        cpu_cores: sum.cpu_seconds.map(|cpu_seconds| cpu_seconds / seconds),
         rss_peak_bytes: ours.rss_peak_bytes.max(theirs.rss_peak_bytes),
         descriptors: ours.descriptors.max(theirs.descriptors),
+        ..sum
+    }
+}
+
+/// What two processes used together.
+fn added(ours: Consumption, theirs: Consumption) -> Consumption {
+    Consumption {
+        cpu_seconds: both(ours.cpu_seconds, theirs.cpu_seconds),
+        cpu_cores: both(ours.cpu_cores, theirs.cpu_cores),
+        cpu_user_seconds: both(ours.cpu_user_seconds, theirs.cpu_user_seconds),
+        cpu_system_seconds: both(ours.cpu_system_seconds, theirs.cpu_system_seconds),
+        rss_peak_bytes: both(ours.rss_peak_bytes, theirs.rss_peak_bytes),
+        descriptors: both(ours.descriptors, theirs.descriptors),
         voluntary_switches: both(ours.voluntary_switches, theirs.voluntary_switches),
         involuntary_switches: both(ours.involuntary_switches, theirs.involuntary_switches),
     }
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_of_different_loads_are_doubted() {
+    fn a_merge_of_different_loads_has_a_warning() {
         let mut other = measurement();
         other.report.clients += 1;
         other.began_at += Duration::from_secs(600);

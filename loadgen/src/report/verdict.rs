@@ -1,7 +1,7 @@
 //! The verdict: whether a measurement may be believed, and if not, why not.
 //!
-//! A problem makes it INVALID: the figures do not say what they seem to. A note does not, but whoever
-//! reads the figures should know.
+//! A problem makes it INVALID: the figures do not say what they seem to. A note does not, but a reader
+//! of the figures should know it.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) disconnected: u64,
     pub(crate) publishers_disconnected: u64,
     pub(crate) disconnects_in_words: &'a str,
-    /// Whether the measured time was gone through to its end.
+    /// Whether clients were there until the measured time was over.
     pub(crate) completed: bool,
     /// How long was measured, in seconds, and how long was to be, if a signal ended it.
     pub(crate) cut_short: Option<(f64, Duration)>,
@@ -78,7 +78,7 @@ pub(crate) struct Evidence<'a> {
 /// Why a measurement is INVALID.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Problem {
-    /// So many clients were gone that the run was cut short.
+    /// Too few clients were left to go on.
     CutShort,
     /// The server's process ended, or another one took its place.
     ServerEnded,

@@ -22,9 +22,9 @@ use crate::measure::phases::Phase;
 use crate::measure::watch::{Status, Watch, Wish};
 use crate::report::measurement::Watched;
 
-/// A server that is ending closes its connections before its process is gone: for so long its end is
-/// waited for when it has let go of everybody.
-const END_PATIENCE: Duration = Duration::from_millis(500);
+/// A server that is ending closes its connections before its process ends: so long is its end waited for
+/// when it has disconnected everybody.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Watches one run.
 #[derive(Debug)]
@@ -215,7 +215,7 @@ impl Watch for Monitor {
         }
         if let Some(waiting) = &mut self.cut_short {
             let may_end = self.server.is_some() && !self.server_ended;
-            if may_end && waiting.until(Instant::now()) < END_PATIENCE {
+            if may_end && waiting.until(Instant::now()) < END_TIMEOUT {
                 return false;
             }
         }

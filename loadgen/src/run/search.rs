@@ -2,7 +2,7 @@
 //!
 //! Pure: it says which rate to try next and is told whether that one held. It ends when the highest
 //! rate that held and the lowest that did not are close enough, when the generator itself can go no
-//! further, or when patience ends. Always: `held` < `failed`.
+//! further, or after the last step. Always: `held` < `failed`.
 
 /// Neighbours this close to each other, as a factor, are close enough.
 pub(crate) const RESOLUTION: f64 = 1.05;

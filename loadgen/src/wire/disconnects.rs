@@ -25,7 +25,7 @@ pub(crate) enum CloseReason {
     Undecodable(Undecodable),
 }
 
-/// Books that a client has gone.
+/// Books that a client was disconnected.
 pub(crate) fn disconnected(disconnects: &mut Disconnects, reason: &CloseReason) {
     let (count, words) = match reason {
         CloseReason::Closed => (&mut disconnects.closed, None),

@@ -1,7 +1,7 @@
 //! The messages that were read lately, known again by their bytes.
 //!
 //! All receivers get the same bytes for a message, nearly at once. The first time they are decoded,
-//! judged and checked; whoever gets the very same bytes after that has got the same message, and
+//! judged and checked; a client that gets the very same bytes after that has got the same message, and
 //! comparing them says so at a fraction of the cost. Places go by the message's number, whose digits
 //! are found where they were in the message before.
 //!

@@ -1,5 +1,5 @@
 //! The coordinator of a run: decides which phase it is in, by the clock and by what the workers have
-//! counted, and shows it to whoever watches.
+//! counted, and shows it to the watcher.
 //!
 //! A phase that ends by the clock ends when every worker has seen to all that was due by then, so that
 //! a worker that is late is not taken for one that has nothing to do.
@@ -133,7 +133,7 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    /// Gives time in which this process did not run to whoever is waited for.
+    /// Prolongs what is waited for by the time in which this process did not run.
     fn excuse_gap(&mut self) {
         let now_ns = self.clock.now_ns();
         let before_ns = std::mem::replace(&mut self.turned_ns, now_ns);
@@ -180,8 +180,8 @@ impl<'a> Coordinator<'a> {
             self.joined_ns = now_ns;
         }
         self.joined = totals.joined;
-        let patience_ns = nanoseconds(self.plan.connect_timeout);
-        if !totals.is_paced && now_ns - self.joined_ns > patience_ns {
+        let timeout_ns = nanoseconds(self.plan.connect_timeout);
+        if !totals.is_paced && now_ns - self.joined_ns > timeout_ns {
             return Err(RunError::JoinTimeout {
                 joined: self.joined,
                 clients: self.plan.connections(),

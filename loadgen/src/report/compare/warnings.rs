@@ -1,4 +1,4 @@
-//! Doubts about a comparison: what else differs between the two sides, and what so few runs cannot
+//! Warnings about a comparison: what else differs between the two sides, and what so few runs cannot
 //! show. Each is a line.
 
 use record::figures::{counted, rate};

@@ -22,19 +22,19 @@ pub(super) struct Plot {
     pub(super) chart: Chart,
 }
 
-/// All plots of `record`.
-pub(super) fn all(record: &Measurement) -> Vec<Plot> {
-    let mut plots = Vec::from(curves(record));
-    let series: Vec<_> = record
+/// All plots of `measurement`.
+pub(super) fn all(measurement: &Measurement) -> Vec<Plot> {
+    let mut plots = Vec::from(curves(measurement));
+    let series: Vec<_> = measurement
         .report
         .series
         .iter()
         .filter(|one| lasts(one))
         .collect();
     if !series.is_empty() {
-        plots.extend(by_second(record, &series));
+        plots.extend(by_second(measurement, &series));
     }
-    plots.extend(by_rate(&record.report));
+    plots.extend(by_rate(&measurement.report));
     plots
 }
 
@@ -70,13 +70,13 @@ fn by_rate(report: &Report) -> Option<Plot> {
     })
 }
 
-fn curves(record: &Measurement) -> [Plot; 2] {
+fn curves(measurement: &Measurement) -> [Plot; 2] {
     [
         Plot {
             name: "percentiles",
             caption: "Latency of each delivery, and of sending",
             chart: percentile_chart(
-                record,
+                measurement,
                 &[
                     (Kind::Delivery, "from intended time"),
                     (Kind::DeliveryFromSend, "from actual send"),
@@ -88,7 +88,7 @@ fn curves(record: &Measurement) -> [Plot; 2] {
             name: "completion",
             caption: "Completion of each broadcast, from its intended time",
             chart: percentile_chart(
-                record,
+                measurement,
                 &[
                     (Kind::Completion, "last receiver"),
                     (Kind::CompletionMedian, "median"),
@@ -99,106 +99,96 @@ fn curves(record: &Measurement) -> [Plot; 2] {
     ]
 }
 
-fn by_second(record: &Measurement, series: &[&Second]) -> [Plot; 8] {
-    let requested = record.report.deliveries_per_second_requested;
-    let measured_seconds = record.report.duration_seconds;
-    let delivered = line("delivered", series, |one| Some(one.deliveries_per_second));
+fn by_second(measurement: &Measurement, series: &[&Second]) -> [Plot; 8] {
+    let requested = measurement.report.deliveries_per_second_requested;
+    let measured_seconds = measurement.report.duration_seconds;
     let requested = Line {
         name: "requested",
         points: vec![(0.0, requested), (measured_seconds, requested)],
     };
+    let line = |name, value: fn(&Second) -> Option<f64>| line(name, series, value);
+    let amount = |name, caption, unit, lines| Plot {
+        name,
+        caption,
+        chart: amount_chart(unit, lines),
+    };
+    let latency = vec![
+        line("p50", |one| one.p50_ms),
+        line("p99", |one| one.p99_ms),
+        line("max", |one| one.max_ms),
+    ];
+    let delivered = line("delivered", |one| Some(one.deliveries_per_second));
+    let cpu = vec![
+        line("server", |one| one.server_cpu_cores),
+        line("generator", |one| one.generator_cpu_cores),
+    ];
+    let memory = vec![
+        line("server", |one| mib(one.server_rss_bytes)),
+        line("generator", |one| mib(one.generator_rss_bytes)),
+    ];
+    let descriptors = vec![
+        line("server", |one| number(one.server_descriptors)),
+        line("generator", |one| number(one.generator_descriptors)),
+    ];
+    let switches = vec![
+        line("server", |one| {
+            per_second(one, one.server_voluntary_switches)
+        }),
+        line("forced", |one| {
+            per_second(one, one.server_involuntary_switches)
+        }),
+        line("generator", |one| {
+            per_second(one, one.generator_voluntary_switches)
+        }),
+        line("forced", |one| {
+            per_second(one, one.generator_involuntary_switches)
+        }),
+    ];
     [
-        Plot {
-            name: "deliveries",
-            caption: "Deliveries a second",
-            chart: amount_chart("deliveries/s", vec![delivered, requested]),
-        },
+        amount(
+            "deliveries",
+            "Deliveries a second",
+            "deliveries/s",
+            vec![delivered, requested],
+        ),
         Plot {
             name: "latency",
             caption: "Latency of the deliveries of each second",
-            chart: logarithmic_chart(
-                "ms",
-                vec![
-                    line("p50", series, |one| one.p50_ms),
-                    line("p99", series, |one| one.p99_ms),
-                    line("max", series, |one| one.max_ms),
-                ],
-            ),
+            chart: logarithmic_chart("ms", latency),
         },
-        Plot {
-            name: "owed",
-            caption: "Deliveries still to come, at the end of each second",
-            chart: amount_chart("deliveries", vec![line("owed", series, owed)]),
-        },
-        Plot {
-            name: "cpu",
-            caption: "Processor",
-            chart: amount_chart(
-                "cores",
-                vec![
-                    line("server", series, |one| one.server_cpu_cores),
-                    line("generator", series, |one| one.generator_cpu_cores),
-                ],
-            ),
-        },
-        Plot {
-            name: "memory",
-            caption: "Resident memory",
-            chart: amount_chart(
-                "MiB",
-                vec![
-                    line("server", series, |one| mib(one.server_rss_bytes)),
-                    line("generator", series, |one| mib(one.generator_rss_bytes)),
-                ],
-            ),
-        },
-        Plot {
-            name: "descriptors",
-            caption: "Open descriptors",
-            chart: amount_chart(
-                "descriptors",
-                vec![
-                    line("server", series, |one| number(one.server_descriptors)),
-                    line("generator", series, |one| number(one.generator_descriptors)),
-                ],
-            ),
-        },
-        Plot {
-            name: "switches",
-            caption: "Context switches a second, and those that were not of the program\u{2019}s own will",
-            chart: amount_chart(
-                "switches/s",
-                vec![
-                    line("server", series, |one| {
-                        per_second(one, one.server_voluntary_switches)
-                    }),
-                    line("forced", series, |one| {
-                        per_second(one, one.server_involuntary_switches)
-                    }),
-                    line("generator", series, |one| {
-                        per_second(one, one.generator_voluntary_switches)
-                    }),
-                    line("forced", series, |one| {
-                        per_second(one, one.generator_involuntary_switches)
-                    }),
-                ],
-            ),
-        },
-        Plot {
-            name: "turns",
-            caption: "Longest turn of the generator\u{2019}s loop",
-            chart: amount_chart(
-                "ms",
-                vec![line("longest turn", series, |one| one.turn_max_ms)],
-            ),
-        },
+        amount(
+            "owed",
+            "Deliveries still to come, at the end of each second",
+            "deliveries",
+            vec![line("owed", |one| Some(one.owed as f64))],
+        ),
+        amount("cpu", "Processor", "cores", cpu),
+        amount("memory", "Resident memory", "MiB", memory),
+        amount(
+            "descriptors",
+            "Open descriptors",
+            "descriptors",
+            descriptors,
+        ),
+        amount(
+            "switches",
+            "Context switches a second; forced: the thread was preempted",
+            "switches/s",
+            switches,
+        ),
+        amount(
+            "turns",
+            "Longest turn of the generator\u{2019}s loop",
+            "ms",
+            vec![line("longest turn", |one| one.turn_max_ms)],
+        ),
     ]
 }
 
-fn percentile_chart(record: &Measurement, kinds: &[(Kind, &'static str)]) -> Chart {
+fn percentile_chart(measurement: &Measurement, kinds: &[(Kind, &'static str)]) -> Chart {
     let named = kinds
         .iter()
-        .map(|&(kind, name)| (name, record.histograms.get(kind)));
+        .map(|&(kind, name)| (name, measurement.histograms.get(kind)));
     curve_chart(&named.collect::<Vec<_>>())
 }
 
@@ -282,11 +272,6 @@ fn length(lines: &[Line]) -> f64 {
 
 fn lasts(second: &Second) -> bool {
     second.to_seconds - second.from_seconds >= STRETCH_SECONDS_MIN
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "others may be unknown")]
-fn owed(second: &Second) -> Option<f64> {
-    Some(second.owed as f64)
 }
 
 fn mib(bytes: Option<u64>) -> Option<f64> {

@@ -1,4 +1,4 @@
-//! How the engine lets clients go: what was still to be read, why they went, and whether the run can go
+//! How the engine loses clients: what was still to be read, the close reason, and whether the run can go
 //! on without them.
 
 use super::{Worker, book_read};
@@ -8,7 +8,7 @@ use crate::measure::phases::Phase;
 use crate::wire::disconnects::CloseReason;
 
 impl Worker<'_> {
-    /// Lets go of a client whose connection failed, once it was read what the server may have said before.
+    /// Removes a client whose connection failed, after reading what the server may have said before.
     pub(super) fn disconnect_after_reading(
         &mut self,
         client: u32,
@@ -32,7 +32,7 @@ impl Worker<'_> {
         self.disconnect(client, CloseReason::Broken(error))
     }
 
-    /// Lets go of a client whose stream has ended.
+    /// Removes a client whose stream has ended.
     pub(super) fn ended(&mut self, client: u32) -> Result<(), RunError> {
         let is_partial = self.connections[self.place(client)]
             .as_ref()
@@ -45,7 +45,7 @@ impl Worker<'_> {
         self.disconnect(client, cause)
     }
 
-    /// Lets go of a client. Before the load, a run cannot go on without it.
+    /// Removes a client. Before the load, a run cannot go on without it.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a cause is made to be used up"
