@@ -171,6 +171,13 @@ impl Decoder {
         }
     }
 
+    /// How many bytes of memory the decoder keeps for what came of an unfinished frame.
+    #[must_use]
+    #[inline]
+    pub fn kept_bytes(&self) -> usize {
+        self.gathered.capacity()
+    }
+
     /// Whether the stream stands inside a frame: an end here leaves a partial frame.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {

@@ -93,6 +93,11 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 33_554_432)]
     bytes_per_client: u32,
 
+    /// Keep at most BYTES of what clients sent and the server has not taken yet, over all clients. Past
+    /// that, the client that keeps most is disconnected; 0: no limit
+    #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 33_554_432)]
+    max_input_bytes: u64,
+
     /// Disconnect a client (or skip, see --slow-policy) that is more than BYTES of the log behind, whether
     /// it reads or not; default: half of --log-bytes; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", alias = "max-backlog-bytes")]
@@ -265,6 +270,10 @@ impl CommandLine {
             unique_names: self.unique_names,
             messages_per_second_max: limit(self.rate_per_client),
             bytes_per_second_max: limit(self.bytes_per_client),
+            input_bytes_max: match usize::try_from(self.max_input_bytes) {
+                Ok(0) | Err(_) => usize::MAX,
+                Ok(bytes) => bytes,
+            },
             lag_bytes_max: self.lag_bytes_max(),
             lag_max: self.max_lag,
             slow_policy: self.slow_policy,

@@ -19,6 +19,7 @@ mod fair_queue;
 #[doc(hidden)]
 pub mod fuzz;
 mod histogram;
+mod input_budget;
 mod intake;
 mod limits;
 mod lists;
@@ -53,6 +54,7 @@ use admission::Admission;
 use batch::Batches;
 use deadlines::Deadlines;
 use fair_queue::FairQueue;
+use input_budget::InputBudget;
 use log::Reader;
 use pace::Pace;
 use presence::Presence;
@@ -122,6 +124,7 @@ pub enum Reading {
 pub struct Hub {
     limits: Limits,
     admission: Arc<Admission>,
+    input_budget: InputBudget,
     /// What was told of joins and leaves, if they are told.
     presence: Presence,
     sessions: Slab<Session>,
@@ -188,7 +191,13 @@ impl Hub {
     /// When the log's bound is below [`Limits::log_bytes_min`].
     #[must_use]
     pub fn new(limits: Limits, log: Arc<Log>) -> Self {
-        Self::sharing(limits, log, Arc::default(), Presence::new(Arc::default()))
+        Self::sharing(
+            limits,
+            log,
+            Arc::default(),
+            InputBudget::default(),
+            Presence::new(Arc::default()),
+        )
     }
 
     /// A hub without connections for another thread: over the same log, and under the same limits,
@@ -201,6 +210,7 @@ impl Hub {
             self.limits.clone(),
             log,
             Arc::clone(&self.admission),
+            self.input_budget.clone(),
             presence,
         )
     }
@@ -209,6 +219,7 @@ impl Hub {
         limits: Limits,
         log: Arc<Log>,
         admission: Arc<Admission>,
+        input_budget: InputBudget,
         presence: Presence,
     ) -> Self {
         assert!(
@@ -221,6 +232,7 @@ impl Hub {
             batches: Batches::new(limits.batch_bytes_max),
             pace: Pace::new(limits.coalesce),
             admission,
+            input_budget,
             presence,
             sessions: Slab::new(),
             next_generation: 0,
@@ -261,7 +273,13 @@ impl Hub {
             slot: u32::try_from(entry.key()).expect("fewer than 2^32 connections"),
             generation: self.next_generation,
         };
-        entry.insert(Session::new(id, peer, &self.limits, now, served));
+        entry.insert(Session::new(
+            id,
+            peer,
+            &self.limits,
+            self.input_budget.share(),
+            (now, served),
+        ));
         self.next_generation = self.next_generation.wrapping_add(1);
         self.counters.accepted += 1;
         self.counters.connections += 1;

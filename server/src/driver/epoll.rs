@@ -237,15 +237,16 @@ impl EventLoop {
         if connection.paused {
             return;
         }
+        let most = READ_BYTES.min(self.hub.read_bytes_max());
         let received = recv(
             &connection.stream,
-            &mut self.read_buffer[..],
+            &mut self.read_buffer[..most],
             RecvFlags::DONTWAIT,
         );
         match received {
             Ok((0, _)) => self.hub.disconnected(id, Disconnect::EndOfStream, now),
             Ok((bytes, _)) => match self.hub.receive(id, &self.read_buffer[..bytes], now) {
-                Reading::Continue if to_the_end || bytes == READ_BYTES => {
+                Reading::Continue if to_the_end || bytes == most => {
                     self.remember_unread(id);
                 }
                 Reading::Continue => {}

@@ -310,8 +310,9 @@ impl EventLoop {
 
     /// Takes what there is.
     fn read_once(&self, connection: &Connection) -> Result<Reading, Disconnect> {
-        let mut buffer = self.read_buffer.borrow_mut();
-        match recv(&connection.stream, &mut buffer[..], RecvFlags::DONTWAIT) {
+        let most = READ_BYTES.min(self.hub.borrow().read_bytes_max());
+        let buffer = &mut self.read_buffer.borrow_mut()[..most];
+        match recv(&connection.stream, &mut *buffer, RecvFlags::DONTWAIT) {
             Ok((0, _)) => Err(Disconnect::EndOfStream),
             Ok((bytes, _)) => {
                 let mut hub = self.hub.borrow_mut();

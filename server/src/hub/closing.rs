@@ -76,6 +76,7 @@ impl Hub {
             if session.input.held_back.take().is_some() {
                 self.resumed.push_back(session.id);
             }
+            session.input.kept.set(session.input.decoder.kept_bytes());
             match session.phase {
                 Phase::Naming { .. } => nameless.push(session.id.slot),
                 Phase::DrainingInput { .. } => draining_input.push(session.id.slot),
@@ -149,6 +150,7 @@ impl Hub {
         let had_joined = self.leave_log(slot, Phase::Closing(closing), why, now);
         let session = &mut self.sessions[slot as usize];
         session.admitted = None;
+        session.input.decoder = protocol::Decoder::new(0);
         if session.input.held_back.take().is_some() {
             // It is read from again, to throw away what comes.
             self.resumed.push_back(session.id);
@@ -161,6 +163,7 @@ impl Hub {
         if may_be_sent_to {
             self.send_queue.wait(slot);
         }
+        self.count_input(slot);
         self.note_deadline(slot, now);
         if had_joined {
             self.announce_leave(slot, now);
@@ -202,6 +205,7 @@ impl Hub {
             Phase::DrainingInput { .. } => session.input.decoder = protocol::Decoder::new(0),
             _ => unreachable!("only one that has left ends so"),
         }
+        self.count_input(slot);
     }
 
     /// The one way out of the log: the session is in `next` from now on. What is on its way to the peer
@@ -374,6 +378,16 @@ pub enum CloseReason {
         /// The time a send may make no progress.
         within: Duration,
     },
+    /// More input waits than the server keeps, and most of it is this peer's.
+    #[error(
+        "{bytes} bytes of yours wait to be taken, the most of all; the server keeps {input_bytes_max}"
+    )]
+    InputFull {
+        /// What the peer had sent, and was not taken.
+        bytes: usize,
+        /// The limit, for all together.
+        input_bytes_max: usize,
+    },
     /// The server ends.
     #[error("server is shutting down")]
     Shutdown,
@@ -408,13 +422,15 @@ pub enum Reason {
     NoDescriptor,
     /// The name was not free.
     NameTaken,
+    /// Too much of what clients sent waited to be taken, and most of it was the peer's.
+    InputFull,
     /// The server ends.
     Shutdown,
 }
 
 impl Reason {
     /// All reasons, in the order of their index in counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Left,
         Self::Broken,
         Self::Malformed,
@@ -428,6 +444,7 @@ impl Reason {
         Self::AddressFull,
         Self::NoDescriptor,
         Self::NameTaken,
+        Self::InputFull,
         Self::Shutdown,
     ];
 
@@ -448,6 +465,7 @@ impl Reason {
             Self::AddressFull => "address_full",
             Self::NoDescriptor => "no_descriptor",
             Self::NameTaken => "name_taken",
+            Self::InputFull => "input_full",
             Self::Shutdown => "shutdown",
         }
     }
@@ -471,6 +489,7 @@ impl CloseReason {
             Self::AddressFull { .. } => Reason::AddressFull,
             Self::NoDescriptor => Reason::NoDescriptor,
             Self::NameTaken => Reason::NameTaken,
+            Self::InputFull { .. } => Reason::InputFull,
             Self::Shutdown => Reason::Shutdown,
         }
     }

@@ -43,6 +43,8 @@ impl Hub {
         if let Some(held_back) = &mut session.input.held_back {
             // It was read before the driver heard of the pause.
             *held_back = [held_back, bytes].concat().into();
+            self.count_input(id.slot);
+            self.keep_input_budget(now);
             return Reading::Pause;
         }
         let held_back = self.ingest(id.slot, bytes, None, now);
@@ -54,6 +56,8 @@ impl Hub {
                 Reading::Pause
             }
         };
+        self.count_input(id.slot);
+        self.keep_input_budget(now);
         self.settle(now);
         reading
     }
@@ -223,9 +227,16 @@ impl Hub {
             None if self.is_draining_input(slot) => self.end_input(slot, now),
             None => self.resumed.push_back(self.sessions[slot as usize].id),
             Some((held_back, wait)) => {
-                self.hold_back(slot, bytes.slice(bytes.len() - held_back..), wait);
+                // What was taken is not kept for what was not.
+                let rest = Bytes::copy_from_slice(&bytes[bytes.len() - held_back..]);
+                let rest = match 2 * held_back > bytes.len() {
+                    true => bytes.slice(bytes.len() - held_back..),
+                    false => rest,
+                };
+                self.hold_back(slot, rest, wait);
             }
         }
+        self.count_input(slot);
     }
 
     /// Those who said too much and have waited for it queue for room.

@@ -46,6 +46,8 @@ pub struct Limits {
     /// Least time between two sends of messages to the same receiver. What gathers in it goes out as
     /// one.
     pub coalesce: Coalesce,
+    /// Most bytes kept of what came and was not taken yet, over all connections of all threads.
+    pub input_bytes_max: usize,
     /// How long a new connection has to give its name; [`Self::FOREVER`] is no limit, here and below.
     pub handshake_timeout: Duration,
     /// How long a frame may take from its first byte to its last.
@@ -99,6 +101,7 @@ impl Default for Limits {
             message_bytes_max: 64 * 1024,
             batch_bytes_max: 64 * 1024,
             coalesce: Coalesce::Auto,
+            input_bytes_max: 32 << 20,
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(30),
             write_deadline: Duration::from_secs(30),

@@ -19,6 +19,7 @@ use protocol::Decoder;
 use super::admission::Admitted;
 use super::closing::Reason;
 use super::fair_queue::Share;
+use super::input_budget::KeptInput;
 use super::log::Reader;
 use super::throttle::Throttle;
 use super::{ConnectionId, Limits, ServedTime};
@@ -116,6 +117,8 @@ pub(super) struct Input {
     /// While it has to wait: what was read before the reading stopped.
     pub(super) held_back: Option<Bytes>,
     pub(super) throttle: Throttle,
+    /// What of the budget for all input that makes.
+    pub(super) kept: KeptInput,
     /// What it has had of the log, beside other authors.
     pub(super) share: Share,
 }
@@ -151,8 +154,8 @@ impl Session {
         id: ConnectionId,
         peer: SocketAddr,
         limits: &Limits,
-        now: Instant,
-        served: ServedTime,
+        kept: KeptInput,
+        (now, served): (Instant, ServedTime),
     ) -> Self {
         Self {
             id,
@@ -167,6 +170,7 @@ impl Session {
                 unfinished_since: None,
                 held_back: None,
                 throttle: Throttle::default(),
+                kept,
                 share: Share::default(),
             },
             in_flight: None,

@@ -18,6 +18,7 @@ impl World {
             check_places(hub);
         }
         self.check_admission();
+        self.check_input_budget();
         for peer in &self.peers {
             let hub = &self.hubs[peer.hub];
             let lingers = matches!(
@@ -61,6 +62,16 @@ impl World {
 }
 
 impl World {
+    /// Each byte that came and was not taken is in the budget, over all hubs.
+    fn check_input_budget(&self) {
+        let sessions = self.hubs.iter().flat_map(|hub| &hub.sessions);
+        let kept = sessions.map(|(_, session)| {
+            let held_back = session.input.held_back.as_ref();
+            held_back.map_or(0, bytes::Bytes::len) + session.input.decoder.kept_bytes()
+        });
+        assert_eq!(self.hubs[0].input_budget.bytes(), kept.sum::<usize>());
+    }
+
     /// The limits on who may come in hold over all hubs.
     fn check_admission(&self) {
         let sessions = || self.hubs.iter().flat_map(|hub| &hub.sessions);
