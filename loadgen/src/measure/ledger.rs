@@ -22,7 +22,10 @@ pub(crate) mod order;
 mod tests;
 
 use grid::Grid;
-use order::{Order, Sample};
+use order::{Order, Sample, sampled};
+
+/// The place in the sample of a client that is not in it.
+const NOT_SAMPLED: u8 = u8::MAX;
 
 /// The book of one run.
 #[derive(Debug)]
@@ -55,8 +58,8 @@ pub(crate) struct Ledger {
 #[derive(Debug, Clone)]
 struct Client {
     disconnected: bool,
-    /// Whether the order of what it receives is kept.
-    sampled: bool,
+    /// Its place in the sample whose order is kept; [`NOT_SAMPLED`] if it has none.
+    sampled: u8,
     /// The message scheduled last for this author.
     latest: Option<u32>,
     sent: u32,
@@ -184,21 +187,20 @@ impl Ledger {
         let receivers = here.end.min(clients).saturating_sub(here.start);
         let client = Client {
             disconnected: false,
-            sampled: false,
+            sampled: NOT_SAMPLED,
             latest: None,
             sent: 0,
             received: 0,
         };
         let is_part = here.len() < all as usize;
         let mut clients_here = vec![client; here.len()];
-        let sample = Sample::of(receivers);
-        for receiver in sample.receivers() {
-            clients_here[receiver as usize].sampled = true;
+        for (place, receiver) in (0..).zip(sampled(receivers)) {
+            clients_here[receiver as usize].sampled = place;
         }
         Self {
             first_client: here.start,
             clients: clients_here,
-            sample,
+            sample: Sample::of(receivers),
             receivers,
             everybody: if publishers > 0 { clients } else { clients - 1 },
             arrivals: is_part.then(|| vec![Vec::new(); messages.len()]),
@@ -267,8 +269,8 @@ impl Ledger {
         }
         let client = &mut self.clients[here as usize];
         client.received += 1;
-        if client.sampled {
-            self.sample.keep(here, number);
+        if client.sampled != NOT_SAMPLED {
+            self.sample.keep(client.sampled, number);
         }
         tally.delivered += 1;
         self.settled += 1;

@@ -22,25 +22,24 @@ pub(crate) struct Order {
 
 /// The messages of sampled receivers, in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Sample(Vec<(u32, Vec<u32>)>);
+pub(super) struct Sample(Vec<Vec<u32>>);
+
+/// Which of so many receivers are sampled.
+pub(super) fn sampled(receivers: u32) -> impl Iterator<Item = u32> {
+    let step = (receivers / SAMPLED).max(1) as usize;
+    (0..receivers).step_by(step).take(SAMPLED as usize)
+}
 
 impl Sample {
-    /// Of some of so many receivers.
+    /// Of so many receivers.
     pub(super) fn of(receivers: u32) -> Self {
-        let step = (receivers / SAMPLED).max(1) as usize;
-        let chosen = (0..receivers).step_by(step).take(SAMPLED as usize);
-        Self(chosen.map(|receiver| (receiver, Vec::new())).collect())
+        Self(sampled(receivers).map(|_| Vec::new()).collect())
     }
 
-    /// Those that are sampled.
-    pub(super) fn receivers(&self) -> impl Iterator<Item = u32> {
-        self.0.iter().map(|(receiver, _)| *receiver)
-    }
-
-    /// A sampled receiver has got one more message.
-    pub(super) fn keep(&mut self, receiver: u32, number: u32) {
-        let kept = self.0.iter_mut().find(|(one, _)| *one == receiver);
-        if let Some((_, numbers)) = kept
+    /// The receiver at `place` of the sampled ones has got one more message. Hot: once per delivery to
+    /// one of them.
+    pub(super) fn keep(&mut self, place: u8, number: u32) {
+        if let Some(numbers) = self.0.get_mut(usize::from(place))
             && numbers.len() < KEPT_MAX
         {
             numbers.push(number);
@@ -54,9 +53,9 @@ impl Sample {
 
     /// How many receivers got their messages otherwise than the most.
     pub(super) fn order(&self) -> Order {
-        let agreeing = |(_, one): &(u32, Vec<u32>)| {
+        let agreeing = |one: &Vec<u32>| {
             let places = Places::of(one);
-            let agrees = |(_, other): &&(u32, Vec<u32>)| places.agree(other);
+            let agrees = |other: &&Vec<u32>| places.agree(other);
             self.0.iter().filter(agrees).count()
         };
         let most = self.0.iter().map(agreeing).max().unwrap_or(0);
@@ -96,10 +95,10 @@ mod tests {
 
     fn order(receivers: &[&[u32]]) -> Order {
         let mut sample = Sample::of(u32::try_from(receivers.len()).unwrap());
-        for (receiver, numbers) in (0..).zip(receivers) {
+        for (place, numbers) in (0..).zip(receivers) {
             numbers
                 .iter()
-                .for_each(|&number| sample.keep(receiver, number));
+                .for_each(|&number| sample.keep(place, number));
         }
         sample.order()
     }
@@ -114,11 +113,11 @@ mod tests {
 
     #[test]
     fn the_sample_is_spread_and_bounded() {
-        assert_eq!(Sample::of(3).receivers().collect::<Vec<_>>(), [0, 1, 2]);
-        let many: Vec<_> = Sample::of(805).receivers().collect();
+        assert_eq!(sampled(3).collect::<Vec<_>>(), [0, 1, 2]);
+        let many: Vec<_> = sampled(805).collect();
         assert_eq!(many, [0, 100, 200, 300, 400, 500, 600, 700]);
         let mut sample = Sample::of(1);
         (0..100_000).for_each(|number| sample.keep(0, number));
-        assert_eq!(sample.0[0].1.len(), KEPT_MAX);
+        assert_eq!(sample.0[0].len(), KEPT_MAX);
     }
 }
