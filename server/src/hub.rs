@@ -151,6 +151,8 @@ pub struct Hub {
     drains: bool,
     /// While draining, until then: when to give up.
     give_up_at: Option<ServedTime>,
+    /// While draining, until then: when those who take nothing are waited for no longer.
+    hurry_at: Option<ServedTime>,
     /// Set while draining, once no hub accepts anything: whoever has all it is owed is told goodbye.
     says_goodbye: bool,
     /// Messages came since the slow were last watched.
@@ -250,6 +252,7 @@ impl Hub {
             next_look: None,
             drains: false,
             give_up_at: None,
+            hurry_at: None,
             says_goodbye: false,
             log_grew: false,
             others_to_wake: false,

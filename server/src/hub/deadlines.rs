@@ -83,10 +83,11 @@ impl Deadlines {
 
     /// The event loop runs at `now`, and should have come back by `call_due`.
     fn called(&mut self, now: Instant) {
-        if let Some(due) = self.call_due {
-            self.lost += now.saturating_duration_since(due);
-            self.turn = None;
+        if let Some(due) = self.call_due.filter(|due| *due < now) {
+            self.lost += now - due;
+            self.call_due = Some(now);
         }
+        self.turn = None;
     }
 }
 
@@ -114,6 +115,7 @@ impl Hub {
     /// Whether somebody has waited long enough: then a driver reports all that has come before it calls
     /// [`Self::handle_timeout`].
     pub fn is_deadline_due(&mut self, now: Instant) -> bool {
+        self.deadlines.called(now);
         let served = self.served(now);
         while let Some(slot) = self.deadlines.pop(served) {
             let session = &mut self.sessions[slot as usize];
@@ -215,6 +217,12 @@ impl Hub {
         if self.give_up_at.is_some_and(|at| at <= served) {
             self.give_up_at = None;
             self.give_up_all(now);
+        }
+        if self.hurry_at.is_some_and(|at| at <= served) {
+            // The end waits for those who read, and for the others no longer than for a last word.
+            self.hurry_at = None;
+            self.limits.write_deadline = self.limits.write_deadline.min(self.limits.linger);
+            self.note_all_deadlines(now);
         }
         while let Some(slot) = self.deadlines.pop(served) {
             let session = &mut self.sessions[slot as usize];

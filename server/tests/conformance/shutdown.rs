@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use server::hub::Limits;
+
 use crate::support::{
     End, Peer, Program, Reason, Served, Setup, counted_text, gather, introduce, said,
 };
@@ -78,10 +80,30 @@ fn the_end_comes_when_the_last_has_hung_up(setup: Setup) {
     assert_eq!(server.end().closed[Reason::Shutdown], 2);
 }
 
+/// Whatever else it waits for: the end waits for those who read.
+fn the_end_does_not_wait_for_who_takes_nothing(setup: Setup) {
+    let mut config = setup.config();
+    config.drain_timeout = Limits::FOREVER;
+    config.limits.write_deadline = Limits::FOREVER;
+    config.limits.lag_max = Limits::FOREVER;
+    let server = Served::configured(config);
+    let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
+    let stuck = Peer::connect_narrow(server.address).named("stuck");
+    introduce(&stuck, [&mut bob]);
+    say_much(&ann, &mut bob);
+    server.drain();
+    bob.expect_goodbye(GOODBYE);
+    drop((ann, bob));
+    let summary = server.summary();
+    assert_eq!(summary.counters.closed[Reason::Stalled], 1);
+    assert_eq!(summary.undelivered(), 0, "all who read have everything");
+    drop(stuck);
+}
+
 fn draining_gives_up_on_who_does_not_read(setup: Setup) {
     let mut config = setup.config();
     config.drain_timeout = Duration::from_millis(300);
-    config.limits.linger = Duration::from_millis(200);
+    config.limits.linger = Duration::from_secs(1);
     let server = Served::configured(config);
     let [ann, mut bob] = gather(server.address, ["ann", "bob"]);
     let mut stuck = Peer::connect_narrow(server.address).named("stuck");
@@ -123,6 +145,7 @@ fn nobody_is_served_who_comes_while_draining(setup: Setup) {
 on_every_driver!(
     sigterm_delivers_what_was_accepted_and_says_goodbye,
     a_second_signal_ends_at_once,
+    the_end_does_not_wait_for_who_takes_nothing,
     the_end_comes_when_the_last_has_hung_up,
     draining_gives_up_on_who_does_not_read,
     nobody_is_served_who_comes_while_draining,
