@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -459,6 +460,20 @@ fn a_passed_socket_is_served_and_whoever_comes_between_two_servers_is_served_by_
         stderr.read_to_string(&mut String::new()).unwrap();
         assert!(second.wait().unwrap().success());
     }
+}
+
+/// As a socket unit with Accept=yes passes it.
+#[test]
+fn a_passed_socket_that_does_not_listen_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut server = activate(&OwnedFd::from(connected).into(), "epoll", "1");
+    let mut said = String::new();
+    let stderr = server.stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("it does not listen"), "{said}");
+    assert!(said.contains("Accept=no"), "{said}");
 }
 
 /// Not before the first drains: there would be two rooms on one port.

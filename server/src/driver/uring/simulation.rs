@@ -85,11 +85,7 @@ fn run(seed: u64) -> (Counters, Tally) {
     let messages = [1, 3, 100][rng.random_range(0..3)];
     let odds = Odds::draw(&mut rng);
     // What gathers in a freeze fills a small log at once, and the hindmost have to go.
-    let messages = if odds.freezes > 0.0 {
-        messages.max(20)
-    } else {
-        messages
-    };
+    let messages = if odds.freezes > 0.0 { 1000 } else { messages };
     let log = Log::new(limits.log_bytes_min() * messages);
     let hub = Hub::new(limits, log);
     let (last, multishot) = (odds.last, odds.multishot_receive);
