@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::{Peer, Program, Setup, gather, get, introduce};
+use crate::support::{Peer, Program, Setup, gather, get, introduce, samples};
 
 fn a_confined_server_does_all_that_a_server_does(setup: Setup) {
     let folder = tempfile::tempdir().unwrap();
@@ -39,7 +39,10 @@ fn a_confined_server_does_all_that_a_server_does(setup: Setup) {
     introduce(&cleo, [&mut bob]);
     drop(cleo);
     // Those who are there are sent what they are owed, and told of the end.
+    let accepted = || samples(metrics)["uringcast_messages_received_total"];
+    let before = accepted();
     ann.say("the last");
+    while accepted() == before {}
     server.terminate();
     bob.expect("ann", "the last");
     bob.expect_goodbye("server is shutting down");

@@ -155,10 +155,10 @@ impl Program {
         let folder = format!("/proc/{}/task", self.child.id());
         let threads = std::fs::read_dir(folder).expect("it runs");
         threads
-            .map(|thread| {
-                let status = thread.unwrap().path().join("status");
-                let status = std::fs::read_to_string(status).unwrap();
-                (field(&status, "Name"), status)
+            .filter_map(|thread| {
+                // A thread may have ended since it was listed.
+                let status = std::fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
+                Some((field(&status, "Name"), status))
             })
             .collect()
     }
