@@ -41,9 +41,10 @@ pub(super) struct Turn {
 }
 
 impl Deadlines {
-    /// How much was served by `now`.
+    /// How much was served by `now`: nothing after the next call was due, until it has come.
     pub(super) fn served(&self, now: Instant) -> ServedTime {
-        ServedTime(now - self.lost)
+        let ran_until = self.call_due.map_or(now, |due| due.min(now));
+        ServedTime(ran_until - self.lost)
     }
 
     /// When `time` comes, if the event loop runs until then.

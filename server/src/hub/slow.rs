@@ -118,7 +118,7 @@ impl Hub {
             .lag
             .none_could_go
             .is_some_and(|at| at + GRACE / 4 > now);
-        if !is_full(self) || just_looked || self.log.is_lagging() {
+        if !is_full(self) || just_looked || self.log.lags_now() {
             return;
         }
         let served = self.served(now);

@@ -169,7 +169,7 @@ impl Reader {
         self.log.bytes() + charge(frame_bytes) > self.bytes_max()
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    /// Whether authors have to wait until most cursors have caught up.
     pub(in crate::hub) fn lags_now(&self) -> bool {
         self.log.budget.majority.lags()
     }
@@ -179,7 +179,7 @@ impl Reader {
         !self.log.budget.majority.lags() && !self.is_full_for(limits.frame_bytes_max())
     }
 
-    /// Whether authors have to wait until most cursors have caught up, as this reader saw it last.
+    /// As [`Self::lags_now`], as this reader saw it last: good enough for the hot path.
     pub(in crate::hub) fn is_lagging(&self) -> bool {
         self.lagging
     }
