@@ -7,7 +7,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
 
-use crate::support::{Driver, Peer, Served, Setup, counted_text, frame, gather, introduce, said};
+use crate::support::{
+    Driver, Peer, Reason, Served, Setup, counted_text, frame, gather, introduce, said,
+};
 
 /// The longest message by default.
 const LARGE: usize = 64 * 1024;
@@ -168,6 +170,35 @@ fn a_flood_leaves_others_their_turn(setup: Setup) {
     server.end();
 }
 
+/// However much each driver reads at a time: past half of the budget it reads little.
+fn who_waits_to_be_taken_is_not_let_go_for_what_came_at_once(setup: Setup) {
+    const AUTHORS: usize = 40;
+    let mut config = setup.config();
+    config.limits.messages_per_second_max = Some(1);
+    config.limits.input_bytes_max = 8 << 20;
+    let server = Served::configured(config);
+    let names: Vec<String> = (0..AUTHORS)
+        .map(|number| format!("author {number}"))
+        .collect();
+    thread::scope(|scope| {
+        let says = |name: &String| {
+            let peer = Peer::connect(server.address).named(name);
+            say_until_stuck(&peer);
+            peer
+        };
+        let hands: Vec<_> = names
+            .iter()
+            .map(|name| scope.spawn(move || says(name)))
+            .collect();
+        let peers: Vec<Peer> = hands.into_iter().map(|hand| hand.join().unwrap()).collect();
+        drop(peers);
+    });
+    server.drain();
+    let counters = server.summary().counters;
+    assert_eq!(counters.closed[Reason::InputFull], 0, "{counters:?}");
+    assert_eq!(counters.joined, AUTHORS as u64);
+}
+
 /// Says counted messages until nothing more is taken for a while. Returns how many were begun, and
 /// the rest of the last of them.
 fn say_until_stuck(peer: &Peer) -> (usize, Vec<u8>) {
@@ -195,4 +226,5 @@ on_every_driver!(
     a_receiver_that_pauses_has_everything_in_the_end,
     a_full_log_makes_authors_wait,
     a_flood_leaves_others_their_turn,
+    who_waits_to_be_taken_is_not_let_go_for_what_came_at_once,
 );

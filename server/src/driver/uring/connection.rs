@@ -148,12 +148,16 @@ impl<K: Kernel> EventLoop<K> {
     }
 
     /// Asks for more input, unless that was done, or none is wanted, or none will come.
+    ///
+    /// One that goes on by itself may fill many buffers before it hears of a pause, so that it is asked for one
+    /// at a time while the hub wants to be told little.
     pub(super) fn arm_receive(&mut self, id: ConnectionId) {
+        let takes_any = self.hub.read_bytes_max() == usize::MAX;
         if let Some(connection) = self.connections.get_mut(id)
             && connection.wants_receive()
         {
             connection.receiving = Receiving::Armed;
-            connection.multishot = self.multishot_receive;
+            connection.multishot = self.multishot_receive && takes_any;
             self.kernel.push(if connection.multishot {
                 Operation::receive_on(id, connection.target)
             } else {
