@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
 use crate::support::{
@@ -213,8 +214,11 @@ fn say_until_stuck(peer: &Peer) -> (usize, Vec<u8>) {
                 return (number + 1, wire);
             }
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            let taken = send(peer.socket(), &wire, flags).unwrap_or(0);
-            wire.drain(..taken);
+            match send(peer.socket(), &wire, flags) {
+                Ok(taken) => drop(wire.drain(..taken)),
+                Err(Errno::AGAIN) => {}
+                Err(error) => panic!("{} was closed: {error}", peer.name),
+            }
         }
     }
     panic!("somebody holds {MESSAGES_MAX} messages of {LARGE} bytes");
