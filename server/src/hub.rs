@@ -352,6 +352,7 @@ impl Hub {
         if self.log.is_wanted() {
             self.drop_the_hindmost(now);
         }
+        self.keep_input_budget(now);
         self.settle(now);
     }
 

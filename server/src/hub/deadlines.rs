@@ -153,6 +153,7 @@ impl Hub {
         }
         let waits = !self.deadlines.by_time.is_empty() || self.give_up_at.is_some();
         self.deadlines.call_due = waits.then(|| now + TICK);
+        self.keep_input_budget(now);
         self.settle(now);
     }
 

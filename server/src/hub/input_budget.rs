@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::Hub;
 use super::closing::CloseReason;
-use super::session::Phase;
+use super::session::{Phase, Session};
 
 /// What all connections have of the budget.
 #[derive(Debug, Clone, Default)]
@@ -77,22 +77,19 @@ impl Hub {
         }
     }
 
-    /// Too much is kept: lets go of those who have left, then of those who keep most.
+    /// Too much is kept: lets go of those who have left, then of those who keep most. The hubs of other
+    /// threads are asked as well, for most of it may be theirs.
     pub(super) fn keep_input_budget(&mut self, now: Instant) {
         let input_bytes_max = self.limits.input_bytes_max;
         if self.input_budget.bytes() <= input_bytes_max {
             return;
         }
-        let mut keepers: Vec<(bool, usize, u32)> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.input.kept.bytes > 0)
-            .map(|(_, session)| {
-                let has_left = matches!(session.phase, Phase::DrainingInput { .. });
-                (has_left, session.input.kept.bytes, session.id.slot)
-            })
-            .collect();
+        let mut keepers = self.keepers();
         keepers.sort_unstable_by(|a, b| b.cmp(a));
+        let own: usize = keepers.iter().map(|&(_, bytes, _)| bytes).sum();
+        // A small slice is let go only where there is nothing else.
+        let slice = SMALL_READ_BYTES.min(input_bytes_max / 16);
+        let has_part = own > input_bytes_max / 8;
         // A little more than is needed, so that this look at all sessions is a rare one.
         let enough = input_bytes_max - input_bytes_max / 16;
         for (has_left, bytes, slot) in keepers {
@@ -101,7 +98,7 @@ impl Hub {
             }
             if has_left {
                 self.end_input(slot, now);
-            } else if self.sessions[slot as usize].is_in_use() {
+            } else if self.sessions[slot as usize].is_in_use() && (bytes > slice || has_part) {
                 let why = CloseReason::InputFull {
                     bytes,
                     input_bytes_max,
@@ -109,6 +106,18 @@ impl Hub {
                 self.close(slot, &why, now);
             }
         }
+        self.others_to_wake |= self.input_budget.bytes() > input_bytes_max;
+    }
+
+    /// Whether one has left, how much it keeps, and who it is, for all who keep something.
+    fn keepers(&self) -> Vec<(bool, usize, u32)> {
+        let sessions = self.sessions.iter().map(|(_, session)| session);
+        let keepers = sessions.filter(|session| session.input.kept.bytes > 0);
+        let keeper = |session: &Session| {
+            let has_left = matches!(session.phase, Phase::DrainingInput { .. });
+            (has_left, session.input.kept.bytes, session.id.slot)
+        };
+        keepers.map(keeper).collect()
     }
 }
 

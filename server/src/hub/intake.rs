@@ -78,7 +78,6 @@ impl Hub {
     ) -> Option<(usize, Wait)> {
         let mut room = room.map(|room| Ok(Some(room)));
         let mut took_frames = false;
-        let mut unread = 0;
         let mut why = None;
         let mut held_back = None;
         while !bytes.is_empty() {
@@ -89,15 +88,12 @@ impl Hub {
                     break;
                 }
             };
-            let before = bytes.len();
             let took = self.take_frame(slot, &mut bytes, room, now);
             if let Ok(true) = took {
                 took_frames = true;
-                unread += charge(before - bytes.len()) as u64;
-                if unread > self.log.lead_bytes_max() {
+                if self.log.has_much_unread() {
                     // It may be far enough ahead by now.
                     self.read_log();
-                    unread = 0;
                 }
                 continue;
             }

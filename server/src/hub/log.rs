@@ -81,6 +81,8 @@ struct Budget {
     /// The most that `bytes` was seen to be since [`Log::has_shrunk`] last said so.
     peak: AtomicUsize,
     majority: Majority,
+    /// What is charged for the messages that some reader has not taken over yet.
+    unread: AtomicUsize,
     /// Somebody was refused a reservation and wants to know when bytes are given back.
     wanted: AtomicBool,
 }
@@ -111,6 +113,7 @@ impl Log {
                 bytes_max,
                 peak: AtomicUsize::new(0),
                 majority: Majority::default(),
+                unread: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
             }),
         })

@@ -37,7 +37,7 @@ pub(super) struct Session {
     pub(super) name: Box<str>,
     pub(super) input: Input,
     pub(super) in_flight: Option<InFlight>,
-    /// Since when the kernel took no send for it whole.
+    /// Since when the kernel took no batch for it whole.
     pub(super) short_since: Option<ServedTime>,
     /// The rest of a frame of which the peer has the beginning; goes out before anything else.
     pub(super) partial: Bytes,

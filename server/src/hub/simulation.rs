@@ -9,6 +9,8 @@
 //! `URINGCAST_SEEDS=20000 cargo test -p server simulation` runs as many seeds as wanted;
 //! `URINGCAST_SEED=7` repeats one.
 
+#[cfg(test)]
+mod attack;
 mod driver;
 mod endings;
 mod invariants;

@@ -29,7 +29,8 @@ const STALL: Duration = Duration::from_secs(1);
 /// How often lag is looked at while anyone is owed anything.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// When the log is full, those who take what they are sent within this time are waited for.
+/// When the log is full, those who take something of what they are sent within this time, and a whole
+/// batch within twice as long, are waited for.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Where the head of the log was, some time ago.
@@ -132,7 +133,7 @@ impl Hub {
             {
                 let took_nothing = has_stalled(session, GRACE, served);
                 let short_since = session.short_since;
-                if took_nothing || short_since.is_some_and(|since| since + GRACE <= served) {
+                if took_nothing || short_since.is_some_and(|since| since + 2 * GRACE <= served) {
                     hindmost.push((!took_nothing, subscriber.cursor, session.id.slot));
                 }
             }

@@ -88,7 +88,7 @@ impl Hub {
         let is_short = sent < in_flight.bytes.len();
         if is_short {
             session.short_since.get_or_insert(in_flight.since);
-        } else {
+        } else if in_flight.content != Content::Partial {
             session.short_since = None;
         }
         self.counters.sends += 1;

@@ -176,7 +176,7 @@ impl Reader {
 
     #[cfg(any(test, feature = "fuzzing"))]
     pub(in crate::hub) fn has_room(&self, limits: &Limits) -> bool {
-        !self.log.budget.majority.lags() && !self.is_full_for(limits.frame_bytes_max())
+        self.authors_may_go_on() && !self.is_full_for(limits.frame_bytes_max())
     }
 
     /// As [`Self::lags_now`], as this reader saw it last: good enough for the hot path.
@@ -211,6 +211,7 @@ impl Reader {
     }
 
     /// How far authors may be ahead.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(in crate::hub) fn lead_bytes_max(&self) -> u64 {
         self.lead_bytes_max
     }
@@ -248,14 +249,26 @@ impl Reader {
         self.made_room = true;
     }
 
+    /// Whether most cursors have caught up, and so have the threads: of a thread that has not run for a
+    /// while, no subscriber can have been served.
+    fn authors_may_go_on(&self) -> bool {
+        !self.log.budget.majority.lags() && !self.has_much_unread()
+    }
+
+    /// Whether some reader has yet to take over more than authors may be ahead.
+    pub(in crate::hub) fn has_much_unread(&self) -> bool {
+        let unread = self.log.budget.unread.load(Ordering::SeqCst);
+        unread as u64 > self.lead_bytes_max
+    }
+
     /// Room for a frame of up to `bytes`. When there is none, [`Self::take_wanted`] tells
     /// the next reader that makes room.
     pub(in crate::hub) fn reserve(&self, bytes: usize) -> Option<Reservation> {
         let budget = &self.log.budget;
         let bytes = charge(bytes);
-        let reserve = || match budget.majority.lags() {
-            false => budget.reserve(bytes),
-            true => None,
+        let reserve = || match self.authors_may_go_on() {
+            true => budget.reserve(bytes),
+            false => None,
         };
         reserve().or_else(|| {
             budget.wanted.store(true, Ordering::SeqCst);
@@ -290,7 +303,8 @@ impl Reader {
     }
 
     fn append_by(&self, author: Author, mut reserved: Reservation, frame: Bytes, now: Instant) {
-        reserved.shrink_to(charge(frame.len()));
+        let charged = charge(frame.len());
+        reserved.shrink_to(charged);
         let mut order = self.log.lock();
         let readers = order.read_to.iter().filter(|&&to| to != u64::MAX);
         let message = Arc::new(Message {
@@ -302,6 +316,7 @@ impl Reader {
             _reserved: reserved,
         });
         order.recent.push_back(message);
+        self.log.budget.unread.fetch_add(charged, Ordering::SeqCst);
     }
 
     /// Appends what the server itself says to all.
@@ -324,10 +339,15 @@ impl Reader {
         }
         order.read_to[self.index] = self.head();
         let read_by_all = order.read_to.iter().copied().min().unwrap_or(order.first);
-        while order.first < read_by_all {
-            order.recent.pop_front();
+        let had_much_unread = self.has_much_unread();
+        while order.first < read_by_all
+            && let Some(message) = order.recent.pop_front()
+        {
+            let charged = charge(message.frame.len());
+            self.log.budget.unread.fetch_sub(charged, Ordering::SeqCst);
             order.first += 1;
         }
+        self.made_room |= had_much_unread && !self.has_much_unread();
         if order.recent.is_empty() {
             order.recent.shrink_to(RESTING_ENTRIES);
         }

@@ -69,7 +69,14 @@ impl World {
         if self.peers[index].manner == Manner::Stuck {
             return;
         }
-        let short = self.rng.random_bool(0.3);
+        // One that is healthy takes a whole send from time to time.
+        let peer = &self.peers[index];
+        let rested = Duration::from_millis(500);
+        let may_be_short = peer.short_at.is_none_or(|at| at + rested <= self.now);
+        let short = may_be_short && self.rng.random_bool(0.3);
+        if short && self.peers[index].manner.is_healthy() {
+            self.peers[index].short_at = Some(self.now);
+        }
         self.complete_send(index, short);
     }
 

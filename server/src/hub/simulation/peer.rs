@@ -44,6 +44,8 @@ pub(super) struct Peer {
     pub(super) was_there_at_the_end: bool,
     pub(super) sees_end_of_stream: bool,
     pub(super) in_flight: Option<Flight>,
+    /// When it, being healthy, last took a part of what it was sent.
+    pub(super) short_at: Option<Instant>,
     /// When it was last given messages.
     pub(super) sent_to_at: Option<Instant>,
     /// Sequence number of the first message it is owed.
@@ -100,6 +102,7 @@ impl Peer {
             was_there_at_the_end: false,
             sees_end_of_stream: false,
             in_flight: None,
+            short_at: None,
             sent_to_at: None,
             joined_at: None,
             next: 0,
