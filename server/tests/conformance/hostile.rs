@@ -168,14 +168,14 @@ const LARGE: usize = 64 * 1024;
 const LINGER_LONG: Duration = Duration::from_secs(20);
 const LINGER_SHORT: Duration = Duration::from_millis(200);
 
-/// One never reads, the log is small: nobody can go on before it is evicted. All others have
-/// everything.
+/// One never reads and is evicted. All others have everything.
 fn evict_one_who_does_not_read(setup: Setup, linger: Duration) -> (Served, Peer, Peer, Peer) {
     let mut config = setup.config();
     config.limits.write_deadline = Duration::from_millis(300);
     config.limits.linger = linger;
     config.limits.lag_bytes_max = None;
     config.log_bytes_max = (MANY + 4) * charge(config.limits.frame_bytes_max());
+    config.metrics_listen = Some(([127, 0, 0, 1], 0).into());
     let server = Served::configured(config);
     let [ann, mut bob, mut cat] = gather(server.address, ["ann", "bob", "cat"]);
     let stuck = Peer::connect_narrow(server.address).named("stuck");
@@ -194,6 +194,7 @@ fn evict_one_who_does_not_read(setup: Setup, linger: Duration) -> (Served, Peer,
             });
         }
     });
+    server.wait_for("uringcast_disconnects_total{reason=\"stalled\"}");
     (server, stuck, ann, bob)
 }
 
