@@ -174,16 +174,22 @@ pub const fn charge(frame_bytes: usize) -> usize {
     frame_bytes + KEEPING_BYTES
 }
 
-/// A time on a clock that stands still while the event loop does not run.
+/// A time on a clock that stands still while the event loop does not run: nanoseconds since the first
+/// connection of the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ServedTime(Instant);
+struct ServedTime(u64);
 
 impl Add<Duration> for ServedTime {
     type Output = Self;
 
     fn add(self, time: Duration) -> Self {
-        Self(self.0 + time)
+        Self(self.0.saturating_add(nanos(time)))
     }
+}
+
+/// 584 years at most.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Hub {
@@ -268,6 +274,7 @@ impl Hub {
     /// # Panics
     /// With 2^32 connections at once.
     pub fn accept(&mut self, peer: SocketAddr, now: Instant) -> ConnectionId {
+        self.deadlines.begin(now);
         let served = self.served(now);
         // An IPv4 peer of a listener on [::] is shown, and counted, as what it is.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());

@@ -60,6 +60,7 @@ impl Hub {
         }
         self.read_log();
         self.drains = true;
+        self.deadlines.begin(now);
         self.give_up_at = Some(self.served(now) + timeout);
         self.hurry_at = Some(self.served(now) + self.limits.linger);
         self.send_queue.line_up_all();

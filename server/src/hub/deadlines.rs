@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::closing::CloseReason;
 use super::session::{Phase, Session};
-use super::{Hub, ServedTime};
+use super::{Hub, ServedTime, nanos};
 
 /// How often the hub asks to be called while anybody is waited for.
 pub(super) const TICK: Duration = Duration::from_millis(250);
@@ -21,6 +21,8 @@ pub(super) const TICK: Duration = Duration::from_millis(250);
 /// The deadlines of one hub's sessions.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
+    /// When served time began.
+    began: Option<Instant>,
     /// How long the event loop did not run, in all.
     lost: Duration,
     /// While anybody is waited for: when the next call is due.
@@ -44,12 +46,18 @@ impl Deadlines {
     /// How much was served by `now`: nothing after the next call was due, until it has come.
     pub(super) fn served(&self, now: Instant) -> ServedTime {
         let ran_until = self.call_due.map_or(now, |due| due.min(now));
-        ServedTime(ran_until - self.lost)
+        let began = self.began.map_or(ran_until, |began| began + self.lost);
+        ServedTime(nanos(ran_until.saturating_duration_since(began)))
     }
 
     /// When `time` comes, if the event loop runs until then.
-    fn comes(&self, time: ServedTime) -> Instant {
-        time.0 + self.lost
+    fn comes(&self, time: ServedTime) -> Option<Instant> {
+        Some(self.began? + self.lost + Duration::from_nanos(time.0))
+    }
+
+    /// The hub begins to wait for others.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.began.get_or_insert(now);
     }
 
     /// Has the session looked at by `deadline`.
@@ -101,7 +109,7 @@ impl Hub {
         let first = deadlines.by_time.first().map(|&(at, _)| at);
         let served = [first, self.give_up_at].into_iter().flatten().min();
         let times = [
-            served.map(|at| deadlines.comes(at)),
+            served.and_then(|at| deadlines.comes(at)),
             deadlines.call_due,
             self.next_look,
             self.send_queue

@@ -141,6 +141,8 @@ impl Hub {
             && !self.fills_a_batch(slot);
         if is_put_off {
             self.send_queue.put_off(slot, until);
+            // From here on it waits for us.
+            self.sessions[slot as usize].short_since = None;
         }
         is_put_off
     }
@@ -295,7 +297,7 @@ impl Hub {
     /// Puts a connection that has nothing on its way where it belongs.
     #[inline]
     fn go_on(&mut self, slot: u32, now: Instant) {
-        let session = &self.sessions[slot as usize];
+        let session = &mut self.sessions[slot as usize];
         match &session.phase {
             Phase::Joined(subscriber) => {
                 let owed = subscriber.cursor < self.log.head() || subscriber.missed > 0;
@@ -304,6 +306,7 @@ impl Hub {
                 } else if self.says_goodbye {
                     self.close(slot, &super::CloseReason::Shutdown, now);
                 } else {
+                    session.short_since = None;
                     self.send_queue.rest(slot);
                 }
             }
