@@ -192,7 +192,8 @@ impl Lag {
         let Phase::Joined(subscriber) = &session.phase else {
             return Ok(());
         };
-        let lag_bytes = log.charged_from(subscriber.cursor.max(subscriber.joined_at));
+        let behind = subscriber.cursor.max(subscriber.joined_at);
+        let lag_bytes = log.charged_from(behind);
         if let Some(lag_bytes_max) = limits.lag_bytes_max()
             && lag_bytes > lag_bytes_max
         {
@@ -202,7 +203,7 @@ impl Lag {
             });
         }
         // One that has nothing on its way waits for us.
-        let is_late = subscriber.has_caught_up && subscriber.cursor < self.late;
+        let is_late = subscriber.has_caught_up && behind < self.late;
         if is_late && session.in_flight.is_some() {
             return Err(CloseReason::TooSlow {
                 lag_max: limits.lag_max,

@@ -393,6 +393,24 @@ fn when_the_log_is_full_the_hindmost_goes_before_authors_wait() {
 }
 
 #[test]
+fn a_newcomer_is_not_late_for_what_was_said_before_it_came() {
+    let now = Instant::now();
+    let mut hub = hub_with(|limits| {
+        limits.history_messages = 10;
+        limits.lead_bytes_max = u64::MAX;
+    });
+    let ann = join(&mut hub, "ann", now);
+    flood(&mut hub, ann, now);
+    serve(&mut hub, &[], now);
+    let later = now + Duration::from_secs(60);
+    pass_time(&mut hub, later);
+    let bob = join(&mut hub, "bob", later);
+    assert!(hub.poll_transmit(later).is_some_and(|it| it.id == bob));
+    pass_time(&mut hub, later + Duration::from_secs(9));
+    assert_eq!(hub.counters().closed.total(), 0, "it has as long as anyone");
+}
+
+#[test]
 fn nobody_waits_for_newcomers_that_are_in_their_history() {
     let mut now = Instant::now();
     let mut hub = hub_with(|limits| limits.history_messages = 1000);
