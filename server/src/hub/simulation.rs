@@ -143,6 +143,10 @@ impl World {
             // Whoever is left alone for a while may fall behind by so few bytes.
             limits.lag_bytes_max = None;
         }
+        if limits.batch_bytes_max < 1000 {
+            // A message a send is less than the healthy here are sent in that time.
+            limits.lag_max = Limits::FOREVER;
+        }
         limits.announce_presence = limits.history_messages == 0 && rng.random_bool(0.3);
         let room = *pick(&mut rng, &[1, 2, 5, 1000]);
         let log = Log::new(limits.log_bytes_min() * room);
