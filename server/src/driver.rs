@@ -161,7 +161,7 @@ impl TurnEnd {
         if crowd_left {
             self.connections_max = connections;
         }
-        if crowd_left || hub.log().has_shrunk() {
+        if crowd_left || hub.has_shrunk() {
             memory::give_back();
         }
     }

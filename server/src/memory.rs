@@ -3,10 +3,11 @@
 //!
 //! A message is two small allocations, and glibc keeps what was freed of them: its heaps shrink from the
 //! top alone, where something else was put meanwhile, so that no setting of its thresholds helps. Nothing
-//! here is called for a message, only when the log has become shorter by megabytes.
+//! here is called for a message, only when the log, or what clients sent and waits, shrank by megabytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tracing::{debug, warn};
@@ -17,6 +18,30 @@ const PROCESS_BYTES: u64 = 24 << 20;
 
 /// What each thread takes: its ring, its buffers and its stack.
 const THREAD_BYTES: u64 = 2 << 20;
+
+/// The most of something that was held, since so much of it was freed that the memory is worth giving back.
+#[derive(Debug, Default)]
+pub(crate) struct Peak(AtomicUsize);
+
+impl Peak {
+    /// By how much what is held has to shrink, in bytes.
+    pub(crate) const SHRUNK_BYTES: usize = 8 << 20;
+
+    /// Whether `bytes`, which are held now, are at most half of the peak and [`Self::SHRUNK_BYTES`] below it.
+    /// To be asked now and then; of all threads that ask, one is told, once.
+    pub(crate) fn has_shrunk(&self, bytes: usize) -> bool {
+        let most = self.0.load(Ordering::Relaxed);
+        if bytes > most {
+            self.0.fetch_max(bytes, Ordering::Relaxed);
+            return false;
+        }
+        most - bytes >= Self::SHRUNK_BYTES.max(most / 2)
+            && self
+                .0
+                .compare_exchange(most, bytes, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
 
 /// The memory limit of a control group.
 #[derive(Debug, PartialEq, Eq)]

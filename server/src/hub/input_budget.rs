@@ -11,10 +11,17 @@ use std::time::Instant;
 use super::Hub;
 use super::closing::CloseReason;
 use super::session::{Phase, Session};
+use crate::memory::Peak;
 
 /// What all connections have of the budget.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InputBudget(Arc<AtomicUsize>);
+pub(super) struct InputBudget(Arc<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: AtomicUsize,
+    peak: Peak,
+}
 
 /// What one connection has of it; given back when this is dropped.
 #[derive(Debug)]
@@ -25,7 +32,7 @@ pub(super) struct KeptInput {
 
 impl InputBudget {
     pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn share(&self) -> KeptInput {
@@ -40,8 +47,8 @@ impl KeptInput {
     #[inline]
     pub(super) fn set(&mut self, bytes: usize) {
         if bytes != self.bytes {
-            self.budget.0.fetch_add(bytes, Ordering::Relaxed);
-            self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+            self.budget.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.budget.0.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
             self.bytes = bytes;
         }
     }
@@ -57,6 +64,14 @@ impl Drop for KeptInput {
 const SMALL_READ_BYTES: usize = 8 * 1024;
 
 impl Hub {
+    /// Whether the log, or the input that is kept, has shrunk so much that the memory which they no longer
+    /// need is worth giving back. To be asked once a turn.
+    #[must_use]
+    pub fn has_shrunk(&self) -> bool {
+        let kept = &self.input_budget.0;
+        self.log().has_shrunk() || kept.peak.has_shrunk(self.input_budget.bytes())
+    }
+
     /// The most that a driver reads from a connection at a time, unless its buffers are small anyway.
     #[must_use]
     pub fn read_bytes_max(&self) -> usize {

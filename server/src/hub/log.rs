@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::ConnectionId;
 use super::histogram::micros;
+use crate::memory::Peak;
 
 pub(super) use reader::Reader;
 
@@ -78,8 +79,8 @@ impl Author {
 struct Budget {
     bytes: AtomicUsize,
     bytes_max: usize,
-    /// The most that `bytes` was seen to be since [`Log::has_shrunk`] last said so.
-    peak: AtomicUsize,
+    /// The most that `bytes` was seen to be.
+    peak: Peak,
     majority: Majority,
     /// What is charged for the messages that some reader has not taken over yet.
     unread: AtomicUsize,
@@ -111,7 +112,7 @@ impl Log {
             budget: Arc::new(Budget {
                 bytes: AtomicUsize::new(0),
                 bytes_max,
-                peak: AtomicUsize::new(0),
+                peak: Peak::default(),
                 majority: Majority::default(),
                 unread: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
@@ -119,8 +120,8 @@ impl Log {
         })
     }
 
-    /// By how much the log has to become shorter for [`Self::has_shrunk`], in bytes.
-    pub const SHRUNK_BYTES: usize = 8 << 20;
+    /// By how much the log has to become shorter until its memory is given back, in bytes.
+    pub const SHRUNK_BYTES: usize = Peak::SHRUNK_BYTES;
 
     /// Bytes that are held, as charged, and those reserved for frames under way into the log.
     #[must_use]
@@ -134,21 +135,10 @@ impl Log {
         self.budget.bytes_max
     }
 
-    /// Whether the log has become so much shorter, since it last said so, that the memory which it no
-    /// longer needs is worth giving back: to half of the most that it held, and by
-    /// [`Self::SHRUNK_BYTES`]. To be asked now and then; of all who ask, one is told.
-    #[must_use]
-    pub fn has_shrunk(&self) -> bool {
-        let (bytes, peak) = (self.bytes(), &self.budget.peak);
-        let most = peak.load(Ordering::Relaxed);
-        if bytes > most {
-            peak.fetch_max(bytes, Ordering::Relaxed);
-            return false;
-        }
-        most - bytes >= Self::SHRUNK_BYTES.max(most / 2)
-            && peak
-                .compare_exchange(most, bytes, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+    /// Whether the log has become so much shorter that the memory which it no longer needs is worth giving
+    /// back.
+    pub(super) fn has_shrunk(&self) -> bool {
+        self.budget.peak.has_shrunk(self.bytes())
     }
 
     fn lock(&self) -> MutexGuard<'_, Order> {
