@@ -3,7 +3,7 @@
 //!
 //! Each repeat has three runs, each with a server of its own:
 //! - side by side: the load generator with one half of the clients and a bare reader
-//!   ([`crate::reader`]) with the other, at the same time at the same server. Their ratio is judged.
+//!   (`reader.rs`) with the other, at the same time at the same server. Their ratio is judged.
 //! - control: a bare reader in the load generator's place. Its ratio would be 1 if the measurement
 //!   added nothing; how far it is from that, and how far repeats lie apart, is what to trust the
 //!   judged one to.

@@ -20,7 +20,7 @@ pub struct Limits {
     /// `None` is any number.
     pub bytes_per_second_max: Option<u32>,
     /// How far authors may be ahead of most subscribers, in bytes as the log charges them; then they
-    /// wait. One message may be longer. A quarter of [`Self::lag_bytes_max`], or half of the
+    /// wait. One message may be longer. A quarter of `lag_bytes_max`, or half of the
     /// log, where that is less.
     pub lead_bytes_max: u64,
     /// Most bytes a subscriber may be behind, as the log charges them, whether it reads or not; of a
