@@ -9,6 +9,7 @@
 //! * [`header`] says and reads a payload's length.
 //! * [`frame`] builds frames once, as shared [`bytes::Bytes`].
 //! * [`Decoder`] takes a stream apart again, however it was cut.
+//! * [`json`] is what WebSocket and event streams carry, and [`Position`] says how far one has got.
 //! * [`presence`] words what the server says about who comes and goes.
 //! * [`text`] decides which names and messages are fit to be relayed.
 
@@ -20,9 +21,12 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod header;
+pub mod json;
+pub mod position;
 pub mod presence;
 pub mod text;
 
 pub use decoder::{DecodeError, Decoder};
 pub use header::{HEADER_BYTES, HeaderError};
+pub use position::Position;
 pub use text::{MessageError, NameError, SERVER_NAME};

@@ -1,0 +1,275 @@
+//! What peers are sent, in the encoding of each.
+//!
+//! Frames say it in words, as the user `*server*`; the others in JSON. A WebSocket message is one frame, and
+//! is not masked, so that all subscribers share it. What always holds: encodings of whole messages, one
+//! behind another, are taken apart by [`first_message_bytes`].
+
+use bytes::{BufMut, Bytes, BytesMut};
+use protocol::json::{Accepted, Closing, Joined, Missed, ServerObject, Who};
+use protocol::presence::Presence;
+use protocol::{HEADER_BYTES, Position, SERVER_NAME, frame, header};
+
+use super::Encoding;
+
+/// What the log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry<'a> {
+    /// A message of somebody.
+    Message {
+        /// Its author.
+        name: &'a str,
+        /// What it says.
+        text: &'a [u8],
+    },
+    /// What the server says about who comes and goes.
+    Presence(Presence<'a>),
+}
+
+impl<'a> Entry<'a> {
+    /// Reads what [`encode`] writes as frames.
+    pub(crate) fn of_frames(frames: &'a [u8]) -> Self {
+        let (name, text) = frames.split_at(frame_bytes(frames));
+        let (name, text) = (&name[HEADER_BYTES..], &text[HEADER_BYTES..]);
+        let name = str::from_utf8(name).expect("names are text");
+        let by_server = str::from_utf8(text).ok().filter(|_| name == SERVER_NAME);
+        match by_server.and_then(Presence::parse) {
+            Some(presence) => Self::Presence(presence),
+            None => Self::Message { name, text },
+        }
+    }
+}
+
+/// Why a connection is closed, as peers are told in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The server ends.
+    GoingAway,
+    /// The peer sent what its protocol does not allow.
+    Malformed,
+    /// The peer sent what is not UTF-8.
+    NotUtf8,
+    /// What the peer asks for or does is not allowed: its name, its role, being slow.
+    NotAllowed,
+    /// The peer took too long to say something.
+    Timeout,
+    /// Something is over a limit on its size.
+    TooLong,
+    /// There is no place now.
+    TryLater,
+}
+
+impl Code {
+    /// As a Close frame says it.
+    pub(super) const fn of_websocket(self) -> u16 {
+        match self {
+            Self::GoingAway => 1001,
+            Self::Malformed => 1002,
+            Self::NotUtf8 => 1007,
+            Self::NotAllowed | Self::Timeout => 1008,
+            Self::TooLong => 1009,
+            Self::TryLater => 1013,
+        }
+    }
+
+    /// As an answer of HTTP says it.
+    pub(super) const fn of_http(self) -> u16 {
+        match self {
+            Self::GoingAway | Self::TryLater => 503,
+            Self::Malformed | Self::NotUtf8 => 400,
+            Self::NotAllowed => 403,
+            Self::Timeout => 408,
+            Self::TooLong => 413,
+        }
+    }
+}
+
+/// An entry whose end is at `position`. What it says of presence has no position: it is told once.
+pub(crate) fn encode(encoding: Encoding, entry: &Entry<'_>, position: Position) -> Bytes {
+    let object = match (encoding, entry) {
+        (Encoding::Frames, Entry::Message { name, text }) => {
+            return frame::broadcast(name.as_bytes(), text);
+        }
+        (Encoding::Frames, Entry::Presence(presence)) => return notice(&presence.to_string()),
+        (_, Entry::Message { name, text }) => ServerObject::message(name, text, position),
+        (_, Entry::Presence(presence)) => ServerObject::Presence(Who::from(presence)),
+    };
+    encode_object(encoding, object)
+}
+
+/// The answer to joining; frames have none. `position` is where what the peer is sent begins.
+pub(crate) fn joined(encoding: Encoding, name: &str, position: Position, resumed: bool) -> Bytes {
+    let object = Joined {
+        name: name.into(),
+        position,
+        resumed,
+    };
+    match encoding {
+        Encoding::Frames => Bytes::new(),
+        _ => encode_object(encoding, ServerObject::Joined(object)),
+    }
+}
+
+/// The answer to a message that came with `id` and now lies before `position`; only WebSocket has it.
+pub(crate) fn accepted(encoding: Encoding, id: u64, position: Position) -> Bytes {
+    match encoding {
+        Encoding::WebSocket => {
+            encode_object(encoding, ServerObject::Accepted(Accepted { id, position }))
+        }
+        Encoding::Frames | Encoding::Events => Bytes::new(),
+    }
+}
+
+/// `messages` were skipped; the next lies behind `position`.
+pub(crate) fn missed(encoding: Encoding, messages: u64, position: Position) -> Bytes {
+    match encoding {
+        Encoding::Frames => notice(&format!(
+            "skipped {messages} messages: you were too far behind"
+        )),
+        _ => {
+            let position = Some(position);
+            encode_object(
+                encoding,
+                ServerObject::Missed(Missed { messages, position }),
+            )
+        }
+    }
+}
+
+/// What keeps a connection in use that is sent nothing else; frames have nothing for it.
+pub(crate) fn ping(encoding: Encoding) -> Bytes {
+    match encoding {
+        Encoding::Frames => Bytes::new(),
+        Encoding::WebSocket => Bytes::from_static(&[0x89, 0]),
+        Encoding::Events => Bytes::from_static(b":\n\n"),
+    }
+}
+
+/// The last that a subscriber is told.
+pub(super) fn closing(encoding: Encoding, code: Code, reason: &str) -> Bytes {
+    if encoding == Encoding::Frames {
+        return notice(&format!("closing: {reason}"));
+    }
+    let object = Closing {
+        reason: reason.into(),
+    };
+    let told = encode_object(encoding, ServerObject::Closing(object));
+    let _ = (code.of_http(), code.of_websocket());
+    told
+}
+
+/// How long the first message is of a batch of whole messages; also a ping, a reply or a notice is one.
+pub(crate) fn first_message_bytes(encoding: Encoding, batch: &[u8]) -> usize {
+    match encoding {
+        Encoding::Frames => {
+            let name = frame_bytes(batch);
+            name + frame_bytes(&batch[name..])
+        }
+        Encoding::WebSocket => {
+            let length = |bytes: &[u8]| {
+                bytes
+                    .iter()
+                    .fold(0, |sum, &byte| sum << 8 | usize::from(byte))
+            };
+            match batch[1] {
+                126 => 4 + length(&batch[2..4]),
+                127 => 10 + length(&batch[2..10]),
+                bytes => 2 + usize::from(bytes),
+            }
+        }
+        Encoding::Events => {
+            let end = batch.windows(2).position(|pair| pair == b"\n\n");
+            2 + end.expect("a batch holds the whole events that we built")
+        }
+    }
+}
+
+fn frame_bytes(frames: &[u8]) -> usize {
+    frames
+        .first_chunk()
+        .and_then(|header| header::parse(header).ok())
+        .and_then(|payload_bytes| usize::try_from(payload_bytes).ok())
+        .map(|payload_bytes| HEADER_BYTES + payload_bytes)
+        .expect("a batch holds the whole frames that we built")
+}
+
+/// What the server says in frames.
+fn notice(text: &str) -> Bytes {
+    frame::broadcast(SERVER_NAME.as_bytes(), text.as_bytes())
+}
+
+fn encode_object(encoding: Encoding, object: ServerObject<'_>) -> Bytes {
+    match encoding {
+        Encoding::Frames => unreachable!("frames carry no JSON"),
+        Encoding::WebSocket => websocket_text(&object.json()),
+        Encoding::Events => {
+            let position = object.position();
+            let (kind, data) = object.event_data();
+            let id = position.map_or(String::new(), |position| format!("id: {position}\n"));
+            let head = format!("{id}event: {kind}\ndata: ");
+            let mut event = BytesMut::with_capacity(head.len() + data.len() + 2);
+            event.put_slice(head.as_bytes());
+            event.put_slice(&data);
+            event.put_slice(b"\n\n");
+            event.freeze()
+        }
+    }
+}
+
+fn websocket_text(text: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(10 + text.len());
+    frame.put_u8(0x81);
+    match (u8::try_from(text.len()), u16::try_from(text.len())) {
+        (Ok(bytes @ ..126), _) => frame.put_u8(bytes),
+        (_, Ok(bytes)) => {
+            frame.put_u8(126);
+            frame.put_u16(bytes);
+        }
+        _ => {
+            frame.put_u8(127);
+            frame.put_u64(text.len() as u64);
+        }
+    }
+    frame.put_slice(text);
+    frame.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Position = Position {
+        epoch: 1,
+        sequence: 2,
+    };
+
+    #[test]
+    fn a_batch_is_taken_apart_into_its_messages() {
+        let texts = [1, 125, 126, 200, 65_535, 65_536, 70_000].map(|bytes| "x\n".repeat(bytes / 2));
+        for encoding in Encoding::ALL {
+            let entries = texts.iter().map(|text| Entry::Message {
+                name: "ann",
+                text: text.as_bytes(),
+            });
+            let messages: Vec<Bytes> = entries.map(|it| encode(encoding, &it, AT)).collect();
+            let batch = messages.concat();
+            let mut rest = &batch[..];
+            for message in messages {
+                assert_eq!(first_message_bytes(encoding, rest), message.len());
+                rest = &rest[message.len()..];
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_is_read_from_its_frames() {
+        let presence = Entry::Presence(Presence::Joined("ann"));
+        let message = Entry::Message {
+            name: "ann",
+            text: b"*server* joined",
+        };
+        for entry in [presence, message] {
+            let frames = encode(Encoding::Frames, &entry, AT);
+            assert_eq!(Entry::of_frames(&frames), entry);
+        }
+    }
+}
