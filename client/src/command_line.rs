@@ -4,13 +4,14 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser};
+use clap::{ColorChoice, CommandFactory as _, Parser};
 use cli::{DURATION_MAX, Describe, Section};
 use protocol::text;
 
-use crate::colours::{Colours, When};
+use crate::display::Colours;
 use crate::history;
 
 /// The shortest `--idle-exit` and `--linger`.
@@ -52,9 +53,9 @@ pub(crate) struct Settings {
     #[arg(long)]
     pub(crate) timestamps: bool,
 
-    /// Colour names, each always alike
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    color: When,
+    /// Colour names, each always alike; auto does so on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value_t)]
+    color: ColorChoice,
 
     /// Leave after receiving N messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -165,35 +166,18 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Why there are no settings, or no session.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Help, the version, the manual or a completion script was asked for: print it and be done.
-    Answer(String),
-    /// One line that says what is wrong and what to do.
-    Usage(String),
-    /// The system does not let the client begin: one line that says why.
-    Unable(String),
-}
-
 impl Settings {
-    /// Reads `words` (the program's name first) and the environment, and looks whether standard input
-    /// and output are terminals.
-    pub(crate) fn parse_words(words: &[OsString]) -> Result<Self, Stop> {
-        let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_edit();
-        Self::parse_on(words, terminal)
-    }
-
-    fn parse_on(words: &[OsString], terminal: bool) -> Result<Self, Stop> {
+    /// Reads `words` (the program's name first) and the environment, and looks whether a person sits at
+    /// both ends. Answers help, the manual and wrong usage itself: then there is only an exit status.
+    pub(crate) fn parse(words: &[OsString]) -> Result<Self, ExitCode> {
         let mut settings =
-            Self::try_parse_from(words).map_err(|error| match error.use_stderr() {
-                false => Stop::Answer(error.to_string()),
-                true => Stop::Usage(cli::usage_error(&error, "client")),
-            })?;
+            Self::try_parse_from(words).map_err(|error| cli::refuse(&error, "client", "client"))?;
         if let Some(task) = settings.task {
             let program = cli::program(words, "client");
-            return Err(Stop::Answer(task.text(Self::command(), &program, SECTIONS)));
+            let text = task.text(Self::command(), &program, SECTIONS);
+            return Err(cli::print_or_fail(&text, "client"));
         }
+        let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && can_edit();
         settings.interactive = terminal && settings.format() == Format::Plain && settings.sends();
         Ok(settings)
     }
@@ -230,12 +214,11 @@ pub(crate) fn check_name(name: &str) -> Result<&str, String> {
 }
 
 /// The name in a pipe where none was given: that of the login.
-pub(crate) fn login_name() -> Result<String, Stop> {
+pub(crate) fn login_name() -> Option<String> {
     ["USER", "LOGNAME"]
         .iter()
         .filter_map(|variable| std::env::var(variable).ok())
         .find(|name| check_name(name).is_ok())
-        .ok_or_else(|| Stop::Usage("no name to chat under: give one with --name".to_owned()))
 }
 
 fn address(address: &str) -> Result<String, String> {
@@ -259,102 +242,4 @@ fn address(address: &str) -> Result<String, String> {
 fn can_edit() -> bool {
     std::env::var("TERM")
         .is_ok_and(|term| !matches!(term.as_str(), "" | "dumb" | "cons25" | "emacs"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(arguments: &[&str], terminal: bool) -> Result<Settings, Stop> {
-        let words = ["/usr/bin/uringcast-client"].iter().chain(arguments);
-        let words: Vec<OsString> = words.map(OsString::from).collect();
-        Settings::parse_on(&words, terminal)
-    }
-
-    fn refusal(arguments: &[&str]) -> String {
-        match parse(arguments, true) {
-            Err(Stop::Usage(text)) => text,
-            other => panic!("{arguments:?} gave {other:?}"),
-        }
-    }
-
-    #[test]
-    fn refusals_are_one_line_that_says_what_to_do() {
-        for (arguments, expected) in [
-            (
-                &["--addr", "localhost"][..],
-                "'--addr <ADDR>': it has no port; give HOST:PORT",
-            ),
-            (
-                &["--addr", "h:99999"],
-                "its port is not a number from 1 to 65535",
-            ),
-            (&["--addr", "::1:9989"], "an IPv6 address needs brackets"),
-            (
-                &["--name", "*server*"],
-                "'--name <NAME>': name begins with '*'",
-            ),
-            (&["--name", "a\x1b[2J"], "name holds the control character"),
-            (&["--name", " "], "name is empty"),
-            (&["--count", "0"], "'--count <N>'"),
-            (&["--idle-exit", "1 dya"], "such as 250ms, 10s or 2min"),
-            (&["--idle-exit", "0s"], "shorter than 1ms"),
-            (&["--idle-exit", "9999999999d"], "longer than 365 days"),
-            (
-                &["--max-message-bytes", "0"],
-                "'--max-message-bytes <BYTES>'",
-            ),
-            (&["--json", "--raw"], "cannot be used with"),
-            (&["--nonsense"], "unexpected argument '--nonsense'"),
-            (
-                &["--jso"],
-                "found; tip: a similar argument exists: '--json'; see 'client --help'",
-            ),
-        ] {
-            let said = refusal(arguments);
-            assert!(said.contains(expected), "{arguments:?} said: {said}");
-            assert!(!said.contains(['\n', '\x1b']), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_person_is_served_only_where_one_can_sit() {
-        assert!(parse(&[], true).unwrap().interactive);
-        assert!(!parse(&[], false).unwrap().interactive);
-        for option in ["--json", "--raw", "--no-send"] {
-            assert!(!parse(&[option], true).unwrap().interactive, "{option}");
-        }
-        let kept_nowhere = parse(&["--no-history"], true).unwrap();
-        assert_eq!(kept_nowhere.history_file(), None);
-    }
-
-    #[test]
-    fn the_manual_and_the_completions_know_every_flag() {
-        for asked in [
-            &["man"][..],
-            &["completions", "bash"],
-            &["completions", "zsh"],
-            &["completions", "fish"],
-        ] {
-            let Err(Stop::Answer(text)) = parse(asked, false) else {
-                panic!("{asked:?} gave no text");
-            };
-            assert!(text.contains("uringcast-client"), "{text}");
-            for argument in Settings::command().get_arguments() {
-                let long = argument.get_long().unwrap();
-                let escaped = long.replace('-', "\\-");
-                assert!(
-                    text.contains(long) || text.contains(&escaped),
-                    "{asked:?} lacks {long}"
-                );
-            }
-        }
-        assert!(refusal(&["completions", "csh"]).contains("bash"));
-        assert!(refusal(&["--json", "man"]).contains("cannot be used with"));
-    }
-
-    #[test]
-    fn the_command_is_well_formed() {
-        Settings::command().debug_assert();
-    }
 }

@@ -4,7 +4,7 @@
 //! ([`Connection::finish`]), and what it still sends is read until it closes, too ([`Lost::Left`]). Closing
 //! with unread bytes would reset the connection, and a reset may destroy what the server has not read.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 
-use crate::incoming::{Incoming, Received};
-use crate::outgoing::Outgoing;
+use crate::wire::frames::Frames;
+use crate::wire::{Outgoing, Received};
 
 /// How long one address may take to answer,
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,16 +84,17 @@ fn dial_one(address: &SocketAddr) -> io::Result<TcpStream> {
         }
     }
 }
+
 pub(crate) struct Connection {
     stream: TcpStream,
-    incoming: Incoming,
+    wire: Frames,
     /// We have said that no more comes, and the server had not closed before.
     leaving: bool,
 }
 
 impl Connection {
-    /// Takes over a fresh `stream`; shows frames of up to `payload_bytes_max` bytes.
-    pub(crate) fn new(stream: TcpStream, payload_bytes_max: usize) -> io::Result<Self> {
+    /// Takes over a fresh `stream`, on which `wire` is to be spoken.
+    pub(crate) fn new(stream: TcpStream, wire: Frames) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_keepalive(
@@ -104,29 +105,24 @@ impl Connection {
         )?;
         Ok(Self {
             stream,
-            incoming: Incoming::new(payload_bytes_max),
+            wire,
             leaving: false,
         })
     }
 
-    /// Hands what has come to `sink`, using `buffer` to read into. Returns when nothing more is there, or
+    /// Adds what has come to `received`, using `buffer` to read into. Returns when nothing more is there, or
     /// after a fair share.
     pub(crate) fn receive(
         &mut self,
         buffer: &mut [u8],
-        sink: &mut dyn FnMut(Received<'_>),
+        received: &mut Vec<Received>,
     ) -> Result<(), Lost> {
         for _ in 0..READS_PER_TURN_MAX {
             match self.stream.read(buffer) {
-                Ok(0) if self.incoming.is_mid_message() => return Err(Lost::Cut),
+                Ok(0) if self.wire.is_mid_message() => return Err(Lost::Cut),
                 Ok(0) if self.leaving => return Err(Lost::Left),
                 Ok(0) => return Err(Lost::Closed),
-                Ok(bytes) => {
-                    self.incoming.take(&buffer[..bytes], sink)?;
-                    if bytes < buffer.len() {
-                        return Ok(());
-                    }
-                }
+                Ok(bytes) => self.wire.take(&buffer[..bytes], received)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
@@ -135,9 +131,26 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes as much of `outgoing` as the kernel takes; returns how many messages are complete.
-    pub(crate) fn transmit(&mut self, outgoing: &mut Outgoing) -> Result<usize, Lost> {
-        Ok(outgoing.write_to(&mut self.stream)?)
+    /// Writes as much of `outgoing` as the kernel takes; returns how many lines are complete.
+    pub(crate) fn transmit(&mut self, outgoing: &mut Outgoing) -> io::Result<usize> {
+        let mut lines = 0;
+        loop {
+            let unwritten = self.wire.unwritten(outgoing);
+            if unwritten.is_empty() {
+                return Ok(lines);
+            }
+            match self.stream.write(unwritten) {
+                Ok(bytes) => lines += self.wire.written(bytes, outgoing),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(lines),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether there is nothing to write, neither of `outgoing` nor our name.
+    pub(crate) fn is_written(&self, outgoing: &Outgoing) -> bool {
+        self.wire.is_written() && outgoing.is_handed_out()
     }
 
     /// Tells the server that nothing more comes. If it closes from now on, it has read everything.

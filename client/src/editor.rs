@@ -21,9 +21,8 @@ use rustyline::{
     ExternalPrinter, Helper, KeyEvent, RepeatCount,
 };
 
-use crate::colours::Colours;
 use crate::command_line::check_name;
-use crate::display;
+use crate::display::{self, Colours};
 use crate::history;
 use crate::inbox::{Sender, Typed};
 use crate::screen::Screen;

@@ -19,6 +19,7 @@ use crate::connection::DialError;
 
 /// A reader waits while this many lines are not taken.
 pub(crate) const LINES_MAX: usize = 64;
+
 pub(crate) enum Event {
     Dialled(Result<TcpStream, DialError>),
     Signal(i32),
@@ -132,25 +133,6 @@ impl Sender {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reader_that_is_too_fast_waits_and_loses_nothing() {
-        let (inbox, sender) = Inbox::new().unwrap();
-        let lines = 10 * LINES_MAX;
-        let line = |number: usize| Typed::Line(number.to_string().into_bytes());
-        (0..LINES_MAX).for_each(|number| sender.typed(line(number)));
-        assert!(
-            sender.typed.try_send(line(0)).is_err(),
-            "there is room for more"
-        );
-        let reader = thread::spawn(move || {
-            (LINES_MAX..lines).for_each(|number| sender.typed(line(number)));
-        });
-        for number in 0..lines {
-            assert_eq!(inbox.typed.recv().unwrap(), line(number));
-        }
-        reader.join().unwrap();
-    }
 
     #[test]
     fn a_wakeup_can_be_seen_until_it_is_acknowledged() {

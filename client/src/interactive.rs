@@ -9,9 +9,8 @@ use std::time::Duration;
 use rustyline::ExternalPrinter as _;
 use signal_hook::consts::SIGINT;
 
-use crate::colours::Colours;
 use crate::command_line::Settings;
-use crate::display::{self, Tabs};
+use crate::display::{self, Colours, Tabs};
 use crate::editor::LineEditor;
 use crate::inbox::{Event, Inbox, Sender, Typed};
 use crate::output::Output;

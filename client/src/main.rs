@@ -7,55 +7,48 @@
 
 #![forbid(unsafe_code)]
 
-mod colours;
 mod command_line;
-mod commands;
 mod connection;
 mod display;
 mod editor;
 mod history;
 mod inbox;
-mod incoming;
 mod interactive;
-mod json;
-mod outgoing;
 mod output;
 mod pipe;
-mod roster;
 mod screen;
 mod session;
-mod stats;
+mod status;
 mod terminal;
+mod wire;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use command_line::{Settings, Stop, login_name};
+use command_line::{Settings, login_name};
 use inbox::Inbox;
 use session::{Outcome, Session};
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let ended = Settings::parse_words(&words).and_then(|settings| run(&settings));
-    match ended {
+    match Settings::parse(&words).and_then(|settings| run(&settings)) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Failed) => ExitCode::from(1),
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
         Ok(Outcome::Interrupted) => ExitCode::from(130),
-        Err(Stop::Answer(text)) => cli::print_or_fail(&text, "client"),
-        Err(Stop::Unable(text)) => fail(&text, 1),
-        Err(Stop::Usage(text)) => fail(&text, 2),
+        Err(answered) => answered,
     }
 }
 
-fn run(settings: &Settings) -> Result<Outcome, Stop> {
-    let unable = |error: io::Error| Stop::Unable(format!("cannot start: {error}"));
+fn run(settings: &Settings) -> Result<Outcome, ExitCode> {
+    let unable = |error: io::Error| fail(&format!("cannot start: {error}"), 1);
     let (inbox, sender) = Inbox::new().map_err(unable)?;
     sender.clone().forward_signals().map_err(unable)?;
     if settings.interactive {
         return interactive::run(settings, inbox, sender).map_err(unable);
     }
-    let name = settings.name.clone().map_or_else(login_name, Ok)?;
+    let name = settings.name.clone().or_else(login_name);
+    let name = name.ok_or_else(|| fail("no name to chat under: give one with --name", 2))?;
     if settings.sends() {
         pipe::read_stdin(settings, sender.clone());
     }

@@ -3,6 +3,8 @@
 //!
 //! Standard output is written in order and never dropped: a slow reader slows the client down.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Stdin, Stdout, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::thread;
@@ -10,11 +12,9 @@ use std::thread;
 use protocol::SERVER_NAME;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::colours::Colours;
 use crate::command_line::{Format, Settings};
-use crate::display::{self, Tabs};
+use crate::display::{self, Colours, Tabs};
 use crate::inbox::{Sender, Typed};
-use crate::json;
 use crate::output::Output;
 use crate::session::notice_text;
 
@@ -41,7 +41,7 @@ impl Output for Pipe {
     fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()> {
         let time = self.timestamps.then(display::timestamp);
         let line = match self.format {
-            Format::Json => json::line(time.as_deref(), name, text).into_bytes(),
+            Format::Json => json_line(time.as_deref(), name, text).into_bytes(),
             Format::Plain => {
                 let shown = display::author(name);
                 let shown = self.colours.name(name, &shown);
@@ -79,6 +79,52 @@ impl Output for Pipe {
 
 fn stamp(time: Option<&str>) -> String {
     time.map_or(String::new(), |time| format!("{time} "))
+}
+
+/// A message as one line of JSON, for `jq` and its like: `{"name":"ann","text":"hello"}`, with `"time"` in
+/// front when timestamps are asked for. What is not UTF-8 is replaced in the text and kept in full, as
+/// hexadecimal, in `name_hex`/`text_hex`. Characters that a terminal may act on are escaped.
+fn json_line(time: Option<&str>, name: &[u8], text: &[u8]) -> String {
+    let (name_hex, text_hex) = (hex_unless_utf8(name), hex_unless_utf8(text));
+    let fields = [
+        ("time", time.map(Cow::Borrowed)),
+        ("name", Some(String::from_utf8_lossy(name))),
+        ("text", Some(String::from_utf8_lossy(text))),
+        ("name_hex", name_hex.map(Cow::Owned)),
+        ("text_hex", text_hex.map(Cow::Owned)),
+    ];
+    let fields = fields.into_iter().filter_map(|(key, value)| {
+        let value = serde_json::Value::from(value?);
+        Some(format!("\"{key}\":{value}"))
+    });
+    escape_harmful(format!("{{{}}}", fields.collect::<Vec<_>>().join(",")))
+}
+
+fn hex_unless_utf8(bytes: &[u8]) -> Option<String> {
+    str::from_utf8(bytes).is_err().then(|| {
+        bytes.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    })
+}
+
+/// JSON must escape C0 only. The rest of what is harmful stands inside of strings here, where
+/// `\uXXXX` says the same.
+fn escape_harmful(json: String) -> String {
+    if !json.chars().any(display::is_harmful) {
+        return json;
+    }
+    json.chars().fold(String::new(), |mut out, character| {
+        if display::is_harmful(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(character);
+        }
+        out
+    })
 }
 
 /// Reads standard input on a thread of its own and leaves every line with `sender`.
@@ -168,6 +214,8 @@ impl Read for Blocking {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn lines(input: &[u8], buffer: usize, limit: usize, raw: bool) -> Vec<String> {
@@ -214,5 +262,16 @@ mod tests {
     fn lines_that_are_not_text_need_raw() {
         assert!(lines(b"a\xff\n", 8, 8, false)[0].contains("not UTF-8 (byte 2)"));
         assert_eq!(lines(b"a\xff\n", 8, 8, true), ["a\\xff"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_as_it_was(name in ".*", text in "\\PC*|.*") {
+            let json = json_line(None, name.as_bytes(), text.as_bytes());
+            let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(&back["name"], &name);
+            prop_assert_eq!(&back["text"], &text);
+            prop_assert!(!json.chars().any(display::is_harmful));
+        }
     }
 }

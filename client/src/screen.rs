@@ -260,42 +260,6 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_screen_stalls_nobody_and_the_newest_lines_survive() {
-        let (screen, prints) = fed();
-        screen.open_gate();
-        screen.push("first".to_owned());
-        let lines = 5 * LINES_MAX;
-        for number in 0..lines {
-            screen.push(number.to_string());
-        }
-        let mut seen = String::new();
-        while !seen.ends_with(&format!("\n{}\n", lines - 1)) {
-            seen += &prints.recv_timeout(Duration::from_secs(5)).unwrap();
-            screen.drawn();
-        }
-        let shown: Vec<&str> = seen.lines().collect();
-        let skipped: u64 = shown
-            .iter()
-            .filter_map(|line| {
-                line.strip_prefix('[')?
-                    .strip_suffix(']')?
-                    .parse::<u64>()
-                    .ok()
-            })
-            .sum();
-        assert_eq!(skipped, screen.skipped());
-        assert!(skipped >= (lines - 2 * LINES_MAX) as u64, "{skipped}");
-        let numbers: Vec<usize> = shown.iter().filter_map(|line| line.parse().ok()).collect();
-        assert!(numbers.is_sorted(), "lines overtook each other");
-        let counted = shown.iter().filter(|line| !line.starts_with('[')).count() as u64;
-        assert_eq!(
-            counted + skipped,
-            lines as u64 + 1,
-            "every line is shown or counted"
-        );
-    }
-
-    #[test]
     fn closing_halts_an_editor_that_is_in_its_line() {
         let (screen, prints) = fed();
         screen.begin_line();

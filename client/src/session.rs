@@ -4,14 +4,13 @@
 //! pipe's standard output. Messages wait in [`Outgoing`] until the kernel has them whole; whatever
 //! happens to the connection, what is still there at the end is said to be unsent.
 
-mod clock;
 mod connecting;
+mod timing;
 mod typed;
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use protocol::SERVER_NAME;
 use protocol::presence::Presence;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGINT;
@@ -20,14 +19,13 @@ use crate::command_line::Settings;
 use crate::connection::Connection;
 use crate::display::{self, Tabs};
 use crate::inbox::{self, Event, Inbox, Sender, Typed};
-use crate::incoming::Received;
-use crate::outgoing::Outgoing;
 use crate::output::Output;
-use crate::roster::Roster;
-use crate::stats::Stats;
+use crate::status::{Roster, Stats};
+use crate::wire::frames::Frames;
+use crate::wire::{Outgoing, Received};
 
-use clock::Clock;
-use connecting::{Backoff, State};
+use connecting::State;
+use timing::{Backoff, Clock};
 
 /// After `/quit` or a signal, so long may it take to hand over what is unsent, and as long the server's
 /// leave is awaited,
@@ -65,6 +63,7 @@ enum Goal {
         until: Instant,
     },
 }
+
 pub(crate) struct Session<'a, O> {
     settings: &'a Settings,
     name: String,
@@ -153,7 +152,8 @@ impl<'a, O: Output> Session<'a, O> {
         while let Some(event) = self.inbox.event() {
             match event {
                 Event::Dialled(Ok(stream)) => {
-                    match Connection::new(stream, self.settings.max_message_bytes) {
+                    let wire = Frames::new(&self.name, self.settings.max_message_bytes);
+                    match Connection::new(stream, wire) {
                         Ok(connection) => self.connected(connection),
                         Err(error) => self.lost(&error.into()),
                     }
@@ -195,46 +195,72 @@ impl<'a, O: Output> Session<'a, O> {
         };
         match connection.transmit(&mut self.outgoing) {
             Ok(0) => {}
-            Ok(messages) => {
-                self.stats.sent += messages as u64;
-                self.unconfirmed += messages as u64;
+            Ok(lines) => {
+                self.stats.sent += lines as u64;
+                self.unconfirmed += lines as u64;
                 self.last_activity = self.clock.now();
             }
-            // What it still says (why it closed, perhaps) comes before its end: read that first.
-            Err(_) if self.read_last_words() => {}
-            Err(lost) => self.lost(&lost),
+            Err(error) => {
+                // What it still says (why it closed, perhaps) comes before its end: read that first.
+                self.receive();
+                if matches!(self.state, State::Up(_)) {
+                    self.lost(&error.into());
+                }
+            }
         }
-    }
-
-    /// The socket takes nothing more; shows what had come before it broke. Says whether reading
-    /// found the end, and has dealt with it.
-    fn read_last_words(&mut self) -> bool {
-        self.receive();
-        !matches!(self.state, State::Up(_))
     }
 
     fn receive(&mut self) {
         let State::Up(connection) = &mut self.state else {
             return;
         };
-        let (output, stats, count) = (&mut self.output, &mut self.stats, self.settings.count);
-        let roster = &mut self.roster;
-        let (before, mut shown) = (stats.received, Ok(()));
-        let (limit, muted) = (self.settings.max_message_bytes, self.muted);
-        let received = connection.receive(&mut self.buffer, &mut |received| {
-            let enough = count.is_some_and(|count| stats.received >= count);
-            if shown.is_ok() && !enough && !muted {
-                shown = show(output, stats, roster, limit, received);
-            }
-        });
-        if self.stats.received > before {
-            self.last_activity = self.clock.now();
+        let mut received = Vec::new();
+        let end = connection.receive(&mut self.buffer, &mut received);
+        for received in received {
+            self.show(received);
         }
-        if let Err(lost) = received {
+        if let Err(lost) = end {
             self.lost(&lost);
         }
-        if let Err(error) = shown {
-            self.reader_lost(&error);
+    }
+
+    fn show(&mut self, received: Received) {
+        let enough = |count| self.stats.received >= count;
+        if self.muted || self.settings.count.is_some_and(enough) {
+            return;
+        }
+        match received {
+            Received::Message { name, text } => {
+                self.stats.received += 1;
+                self.last_activity = self.clock.now();
+                if let Err(error) = self.output.message(&name, &text) {
+                    self.reader_lost(&error);
+                }
+            }
+            Received::Notice(text) => self.show_notice(&text),
+            Received::TooLong { name, bytes } => {
+                self.stats.too_long += 1;
+                let whose = name.map_or("somebody with a name".to_owned(), |name| {
+                    format!("a message of {}", display::name(&name, 40))
+                });
+                let limit = self.settings.max_message_bytes;
+                self.output.trouble(&format!(
+                    "skipped {whose} of {bytes} bytes: over the limit of {limit} (--max-message-bytes)"
+                ));
+            }
+        }
+    }
+
+    fn show_notice(&mut self, text: &[u8]) {
+        self.stats.closed_by_server |= text.starts_with(CLOSING);
+        let presence = str::from_utf8(text).ok().and_then(Presence::parse);
+        if let Some(presence) = &presence {
+            self.roster.take(presence);
+        }
+        match presence {
+            // One line reads better than a name a line.
+            Some(Presence::Here { .. }) => self.output.server_notice(self.roster.line().as_bytes()),
+            _ => self.output.server_notice(text),
         }
     }
 
@@ -252,7 +278,7 @@ impl<'a, O: Output> Session<'a, O> {
                     outcome, patience, ..
                 },
                 State::Up(connection),
-            ) if self.outgoing.is_empty() => {
+            ) if connection.is_written(&self.outgoing) => {
                 connection.finish();
                 // Where nothing was sent, nothing needs to be confirmed.
                 let until = now
@@ -303,7 +329,10 @@ impl<'a, O: Output> Session<'a, O> {
             ..
         } = *self.settings;
         let enough = count.is_some_and(|count| self.stats.received >= count);
-        let all_sent = matches!(self.state, State::Up(_)) && self.outgoing.is_empty();
+        let all_sent = match &self.state {
+            State::Up(connection) => connection.is_written(&self.outgoing),
+            State::Dialling | State::Away { .. } | State::Down => false,
+        };
         let idle = all_sent
             && idle_exit.is_some_and(|idle| now.duration_since(self.last_activity) >= idle);
         let answers_awaited = count.is_some() || idle_exit.is_some();
@@ -348,7 +377,7 @@ impl<'a, O: Output> Session<'a, O> {
                 .count(),
             Outcome::Done | Outcome::Interrupted => 0,
         };
-        let unsent = self.outgoing.messages() + untaken;
+        let unsent = self.outgoing.lines() + untaken;
         if unsent > 0 {
             let lines = lines_text(unsent);
             self.output.trouble(&format!("{lines} read but not sent"));
@@ -390,10 +419,9 @@ impl<'a, O: Output> Session<'a, O> {
         let timespec = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut fds = vec![PollFd::new(&self.inbox, PollFlags::IN)];
         if let State::Up(connection) = &self.state {
-            let writable = if self.outgoing.is_empty() {
-                PollFlags::empty()
-            } else {
-                PollFlags::OUT
+            let writable = match connection.is_written(&self.outgoing) {
+                true => PollFlags::empty(),
+                false => PollFlags::OUT,
             };
             fds.push(PollFd::new(connection, PollFlags::IN | writable));
         }
@@ -439,45 +467,6 @@ impl<'a, O: Output> Session<'a, O> {
         let next = link.into_iter().chain(goal).min()?;
         // Rounded up, so that waking a little early does not turn into a busy loop.
         Some(next.saturating_duration_since(self.clock.now()) + Duration::from_millis(1))
-    }
-}
-
-fn show(
-    output: &mut impl Output,
-    stats: &mut Stats,
-    roster: &mut Roster,
-    limit: usize,
-    received: Received<'_>,
-) -> io::Result<()> {
-    match (received.name, received.text) {
-        (Some(name), Ok(text)) if name == SERVER_NAME.as_bytes() => {
-            stats.closed_by_server |= text.starts_with(CLOSING);
-            let presence = str::from_utf8(text).ok().and_then(Presence::parse);
-            if let Some(presence) = &presence {
-                roster.take(presence);
-            }
-            match presence {
-                // One line reads better than a name a line.
-                Some(Presence::Here { .. }) => output.server_notice(roster.line().as_bytes()),
-                _ => output.server_notice(text),
-            }
-            Ok(())
-        }
-        (Some(name), Ok(text)) => {
-            stats.received += 1;
-            output.message(name, text)
-        }
-        (name, text) => {
-            stats.too_long += 1;
-            let whose = name.map_or("somebody with a name".to_owned(), |name| {
-                format!("a message of {}", display::name(name, 40))
-            });
-            let bytes = text.map_or_else(|bytes| bytes, |text| text.len() as u64);
-            output.trouble(&format!(
-                "skipped {whose} of {bytes} bytes: over the limit of {limit} (--max-message-bytes)"
-            ));
-            Ok(())
-        }
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::os::unix::process::CommandExt as _;
+
 use support::process::{command, run, start};
 use support::server::Tutorial;
 
@@ -22,24 +24,85 @@ fn nobody_listening_is_exit_code_1_and_says_what_to_do() {
 
 #[test]
 fn usage_errors_are_one_line_and_exit_code_2() {
-    for arguments in [
-        &["--nonsense"][..],
-        &["--addr", "nowhere"],
-        &["--name", "*server*"],
-        &["--name", ""],
-        &["--json", "--raw"],
-        &["--count", "none"],
+    for (arguments, expected) in [
+        (
+            &["--addr", "localhost"][..],
+            "'--addr <ADDR>': it has no port; give HOST:PORT",
+        ),
+        (
+            &["--addr", "h:99999"],
+            "its port is not a number from 1 to 65535",
+        ),
+        (&["--addr", "::1:9989"], "an IPv6 address needs brackets"),
+        (
+            &["--name", "*server*"],
+            "'--name <NAME>': name begins with '*'",
+        ),
+        (&["--name", "a\x1b[2J"], "name holds the control character"),
+        (&["--name", ""], "name is empty"),
+        (&["--name", " "], "name is empty"),
+        (&["--count", "0"], "'--count <N>'"),
+        (&["--count", "none"], "'--count <N>'"),
+        (&["--idle-exit", "1 dya"], "such as 250ms, 10s or 2min"),
+        (&["--idle-exit", "0s"], "shorter than 1ms"),
+        (&["--idle-exit", "9999999999d"], "longer than 365 days"),
+        (
+            &["--max-message-bytes", "0"],
+            "'--max-message-bytes <BYTES>'",
+        ),
+        (&["--json", "--raw"], "cannot be used with"),
+        (&["--nonsense"], "unexpected argument '--nonsense'"),
+        (
+            &["--jso"],
+            "found; tip: a similar argument exists: '--json'; see 'client --help'",
+        ),
+        (&["completions", "csh"], "bash"),
+        (&["--json", "man"], "cannot be used with"),
     ] {
         let mut command = command();
         command.args(arguments);
         let finished = run(command, b"");
+        let said = finished.stderr;
         assert_eq!(finished.code, Some(2), "{arguments:?}");
-        assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+        assert_eq!(said.lines().count(), 1, "{said}");
         assert!(
-            finished.stderr.starts_with("client: "),
-            "{}",
-            finished.stderr
+            said.starts_with("client: ") && said.contains(expected),
+            "{said}"
         );
+        assert!(!said.contains('\x1b'), "{said}");
+    }
+}
+
+#[test]
+fn the_manual_and_the_completions_know_every_flag() {
+    let answer = |words: &[&str]| {
+        let mut command = command();
+        command.arg0("/usr/bin/uringcast-client").args(words);
+        run(command, b"").stdout
+    };
+    let help = answer(&["--help"]);
+    let flags = help.lines().map(str::trim_start);
+    let flags =
+        flags.filter_map(|line| line.strip_prefix("-v, ").or(Some(line))?.strip_prefix("--"));
+    let flags: Vec<&str> = flags
+        .filter_map(|line| line.split([' ', ',']).next())
+        .collect();
+    assert!(flags.len() > 12 && flags.contains(&"verbose"), "{flags:?}");
+    for asked in [
+        &["man"][..],
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["completions", "fish"],
+    ] {
+        let text = answer(asked);
+        assert!(text.contains("uringcast-client"), "{text}");
+        for flag in &flags {
+            let escaped = flag.replace('-', "\\-");
+            assert!(
+                text.contains(flag) || text.contains(&escaped),
+                "{asked:?} lacks {flag}"
+            );
+        }
     }
 }
 

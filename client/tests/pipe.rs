@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -197,6 +198,121 @@ fn messages_are_lines_and_cannot_pretend_to_be_two() {
     assert_eq!(finished.code, Some(0));
 }
 
+/// What a client with `arguments` writes of messages, which are names and texts.
+fn shown(arguments: &[&str], messages: &[(&str, &[u8])]) -> Vec<String> {
+    let server = Scripted::start();
+    let count = messages.len().to_string();
+    let common = ["--name", "x", "--count", &count];
+    let client = start(server.address, &[&common, arguments].concat());
+    let mut peer = server.accept("x");
+    for (name, text) in messages {
+        peer.relay(name, text);
+    }
+    let finished = client.wait();
+    assert_eq!((finished.code, &finished.stderr[..]), (Some(0), ""));
+    finished.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn ordinary_text_is_left_alone_and_what_acts_or_hides_is_written_out() {
+    let ordinary = [
+        "hello",
+        "Grüße",
+        "日本語",
+        "葛\u{e0100}",
+        "🦀 👩‍👩‍👧 ❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3}",
+        "e\u{301}",
+        "سلام",
+        "می\u{200c}خواهم",
+        "a\tb",
+    ];
+    let written_out: [(&[u8], &str); _] = [
+        (b"\x1b[2J\x07", "^[[2J^G"),
+        (b"a\r\nb\x7f\0", "a^M^Jb^?^@"),
+        ("\u{9b}31m".as_bytes(), "<U+009B>31m"),
+        ("\u{202e}evil\u{2066}".as_bytes(), "<U+202E>evil<U+2066>"),
+        (b"ok\xff\xc3", "ok<FF><C3>"),
+        (
+            "a\u{ad}b\u{3164}c\u{2028}d\u{e0061}e\u{200d}f\u{2800}g\u{fe0f}".as_bytes(),
+            "a<U+00AD>b<U+3164>c<U+2028>d<U+E0061>e<U+200D>f<U+2800>g<U+FE0F>",
+        ),
+        // A joiner with nothing to join makes a second name of one.
+        ("日\u{200d}".as_bytes(), "日<U+200D>"),
+        ("日\u{200d}\u{200d}本".as_bytes(), "日<U+200D><U+200D>本"),
+    ];
+    let ordinary = ordinary.map(|text| (text.as_bytes(), text));
+    let all = [&ordinary[..], &written_out].concat();
+    let messages: Vec<(&str, &[u8])> = all.iter().map(|(text, _)| ("ann", *text)).collect();
+    let lines = shown(&[], &messages);
+    for (line, (_, expected)) in lines.iter().zip(&all) {
+        assert_eq!(*line, format!("ann > {expected}"));
+    }
+}
+
+#[test]
+fn no_name_looks_like_the_servers() {
+    let names = [
+        ("\u{2800}*server*", "<U+2800><U+002A>server<U+002A>"),
+        ("\u{301}*server*", "<U+0301><U+002A>server<U+002A>"),
+        (
+            "\u{3000} ⁎ѕerver⁎",
+            "<U+3000> <U+204E><U+0455>erver<U+204E>",
+        ),
+        ("\u{ad}\x1b✱x", "<U+00AD>^<U+005B><U+2731>x"),
+        ("a\tb", "a^Ib"),
+        ("a*b", "a*b"),
+        ("server", "server"),
+        ("ann ＊", "ann ＊"),
+        ("日本", "日本"),
+        ("", ""),
+    ];
+    let lines = shown(&[], &names.map(|(name, _)| (name, &b"hi"[..])));
+    for (line, (_, expected)) in lines.iter().zip(names) {
+        assert_eq!(*line, format!("{expected} > hi"));
+    }
+}
+
+#[test]
+fn json_is_as_documented() {
+    let lines = shown(
+        &["--json"],
+        &[
+            ("ann", b"hi"),
+            ("a\"b", b"tab\there\n"),
+            ("x", b"ok\xff"),
+            ("x", "\u{9b}2J\u{7f}\u{202e}".as_bytes()),
+            ("x", "\u{e0061}".as_bytes()),
+        ],
+    );
+    let expected = [
+        r#"{"name":"ann","text":"hi"}"#,
+        r#"{"name":"a\"b","text":"tab\there\n"}"#,
+        "{\"name\":\"x\",\"text\":\"ok\u{fffd}\",\"text_hex\":\"6f6bff\"}",
+        r#"{"name":"x","text":"\u009b2J\u007f\u202e"}"#,
+        r#"{"name":"x","text":"\udb40\udc61"}"#,
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_name_keeps_its_colour_for_ever_and_names_spread_over_all_colours() {
+    let users: Vec<String> = (0..200).map(|number| format!("user{number}")).collect();
+    let names = ["ann", "bob", "cid"].into_iter();
+    let names = names.chain(users.iter().map(String::as_str));
+    let messages: Vec<(&str, &[u8])> = names.map(|name| (name, &b"hi"[..])).collect();
+    let lines = shown(&["--color", "always"], &messages);
+    // Pinned: a change would recolour everybody between two versions.
+    let pinned = [
+        "\x1b[32mann\x1b[0m > hi",
+        "\x1b[32mbob\x1b[0m > hi",
+        "\x1b[34mcid\x1b[0m > hi",
+    ];
+    assert_eq!(lines[..3], pinned);
+    let colours = lines.iter().filter_map(|line| line.split_once('m'));
+    let colours: BTreeSet<&str> = colours.map(|(colour, _)| colour).collect();
+    assert_eq!(colours.len(), 10);
+}
+
 #[test]
 fn raw_is_bytes_as_they_are_both_ways() {
     let server = Scripted::start();
@@ -269,12 +385,16 @@ fn a_frame_over_the_limit_is_skipped_with_a_notice() {
     let mut peer = server.accept("x");
     peer.relay("ann", b"before");
     peer.relay("ann", &[b'x'; 100_000]);
+    peer.relay("a long name", b"lost");
+    peer.relay("a long name", &[b'x'; 100_000]);
     peer.relay("ann", b"after");
     let finished = client.wait();
     assert_eq!(finished.stdout, "ann > before\nann > after\n");
     assert_eq!(
         finished.stderr,
-        "client: skipped a message of ann of 100000 bytes: over the limit of 8 (--max-message-bytes)\n"
+        "client: skipped a message of ann of 100000 bytes: over the limit of 8 (--max-message-bytes)\n\
+         client: skipped somebody with a name of 11 bytes: over the limit of 8 (--max-message-bytes)\n\
+         client: skipped somebody with a name of 11 bytes: over the limit of 8 (--max-message-bytes)\n"
     );
     assert_eq!(finished.code, Some(0));
 }

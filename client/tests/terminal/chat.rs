@@ -61,28 +61,46 @@ fn who_is_there_is_known_from_the_servers_notices() {
     terminal.sees("119 here");
     terminal.keys("/who\r");
     terminal.sees("-- 119 here: ann, carl and 117 more");
-    terminal.keys("\x04");
-    peer.read_end();
-    peer.close();
-    assert_eq!(terminal.finish().0, Some(0));
+    let names: String = (0..200).map(|n| format!("\n\u{202e}{n}")).collect();
+    peer.relay("*server*", format!("* 200 here:{names}").as_bytes());
+    let shown = |shown: &str| {
+        let line = shown.replace('\n', "");
+        line.contains("200 here: <U+202E>0, ") && line.contains("and 150 more")
+    };
+    terminal.wait_until("50 names, and how many more there are", shown);
+    terminal.leave(peer);
 }
 
 #[test]
 fn what_is_typed_while_the_server_is_away_is_kept_and_said_to_be() {
     let server = Scripted::start();
-    let terminal = Terminal::start(server.address, &["--name", "ann", "--reconnect"]);
-    let peer = server.accept("ann");
+    let arguments = ["--name", "ann", "--reconnect", "--max-message-bytes", "99"];
+    let terminal = Terminal::start(server.address, &arguments);
+    let mut peer = server.accept("ann");
     terminal.prompts("ann >");
+    peer.relay("bob", &[b'x'; 100]);
+    peer.relay("*server*", b"* 2 here:\nann\nbob");
+    terminal.sees("2 here: ann, bob");
+    terminal.keys("/stats\r");
+    terminal.sees("-- sent 0, received 0");
+    terminal.sees(&format!("-- connected to {} since ", server.address));
+    terminal.sees("-- 1 skipped: over the limit");
     peer.close();
     terminal.sees("the server closed the connection");
     terminal.sees("trying again in ");
     terminal.keys("kept\r");
     terminal.sees("no connection: 1 line not sent yet, kept");
+    terminal.keys("/stats\r");
+    terminal.sees(&format!("-- not connected to {}", server.address));
+    terminal.sees("-- 1 not sent yet");
     let mut peer = server.accept("ann");
     assert_eq!(peer.read(), "kept");
     terminal.sees("again; sending the 1 line kept");
     terminal.prompts("ann >");
     terminal.keys("after\r");
     assert_eq!(peer.read(), "after");
+    // What was known of the old connection is not.
+    terminal.keys("/who\r");
+    terminal.sees("the server does not tell who is here");
     terminal.leave(peer);
 }

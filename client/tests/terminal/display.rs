@@ -115,3 +115,24 @@ fn timestamps_stand_before_each_message() {
     let shape = line.replace(|c: char| c.is_ascii_digit(), "0");
     assert_eq!(shape, "00:00:00 bob > hi");
 }
+
+#[test]
+fn a_person_is_served_only_where_one_can_sit() {
+    let server = Scripted::start();
+    for option in ["--json", "--raw", "--no-send"] {
+        let terminal = Terminal::start(server.address, &["--name", "ann", option]);
+        let mut peer = server.accept("ann");
+        peer.relay("bob", b"hi");
+        terminal.sees("hi");
+        terminal.signal(rustix::process::Signal::TERM);
+        peer.read_end();
+        peer.close();
+        terminal.wait_until("nothing but the message", |shown| {
+            shown.lines().count() == 1
+        });
+        // The editor would have asked for bracketed paste.
+        let written = String::from_utf8(terminal.bytes()).unwrap();
+        assert!(!written.contains("\x1b[?"), "{option}: {written:?}");
+        assert_eq!(terminal.finish().0, Some(0), "{option}");
+    }
+}

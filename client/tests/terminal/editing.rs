@@ -23,16 +23,18 @@ fn keys_do_what_a_person_expects() {
     terminal.keys("日本\x7f語 e\u{301}\r");
     assert_eq!(peer.read(), "日語 e\u{301}");
     terminal.sees("ann > 日語 e\u{301}");
-    terminal.keys("/nonsense\r");
-    terminal.sees("unknown command /nonsense; /help lists all");
+    terminal.keys("/quiet now\r");
+    terminal.sees("unknown command /quiet now; /help lists all");
+    terminal.keys(" /quit\r");
+    assert_eq!(peer.read(), " /quit");
     terminal.keys("/help\r");
     terminal.sees("/stats   what was sent and received");
     terminal.keys("//help\r");
     assert_eq!(peer.read(), "/help");
     terminal.keys("\r\r/stats\r");
-    terminal.sees("sent 5, received 0");
+    terminal.sees("sent 6, received 0");
     terminal.prompts("ann >");
-    terminal.keys("\x04");
+    terminal.keys("/quit \r");
     peer.read_end();
     peer.close();
     assert_eq!(terminal.finish().0, Some(0));
@@ -41,7 +43,7 @@ fn keys_do_what_a_person_expects() {
 #[test]
 fn several_lines_pasted_are_sent_line_by_line() {
     let (terminal, mut peer) = ann_chats();
-    terminal.keys("\x1b[200~one\r/quit\rthree\x1b[201~");
+    terminal.keys("\x1b[200~one\r/quit\r\rthree\x1b[201~");
     terminal.prompts("three");
     terminal.keys("\r");
     assert_eq!(

@@ -1,10 +1,9 @@
-//! Who is there, as far as the server tells: kept from its notices, shown by `/who`.
-//!
-//! A newcomer gets a list, which may be cut, and then hears of everyone who comes and goes; of a
-//! herd it hears numbers only. So the number is right, and names may be missing.
+//! What the client knows: what happened so far, shown by `/stats`, and who is there, shown by `/who`.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use protocol::presence::Presence;
 
 use crate::display;
@@ -13,6 +12,59 @@ const NAME_COLUMNS_MAX: usize = 32;
 /// More names are counted, not shown.
 const NAMES_SHOWN_MAX: usize = 50;
 
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    /// Messages that were handed to the kernel whole.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    /// Messages that were stepped over because they are over the limit.
+    pub(crate) too_long: u64,
+    /// Whether the server said that it closes the connection, and so refused something.
+    pub(crate) closed_by_server: bool,
+    pub(crate) connections: u64,
+    /// Since when the present connection stands, also as it is shown.
+    pub(crate) connected: Option<(Instant, String)>,
+}
+
+impl Stats {
+    /// The lines that `/stats` shows; `waiting` messages are not sent yet, and `skipped` did not
+    /// reach the screen.
+    pub(crate) fn lines(&self, address: &str, waiting: usize, skipped: u64) -> Vec<String> {
+        let mut lines = vec![
+            format!("sent {}, received {}", self.sent, self.received),
+            match &self.connected {
+                Some((since, shown)) => {
+                    let lived = readable(since.elapsed());
+                    format!("connected to {address} since {shown} ({lived})")
+                }
+                None => format!("not connected to {address}"),
+            },
+        ];
+        if self.connections > 1 {
+            lines.push(format!("connected {} times", self.connections));
+        }
+        let exceptions = [
+            (waiting as u64, "not sent yet"),
+            (skipped, "skipped: the screen could not keep up"),
+            (self.too_long, "skipped: over the limit"),
+        ];
+        for (count, what) in exceptions.iter().filter(|(count, _)| *count > 0) {
+            lines.push(format!("{count} {what}"));
+        }
+        lines
+    }
+}
+
+/// Whole seconds: `1m 15s`.
+pub(crate) fn readable(duration: Duration) -> String {
+    let seconds = duration.as_secs().try_into().unwrap_or(i64::MAX);
+    format!("{:#}", SignedDuration::from_secs(seconds))
+}
+
+/// Who is there, as far as the server tells: kept from its notices.
+///
+/// A newcomer gets a list, which may be cut, and then hears of everyone who comes and goes; of a herd it
+/// hears numbers only. So the number is right, and names may be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     /// `None` until the server has told.
@@ -71,39 +123,5 @@ impl Roster {
             (false, 0) => format!("{here} here: {shown}"),
             (false, further) => format!("{here} here: {shown} and {further} more"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_follows_the_notices() {
-        let mut roster = Roster::default();
-        assert!(roster.line().contains("does not tell"));
-        for text in ["* 2 here:\nann\nann", "bob joined", "ann left", "zoe left"] {
-            roster.take(&Presence::parse(text).unwrap());
-        }
-        assert_eq!(roster.line(), "1 here: ann, bob");
-        roster.take(&Presence::parse("* 120 joined, 3 left, 118 here").unwrap());
-        assert_eq!(roster.line(), "118 here: ann, bob and 116 more");
-        roster.forget();
-        assert!(roster.line().contains("does not tell"));
-    }
-
-    #[test]
-    fn names_are_harmless_and_not_endless() {
-        let names: Vec<String> = (0..200).map(|n| format!("\u{202e}{n}")).collect();
-        let mut roster = Roster::default();
-        roster.take(&Presence::Here {
-            here: 200,
-            names: names.iter().map(String::as_str).collect(),
-        });
-        let line = roster.line();
-        assert!(
-            line.contains("<U+202E>0, ") && line.ends_with(" and 150 more"),
-            "{line}"
-        );
     }
 }
