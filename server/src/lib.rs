@@ -138,7 +138,11 @@ fn serve_logging(
     }
     let config = configuration.command_line.config()?;
     if let Some(limit) = memory_limit {
-        limit.warn_if_short(server::bound_of(config.log_bytes_max), config.threads);
+        limit.warn_if_short(
+            server::bound_of(config.log_bytes_max),
+            config.limits.input_bytes_max,
+            config.threads,
+        );
     }
     let is_confined = configuration.command_line.confine;
     let server = match &passed_listeners().map_err(ServerError::NoListener)?[..] {

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use tracing::{debug, warn};
 
-/// What a server takes beside its log: the program, what the allocator keeps, and the first thousands of
+/// What a server takes beside its log and the input that waits: the program, what the allocator keeps, and the first thousands of
 /// clients.
 const PROCESS_BYTES: u64 = 24 << 20;
 
@@ -85,7 +85,12 @@ impl MemoryLimit {
     }
 
     /// Warns if a server may use more than that. `log_bytes_max` is `None` for a log without a bound.
-    pub(crate) fn warn_if_short(&self, log_bytes_max: Option<usize>, threads: usize) {
+    pub(crate) fn warn_if_short(
+        &self,
+        log_bytes_max: Option<usize>,
+        input_bytes_max: usize,
+        threads: usize,
+    ) {
         let Self { bytes, file } = self;
         let Some(log_bytes_max) = log_bytes_max else {
             warn!(
@@ -96,22 +101,29 @@ impl MemoryLimit {
             );
             return;
         };
-        if let Some(needed_bytes) = self.shortfall(log_bytes_max, threads) {
+        if let Some(needed_bytes) = self.shortfall(log_bytes_max, input_bytes_max, threads) {
             warn!(
                 target: "server",
                 limit_bytes = bytes,
                 needed_bytes,
                 limit = %file.display(),
                 "the memory limit is below what the server may use: the kernel may kill it; raise the limit \
-                 or lower --log-bytes"
+                 or lower --log-bytes and --max-input-bytes"
             );
         }
     }
 
     /// What the server may use, if it is more than the limit.
-    fn shortfall(&self, log_bytes_max: usize, threads: usize) -> Option<u64> {
+    fn shortfall(
+        &self,
+        log_bytes_max: usize,
+        input_bytes_max: usize,
+        threads: usize,
+    ) -> Option<u64> {
         let threads = THREAD_BYTES.saturating_mul(threads as u64);
-        let needed = (log_bytes_max as u64).saturating_add(PROCESS_BYTES + threads);
+        let needed = (log_bytes_max as u64)
+            .saturating_add(input_bytes_max as u64)
+            .saturating_add(PROCESS_BYTES + threads);
         (needed > self.bytes).then_some(needed)
     }
 }
@@ -174,15 +186,19 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_may_use_is_more_than_its_log() {
+    fn what_the_server_may_use_is_its_log_the_input_that_waits_and_what_it_is_itself() {
         let limit = |bytes| MemoryLimit {
             bytes,
             file: PathBuf::new(),
         };
-        let log = 64 << 20;
-        assert!(limit(64 << 20).shortfall(log, 1).is_some());
-        assert_eq!(limit(96 << 20).shortfall(log, 1), None);
-        assert!(limit(96 << 20).shortfall(log, 16).is_some());
-        assert!(limit(u64::MAX - 1).shortfall(usize::MAX, 1).is_some());
+        let (log, input) = (64 << 20, 32 << 20);
+        assert!(limit(96 << 20).shortfall(log, input, 1).is_some());
+        assert_eq!(limit(128 << 20).shortfall(log, input, 1), None);
+        assert!(limit(128 << 20).shortfall(log, input, 16).is_some());
+        assert!(
+            limit(u64::MAX - 1)
+                .shortfall(usize::MAX, input, 1)
+                .is_some()
+        );
     }
 }

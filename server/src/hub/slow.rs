@@ -1,8 +1,10 @@
 //! Slow subscribers: who is too far behind, and what is done about it. The hindmost pays.
 //!
 //! A subscriber's lag is bounded, in bytes and in time: past either bound it is disconnected, or made to
-//! skip to the head, whether it reads or not. When the log fills before that, the hindmost go first,
-//! until there is room. So no receiver makes authors wait for long, however many there are of it.
+//! skip to the head, whether it reads or not. Past the bound in bytes it first has [`GRACE`] to take what it
+//! is owed by then, for a flood may pass that bound faster than anybody reads. When the log fills before
+//! that, the hindmost go first, until there is room. So no receiver makes authors wait for long, however
+//! many there are of it.
 //!
 //! Authors wait only while most of the subscribers that count are far (more than the lead) behind: a flood
 //! goes at the pace of those who read it, and what others say is not queued behind megabytes. A
@@ -29,8 +31,8 @@ const STALL: Duration = Duration::from_secs(1);
 /// How often lag is looked at while anyone is owed anything.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// When the log is full, those who take something of what they are sent within this time, and a whole
-/// batch within twice as long, are waited for.
+/// How long nobody is let go of who is too many bytes behind. When the log is full, those who take
+/// something of what they are sent within this time, and a whole batch within twice as long, are waited for.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Where the head of the log was, some time ago.
@@ -40,6 +42,10 @@ pub(super) struct Lag {
     heads: VecDeque<(ServedTime, u64)>,
     /// Where it was longer ago than that: no cursor may be before it.
     late: u64,
+    /// Since when somebody is too many bytes behind, and where the head was then.
+    too_far: Option<(ServedTime, u64)>,
+    /// Cursors before this had [`GRACE`] since somebody was.
+    out_of_time: u64,
     /// When the hindmost were looked for the last time and none could go.
     none_could_go: Option<Instant>,
 }
@@ -59,14 +65,31 @@ impl Lag {
 }
 
 impl Hub {
-    /// After messages came: whoever is too many bytes behind goes at once, the rest is looked at soon.
+    /// After messages came: whoever is too many bytes behind for too long goes, the rest is looked at soon.
     pub(super) fn watch_lag(&mut self, now: Instant) {
-        let hindmost = self.log.passed();
-        let too_far = self.limits.lag_bytes_max();
-        if too_far.is_some_and(|most| self.log.charged_from(hindmost) > most) {
+        if self.is_anyone_too_far(now) {
             self.judge_all(now);
         }
         self.look_within(LOOK, now);
+    }
+
+    /// Whether somebody may have been too many bytes behind for [`GRACE`].
+    fn is_anyone_too_far(&mut self, now: Instant) -> bool {
+        let hindmost = self.log.passed();
+        let most = self.limits.lag_bytes_max();
+        if most.is_none_or(|most| self.log.charged_from(hindmost) <= most) {
+            self.lag.too_far = None;
+            return false;
+        }
+        let mark = (self.served(now), self.log.head());
+        let (since, head) = *self.lag.too_far.get_or_insert(mark);
+        self.look_within(GRACE, now);
+        if since + GRACE > mark.0 {
+            return false;
+        }
+        self.lag.too_far = Some(mark);
+        self.lag.out_of_time = head;
+        hindmost < head
     }
 
     /// Looks at the lag of all, as far as somebody may lag.
@@ -75,7 +98,7 @@ impl Hub {
         self.lag
             .look(self.log.head(), self.limits.lag_max(), served);
         let is_late = self.log.passed() < self.lag.late;
-        if is_late || self.newcomers > 0 || self.log.is_lagging() {
+        if self.is_anyone_too_far(now) || is_late || self.newcomers > 0 || self.log.is_lagging() {
             self.judge_all(now);
         }
         if self.log.is_wanted() {
@@ -111,8 +134,8 @@ impl Hub {
         }
     }
 
-    /// Authors wait for room: if the log is full, and most are near its head, the hindmost go, first those who took nothing, until
-    /// there is some. The hubs of other threads are asked as well.
+    /// Authors wait for room: if the log is full, and most are near its head, the hindmost go, first those
+    /// who took nothing, until there is some. The hubs of other threads are asked as well.
     pub(super) fn drop_the_hindmost(&mut self, now: Instant) {
         let is_full = |hub: &Self| hub.log.is_full_for(hub.limits.frame_bytes_max());
         let just_looked = self
@@ -196,6 +219,7 @@ impl Lag {
         let lag_bytes = log.charged_from(behind);
         if let Some(lag_bytes_max) = limits.lag_bytes_max()
             && lag_bytes > lag_bytes_max
+            && behind < self.out_of_time
         {
             return Err(CloseReason::TooFarBehind {
                 lag_bytes,
