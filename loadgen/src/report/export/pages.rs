@@ -103,6 +103,18 @@ fn command(report: &Report) -> String {
     words.join(" ")
 }
 
+/// `text` for Markdown, in which nothing means more than itself: it may hold what a server said.
+fn plain(text: impl ToString) -> String {
+    let mut plain = String::new();
+    for character in text.to_string().chars() {
+        if r"\`*_[]<>&|#".contains(character) {
+            plain.push('\\');
+        }
+        plain.push(character);
+    }
+    plain
+}
+
 fn tiles(report: &Report) -> Vec<Tile> {
     let figures = Figures::of(report);
     let tile = |(name, unit, field, written): (_, _, &str, _)| Tile {
@@ -171,6 +183,9 @@ mod tests {
         assert!(!addresses.contains("://") && !addresses.contains("url("));
         assert!(page.contains("INVALID") && page.contains("script&#62;"));
         assert_eq!(page.matches("<svg").count(), 10);
+        record.report.problems = vec!["a [link](x) | <img>".to_owned()];
+        let text = markdown(&record);
+        assert!(text.contains(r"a \[link\](x) \| \<img\>"), "{text}");
     }
 
     #[test]
