@@ -104,7 +104,7 @@ fn command(report: &Report) -> String {
 }
 
 /// `text` for Markdown, in which nothing means more than itself: it may hold what a server said.
-fn plain(text: impl ToString) -> String {
+fn plain(text: &impl ToString) -> String {
     let mut plain = String::new();
     for character in text.to_string().chars() {
         if r"\`*_[]<>&|#".contains(character) {
