@@ -11,6 +11,7 @@
 //! * [`Decoder`] takes a stream apart again, however it was cut.
 //! * [`json`] is what WebSocket and event streams carry, and [`Position`] says how far one has got.
 //! * [`presence`] words what the server says about who comes and goes.
+//! * [`websocket`] takes and makes the frames of RFC 6455.
 //! * [`text`] decides which names and messages are fit to be relayed.
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod json;
 pub mod position;
 pub mod presence;
 pub mod text;
+pub mod websocket;
 
 pub use decoder::{DecodeError, Decoder};
 pub use header::{HEADER_BYTES, HeaderError};

@@ -4,11 +4,18 @@
 //! out [`Event`]s, a frames message as a slice of what was read; [`output`] words what peers are sent. All of
 //! it is bytes in and bytes out: no sockets, no clock, and no type of the hub.
 
+mod http;
 mod output;
+mod page;
+mod web;
 
 use bytes::Bytes;
+use protocol::json::ObjectError;
+use protocol::websocket;
 use protocol::{DecodeError, Decoder, HeaderError, NameError, Position, text};
 use thiserror::Error;
+
+use web::Web;
 
 #[expect(unused_imports, reason = "the hub is about to use them")]
 pub(crate) use output::{Code, Entry, accepted, encode, first_message_bytes, joined, missed, ping};
@@ -121,6 +128,24 @@ pub(crate) enum Fault {
         /// The limit.
         payload_bytes_max: usize,
     },
+    /// What WebSocket does not allow.
+    #[error(transparent)]
+    WebSocket(#[from] websocket::Error),
+    /// A WebSocket message of bytes.
+    #[error("binary messages are not taken; send JSON as text, such as {{\"text\":\"hi\"}}")]
+    Binary,
+    /// A WebSocket message that is no object.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// A first object that names nobody, or says something already.
+    #[error("first say who you are, and nothing else: {{\"name\":\"ann\"}}")]
+    NoName,
+    /// An object that says nothing.
+    #[error("a message has a text: {{\"text\":\"hi\"}}")]
+    NoText,
+    /// The beginning of TLS.
+    #[error("no TLS is spoken on this port; connect without it")]
+    Tls,
 }
 
 /// What came from one peer and is not taken yet. A value that is not whole keeps its bytes here.
@@ -141,6 +166,10 @@ enum Wire {
     Named,
     /// Every frame is a message.
     Frames,
+    /// HTTP, and what it leads to.
+    Web(Box<Web>),
+    /// TLS, which is not spoken here.
+    Tls,
     /// Nothing more is taken.
     Ended(Encoding),
 }
@@ -165,8 +194,7 @@ impl Input {
         if !matches!(self.wire, Wire::Frames) {
             return self.next_of_others(bytes, rules);
         }
-        let text = self.decoder.next(bytes)?;
-        Ok(text.map(|text| Event::Message { text, id: None }))
+        message_of_frames(&mut self.decoder, bytes)
     }
 
     fn next_of_others<'d, 'i: 'd>(
@@ -175,18 +203,20 @@ impl Input {
         rules: &Rules,
     ) -> Result<Option<Event<'d>>, Fault> {
         if let Wire::New = self.wire
-            && !bytes.is_empty()
+            && let Some(first) = bytes.first()
         {
-            self.decoder = Decoder::new(rules.name_bytes_max);
-            self.wire = Wire::Naming;
+            self.begin(*first, rules);
         }
-        match self.wire {
+        let wire = &mut self.wire;
+        match wire {
             Wire::New => Ok(None),
+            Wire::Web(web) => web.next(bytes, rules),
+            Wire::Tls => Err(Fault::Tls),
             Wire::Naming => {
                 let Some(payload) = self.decoder.next(bytes).map_err(of_name)? else {
                     return Ok(None);
                 };
-                self.wire = Wire::Named;
+                *wire = Wire::Named;
                 Ok(Some(Event::Join {
                     name: text::name(payload, rules.name_bytes_max)?,
                     after: None,
@@ -195,10 +225,10 @@ impl Input {
             }
             Wire::Named => {
                 self.decoder = Decoder::new(rules.message_bytes_max);
-                self.wire = Wire::Frames;
-                self.next(bytes, rules)
+                *wire = Wire::Frames;
+                message_of_frames(&mut self.decoder, bytes)
             }
-            Wire::Frames => self.next(bytes, rules),
+            Wire::Frames => message_of_frames(&mut self.decoder, bytes),
             Wire::Ended(_) => {
                 *bytes = &[];
                 Ok(None)
@@ -206,38 +236,63 @@ impl Input {
         }
     }
 
+    /// The first byte decides; what is of no protocol is refused as a header of frames.
+    fn begin(&mut self, first: u8, rules: &Rules) {
+        const CLIENT_HELLO: u8 = 0x16;
+        self.wire = match first {
+            b'A'..=b'Z' => Wire::Web(Box::new(Web::new())),
+            CLIENT_HELLO => Wire::Tls,
+            _ => {
+                self.decoder = Decoder::new(rules.name_bytes_max);
+                Wire::Naming
+            }
+        };
+    }
+
     /// Whether the next event may be a message or a post, which need room. Each event may change it.
     #[inline]
     pub(crate) const fn may_be_message(&self) -> bool {
-        matches!(self.wire, Wire::Frames | Wire::Named)
+        match &self.wire {
+            Wire::Frames | Wire::Named => true,
+            Wire::Web(web) => web.may_be_message(),
+            Wire::New | Wire::Naming | Wire::Tls | Wire::Ended(_) => false,
+        }
     }
 
     /// Whether the peer owes the rest of something that it began: a frame, a request, a handshake.
     #[inline]
     pub(crate) fn is_unfinished(&self) -> bool {
-        self.decoder.is_mid_frame()
+        match &self.wire {
+            Wire::Web(web) => web.is_unfinished(),
+            _ => self.decoder.is_mid_frame(),
+        }
     }
 
     /// How many bytes of memory are kept for what came and is not handed out.
     #[inline]
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.decoder.kept_bytes()
+        match &self.wire {
+            Wire::Web(web) => web.kept_bytes(),
+            _ => self.decoder.kept_bytes(),
+        }
     }
 
     /// How long the message is of which the beginning came under the rules of that time; 0 where there is
     /// none.
     pub(crate) fn unfinished_message_bytes(&self) -> usize {
-        match self.wire {
+        match &self.wire {
             Wire::Frames => self.decoder.unfinished_payload_bytes(),
+            Wire::Web(web) => web.unfinished_message_bytes(),
             _ => 0,
         }
     }
 
-    /// How messages are encoded for this peer. Frames, as long as nothing came.
+    /// How messages are encoded for this peer, once it has joined.
     #[inline]
-    pub(crate) const fn encoding(&self) -> Encoding {
-        match self.wire {
-            Wire::Ended(encoding) => encoding,
+    pub(crate) fn encoding(&self) -> Encoding {
+        match &self.wire {
+            Wire::Ended(encoding) => *encoding,
+            Wire::Web(web) => web.encoding().unwrap_or(Encoding::Frames),
             _ => Encoding::Frames,
         }
     }
@@ -247,13 +302,17 @@ impl Input {
         match self.wire {
             Wire::Frames => self.decoder.set_payload_bytes_max(rules.message_bytes_max),
             Wire::Naming => self.decoder.set_payload_bytes_max(rules.name_bytes_max),
-            Wire::New | Wire::Named | Wire::Ended(_) => {}
+            Wire::New | Wire::Named | Wire::Web(_) | Wire::Tls | Wire::Ended(_) => {}
         }
     }
 
     /// Gives back the memory of the event that was handed out last. To be called when `bytes` was taken.
     #[inline]
-    pub(crate) fn release_event(&mut self) {}
+    pub(crate) fn release_event(&mut self) {
+        if let Wire::Web(web) = &mut self.wire {
+            web.release_event();
+        }
+    }
 
     /// Nothing more is taken from the peer: gives the memory back.
     pub(crate) fn end(&mut self) {
@@ -264,13 +323,21 @@ impl Input {
     /// The last that the peer is told, in its own protocol: why the connection is closed. To be asked for
     /// before [`Self::end`].
     pub(crate) fn closing(&self, code: Code, reason: &str) -> Bytes {
-        output::closing(self.encoding(), code, reason)
+        /// A fatal alert: `handshake_failure` (RFC 5246, 7.2).
+        const ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 40];
+        match &self.wire {
+            Wire::Web(web) => web.closing(code, reason),
+            Wire::Tls => Bytes::from_static(ALERT),
+            _ => output::closing(self.encoding(), code, reason),
+        }
     }
 
-    /// The answer to [`Event::Post`]: the message lies before `position`.
-    pub(crate) fn posted(&self, position: Position) -> Bytes {
-        let _ = position;
-        Bytes::new()
+    /// The answer to the last [`Event::Post`]: the message lies before `position`.
+    pub(crate) fn posted(&mut self, position: Position) -> Bytes {
+        match &mut self.wire {
+            Wire::Web(web) => web.posted(position),
+            _ => unreachable!("only HTTP posts"),
+        }
     }
 }
 
@@ -278,7 +345,11 @@ impl Fault {
     /// How the peer is told.
     pub(crate) const fn code(&self) -> Code {
         match self {
-            Self::Header(_) => Code::Malformed,
+            Self::Header(_) | Self::Binary | Self::Object(_) | Self::Tls => Code::Malformed,
+            Self::NoName | Self::NoText => Code::Malformed,
+            Self::WebSocket(websocket::Error::NotUtf8) => Code::NotUtf8,
+            Self::WebSocket(websocket::Error::TooLong { .. }) => Code::TooLong,
+            Self::WebSocket(_) => Code::Malformed,
             Self::Name(NameError::NotUtf8 { .. }) => Code::NotUtf8,
             Self::Name(NameError::TooLong { .. }) | Self::TooLong { .. } => Code::TooLong,
             Self::Name(_) => Code::NotAllowed,
@@ -299,6 +370,15 @@ impl From<DecodeError> for Fault {
             },
         }
     }
+}
+
+#[inline]
+fn message_of_frames<'d, 'i: 'd>(
+    decoder: &'d mut Decoder,
+    bytes: &mut &'i [u8],
+) -> Result<Option<Event<'d>>, Fault> {
+    let text = decoder.next(bytes)?;
+    Ok(text.map(|text| Event::Message { text, id: None }))
 }
 
 /// A first frame over the limit is a name that is too long.

@@ -7,6 +7,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::json::{Accepted, Closing, Joined, Missed, ServerObject, Who};
 use protocol::presence::Presence;
+use protocol::websocket::{self, Opcode};
 use protocol::{HEADER_BYTES, Position, SERVER_NAME, frame, header};
 
 use super::Encoding;
@@ -153,9 +154,14 @@ pub(super) fn closing(encoding: Encoding, code: Code, reason: &str) -> Bytes {
         reason: reason.into(),
     };
     let told = encode_object(encoding, ServerObject::Closing(object));
-    let _ = (code.of_http(), code.of_websocket());
-    told
+    if encoding == Encoding::Events {
+        return told;
+    }
+    let close = websocket::encode_close(code.of_websocket(), reason, None);
+    [told, close].concat().into()
 }
+
+const BATCH: &str = "a batch holds the whole messages that we built";
 
 /// How long the first message is of a batch of whole messages; also a ping, a reply or a notice is one.
 pub(crate) fn first_message_bytes(encoding: Encoding, batch: &[u8]) -> usize {
@@ -164,21 +170,10 @@ pub(crate) fn first_message_bytes(encoding: Encoding, batch: &[u8]) -> usize {
             let name = frame_bytes(batch);
             name + frame_bytes(&batch[name..])
         }
-        Encoding::WebSocket => {
-            let length = |bytes: &[u8]| {
-                bytes
-                    .iter()
-                    .fold(0, |sum, &byte| sum << 8 | usize::from(byte))
-            };
-            match batch[1] {
-                126 => 4 + length(&batch[2..4]),
-                127 => 10 + length(&batch[2..10]),
-                bytes => 2 + usize::from(bytes),
-            }
-        }
+        Encoding::WebSocket => websocket::frame_bytes(batch).expect(BATCH),
         Encoding::Events => {
             let end = batch.windows(2).position(|pair| pair == b"\n\n");
-            2 + end.expect("a batch holds the whole events that we built")
+            2 + end.expect(BATCH)
         }
     }
 }
@@ -189,7 +184,7 @@ fn frame_bytes(frames: &[u8]) -> usize {
         .and_then(|header| header::parse(header).ok())
         .and_then(|payload_bytes| usize::try_from(payload_bytes).ok())
         .map(|payload_bytes| HEADER_BYTES + payload_bytes)
-        .expect("a batch holds the whole frames that we built")
+        .expect(BATCH)
 }
 
 /// What the server says in frames.
@@ -200,7 +195,7 @@ fn notice(text: &str) -> Bytes {
 fn encode_object(encoding: Encoding, object: ServerObject<'_>) -> Bytes {
     match encoding {
         Encoding::Frames => unreachable!("frames carry no JSON"),
-        Encoding::WebSocket => websocket_text(&object.json()),
+        Encoding::WebSocket => websocket::encode(Opcode::Text, &object.json(), None),
         Encoding::Events => {
             let position = object.position();
             let (kind, data) = object.event_data();
@@ -213,24 +208,6 @@ fn encode_object(encoding: Encoding, object: ServerObject<'_>) -> Bytes {
             event.freeze()
         }
     }
-}
-
-fn websocket_text(text: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(10 + text.len());
-    frame.put_u8(0x81);
-    match (u8::try_from(text.len()), u16::try_from(text.len())) {
-        (Ok(bytes @ ..126), _) => frame.put_u8(bytes),
-        (_, Ok(bytes)) => {
-            frame.put_u8(126);
-            frame.put_u16(bytes);
-        }
-        _ => {
-            frame.put_u8(127);
-            frame.put_u64(text.len() as u64);
-        }
-    }
-    frame.put_slice(text);
-    frame.freeze()
 }
 
 #[cfg(test)]
