@@ -61,7 +61,7 @@ fn what_cannot_be_read_is_wrong_usage_and_says_how_to_write_it() {
         ("--reconnect-herd-at 5s:0", "5s:500"),
         ("--protocol smtp", "possible values"),
         ("--protocol redis --threads 2", "loadgen merge"),
-        ("--protocol nats --spawn-server", "start your broker"),
+        ("--protocol nats --spawn-server", "start that"),
         ("--clients 7 show x", "cannot be used with"),
         ("merge x", "--out"),
         ("completions csh", "bash"),

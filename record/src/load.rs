@@ -12,6 +12,11 @@ pub enum Protocol {
     /// uringcast's frames; every client sends and receives.
     #[default]
     Uringcast,
+    /// WebSocket: uringcast's JSON, or texts of another server; every client sends and receives.
+    #[cfg_attr(feature = "clap", value(name = "websocket"))]
+    WebSocket,
+    /// uringcast's event streams; publishers send with `POST /messages`.
+    Events,
     /// Redis pub/sub, RESP2.
     Redis,
     /// The client protocol of NATS.
@@ -41,10 +46,16 @@ pub struct Sizes {
 }
 
 impl Protocol {
-    /// Whether a broker is spoken to: clients only receive, and publishers send.
+    /// Whether a broker is spoken to, which is none of uringcast's servers.
     #[must_use]
     pub const fn is_broker(self) -> bool {
-        !matches!(self, Self::Uringcast)
+        matches!(self, Self::Redis | Self::Nats | Self::Mqtt)
+    }
+
+    /// Whether clients only receive, and publishers send.
+    #[must_use]
+    pub const fn has_publishers(self) -> bool {
+        self.is_broker() || matches!(self, Self::Events)
     }
 }
 
@@ -52,6 +63,8 @@ impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Uringcast => "uringcast",
+            Self::WebSocket => "websocket",
+            Self::Events => "events",
             Self::Redis => "redis",
             Self::Nats => "nats",
             Self::Mqtt => "mqtt",

@@ -7,7 +7,7 @@ use mio::net::TcpStream;
 use record::HostileKind;
 
 use crate::host::socket;
-use crate::wire::codec::Undecodable;
+use crate::wire::codec::{Hello, Undecodable};
 use crate::wire::disconnects::CloseReason;
 use crate::wire::identity::{Arrival, Identity};
 use crate::wire::inbox::Inbox;
@@ -177,13 +177,15 @@ impl HostileClient {
         identity: &Identity,
         reading: &mut Reading,
     ) -> Result<(), Undecodable> {
-        let (mut has_heard, mut is_asked) = (self.has_heard, false);
+        let (mut has_heard, mut answers) = (self.has_heard, Vec::new());
         let recent = &mut Recent::none();
         self.inbox
             .decode(bytes, identity, recent, |arrival| match arrival {
                 Arrival::Notice(text) => reading.notices.push(text.to_vec()),
-                Arrival::Ping => is_asked = true,
-                Arrival::Joined | Arrival::Chatter => {}
+                Arrival::Opened => answers.push(frame_of(identity, &Item::Join, 0, 0)),
+                Arrival::Asked(answer) => answers.push(answer.clone()),
+                Arrival::Joined | Arrival::Resumed(_) | Arrival::Accepted(_) => {}
+                Arrival::Presence | Arrival::Chatter => {}
                 Arrival::Message(_)
                 | Arrival::Probe { .. }
                 | Arrival::Foreign
@@ -192,9 +194,9 @@ impl HostileClient {
                 }
             })?;
         self.has_heard = has_heard;
-        if is_asked {
+        for answer in answers {
             // A socket that takes no few bytes is one of a client that the server is about to lose.
-            let _ = self.socket.write(&frame_of(identity, Item::Pong, 0, 0));
+            let _ = self.socket.write(&answer);
         }
         Ok(())
     }
@@ -225,11 +227,16 @@ fn opening(kind: HostileKind, number: u64, identity: &Identity) -> Vec<u8> {
     let name = if identity.protocol.is_broker() {
         format!("m{number}")
     } else {
-        kind.to_string()
+        kind.to_string().replace(' ', "-")
     };
-    // A Redis connection that subscribes cannot publish.
-    let receives = kind != HostileKind::Flooder || !identity.protocol.is_broker();
-    let joining = hello(identity, &name, receives);
+    // A Redis connection that subscribes cannot publish, nor can a listener of events.
+    let receives = kind != HostileKind::Flooder || !identity.protocol.has_publishers();
+    let joining = hello(&Hello {
+        identity,
+        name: &name,
+        receives,
+        after: None,
+    });
     match kind {
         HostileKind::HalfOpen => joining[..PART_OF_A_HELLO_BYTES].to_vec(),
         HostileKind::Garbage if number.is_multiple_of(2) => GARBAGE.to_vec(),

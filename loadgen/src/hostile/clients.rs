@@ -17,6 +17,7 @@ use super::args::{CHURN_STAY, HostilePlan};
 use super::client::HostileClient;
 use crate::host::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::host::{SystemError, refused};
+use crate::wire::codec::Utterance;
 use crate::wire::disconnects::{self, CloseReason};
 use crate::wire::identity::Identity;
 use crate::wire::outbox::payload_frame;
@@ -39,6 +40,9 @@ const RETURN_NS: u64 = SECOND_NS;
 
 /// Clients that may begin to connect in one turn, but for a herd.
 const CONNECTS_PER_TURN: usize = 50;
+
+/// A number that no client of a run has.
+const NOBODY: u32 = u32::MAX;
 
 /// Hostile clients, under way.
 #[derive(Debug)]
@@ -125,7 +129,14 @@ struct Loop {
 
 impl Loop {
     fn new(plan: HostilePlan, target: SocketAddr, poll: Poll, identity: Identity) -> Self {
-        let frame = payload_frame(&identity, &vec![b'x'; plan.flood_bytes]);
+        let frame = payload_frame(
+            &identity,
+            &Utterance {
+                client: NOBODY,
+                payload: &vec![b'x'; plan.flood_bytes],
+                id: None,
+            },
+        );
         Self {
             flood: frame.repeat((FLOOD_BATCH_BYTES / frame.len()).max(1)),
             flood_frame_bytes: frame.len() as u64,

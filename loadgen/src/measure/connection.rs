@@ -40,7 +40,7 @@ impl Connection {
     /// A client whose connection is under way; it makes itself known first.
     pub(crate) fn new(client: u32, socket: TcpStream) -> Self {
         let mut outbox = Outbox::default();
-        outbox.push(Item::Name);
+        outbox.push(Item::Name { after: None });
         Self {
             outbox,
             partial: None,
@@ -116,7 +116,7 @@ impl Connection {
         &mut self,
         identity: &Identity,
         clock: Clock,
-        sent: impl FnMut(Item, u64),
+        sent: impl FnMut(&Item, u64),
     ) -> io::Result<()> {
         let client = self.client;
         self.outbox.flush(

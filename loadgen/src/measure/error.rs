@@ -39,10 +39,12 @@ pub(crate) enum RunError {
         /// What the server said, if it did.
         said: String,
     },
-    #[error(
-        "the broker at {target} refused a client: \"{said}\"; see its limits and its log, or log in with --username and --password-file"
-    )]
-    Refused { target: SocketAddr, said: String },
+    #[error("the server at {target} refused a client: \"{said}\"; {remedy}")]
+    Refused {
+        target: SocketAddr,
+        said: String,
+        remedy: &'static str,
+    },
     #[error(
         "the server at {target} disconnected a client while {joined} of {clients} had joined ({how}): see its log, or lower --clients"
     )]

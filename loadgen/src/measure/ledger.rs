@@ -37,8 +37,10 @@ pub(crate) struct Ledger {
     /// How many of them receive.
     receivers: u32,
     /// How many receive a message, here or elsewhere: all that receive, but for its author if that is
-    /// one of them.
+    /// one of them and not to get its own.
     everybody: u32,
+    /// Whether authors are to get their own messages back.
+    own_copies: bool,
     messages: Vec<Message>,
     /// If only some of the clients belong here: when each message came to them, in order, until
     /// all of them have it.
@@ -168,6 +170,8 @@ pub(crate) struct Extent {
     pub(crate) publishers: u32,
     /// Those whose deliveries are booked here.
     pub(crate) here: Range<u32>,
+    /// Whether authors are to get their own messages back.
+    pub(crate) own_copies: bool,
 }
 
 impl Ledger {
@@ -181,6 +185,7 @@ impl Ledger {
             clients,
             publishers,
             here,
+            own_copies,
         } = extent;
         let all = clients + publishers;
         let messages = table(all, authors);
@@ -202,7 +207,12 @@ impl Ledger {
             clients: clients_here,
             sample: Sample::of(receivers),
             receivers,
-            everybody: if publishers > 0 { clients } else { clients - 1 },
+            everybody: if publishers > 0 || own_copies {
+                clients
+            } else {
+                clients - 1
+            },
+            own_copies,
             arrivals: is_part.then(|| vec![Vec::new(); messages.len()]),
             received: Grid::new(receivers, messages.len()),
             sent: vec![false; messages.len()],
@@ -228,7 +238,7 @@ impl Ledger {
         let measured = self.is_measured(number);
         self.tallies[usize::from(measured)].sent += 1;
         let author = self.messages[number as usize].author;
-        let expects_none = self.is_receiver(author);
+        let expects_none = self.is_receiver(author) && !self.own_copies;
         let author = self.client(author);
         author.sent += 1;
         self.settled += u64::from(expects_none && !author.disconnected);
@@ -239,7 +249,9 @@ impl Ledger {
         let gone = self.client(client);
         assert!(!gone.disconnected, "a client leaves once");
         gone.disconnected = true;
-        let settled = u64::from(gone.sent) + u64::from(gone.received);
+        let received = u64::from(gone.received);
+        let sent = u64::from(gone.sent);
+        let settled = received + if self.own_copies { 0 } else { sent };
         if self.is_receiver(client) {
             self.settled -= settled;
             self.present -= 1;
@@ -254,7 +266,7 @@ impl Ledger {
             return Receipt::NeverSent;
         };
         let tally = &mut self.tallies[usize::from(measured)];
-        if message.author == receiver {
+        if message.author == receiver && !self.own_copies {
             tally.echoed += 1;
             return Receipt::Echo;
         }
@@ -279,7 +291,7 @@ impl Ledger {
             Some(_) if !measured => Reach::Some,
             Some(arrivals) => {
                 let is_here = message.author.wrapping_sub(self.first_client) < self.receivers;
-                let receivers = self.receivers - u32::from(is_here);
+                let receivers = self.receivers - u32::from(is_here && !self.own_copies);
                 message.receivers += 1;
                 keep(&mut arrivals[number as usize], receivers as usize, now_ns)
             }

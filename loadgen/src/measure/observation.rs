@@ -5,8 +5,7 @@
 
 use std::ops::Range;
 
-use protocol::presence::Presence;
-use record::Disconnects;
+use record::{Disconnects, Protocol};
 
 use super::barrier::Barrier;
 use super::completion::Gathering;
@@ -43,8 +42,9 @@ pub(crate) struct Observation {
     waiting: u64,
     warmup_messages: u32,
     first_publisher: u32,
-    /// Whether the server confirms that a client has joined.
-    is_confirmed: bool,
+    /// Clients from this number on have joined as soon as they have said what they say first: nothing
+    /// confirms it.
+    first_unconfirmed: u32,
 }
 
 /// What passed through the sockets of a run so far, whatever it was.
@@ -75,6 +75,7 @@ impl Observation {
             clients: plan.clients,
             publishers: plan.publishers,
             here: clients.clone(),
+            own_copies: plan.own_copies,
         };
         Self {
             barrier: Barrier::new(clients, plan.clients, worker, plan.threads),
@@ -89,7 +90,11 @@ impl Observation {
             traffic: Traffic::default(),
             waiting: 0,
             warmup_messages,
-            is_confirmed: plan.protocol.is_broker(),
+            first_unconfirmed: match plan.protocol {
+                Protocol::Uringcast => 0,
+                Protocol::Events => plan.clients,
+                _ => u32::MAX,
+            },
         }
     }
 
@@ -139,10 +144,12 @@ impl Observation {
     }
 
     /// `client` has handed an item to the kernel.
-    pub(crate) fn sent(&mut self, client: u32, item: Item, now_ns: u64) {
+    pub(crate) fn sent(&mut self, client: u32, item: &Item, now_ns: u64) {
         match item {
-            Item::Name if !self.is_confirmed => self.barrier.named(client),
-            Item::Name | Item::Pong | Item::Leftover => {}
+            Item::Name { .. } if client >= self.first_unconfirmed => self.barrier.named(client),
+            // Of another server than uringcast, which may confirm nothing.
+            Item::Join => self.barrier.named(client),
+            Item::Name { .. } | Item::Answer(_) | Item::Leftover => {}
             Item::Probe { .. } => self.traffic.handed_over += 1,
             Item::Message(message) => {
                 self.traffic.handed_over += 1;
@@ -182,13 +189,13 @@ impl Observation {
                 Receipt::NeverSent => self.corrupt += 1,
             },
             Arrival::Probe { round } => self.barrier.received(receiver, *round),
-            Arrival::Joined => self.barrier.named(receiver),
-            Arrival::Notice(text) if presence_of(text).is_some() => {}
+            Arrival::Joined | Arrival::Resumed(_) => self.barrier.named(receiver),
             Arrival::Notice(text) => disconnects::noticed(&mut self.disconnects, text),
             Arrival::Foreign => self.foreign += 1,
             Arrival::Corrupt => self.corrupt += 1,
-            // It is the engine that answers a ping, once the read is taken.
-            Arrival::Ping | Arrival::Chatter => {}
+            // It is the engine that answers, once the read is taken.
+            Arrival::Opened | Arrival::Asked(_) => {}
+            Arrival::Accepted(_) | Arrival::Presence | Arrival::Chatter => {}
         }
         None
     }
@@ -244,12 +251,12 @@ impl Traffic {
 /// Whether this is one of the messages that everyone is owed, as the server counts them: those of
 /// clients, and what it tells all of joins and leaves.
 fn is_delivery(arrival: &Arrival<'_>) -> bool {
-    match arrival {
-        Arrival::Notice(text) => !matches!(presence_of(text), None | Some(Presence::Here { .. })),
-        _ => true,
-    }
-}
-
-fn presence_of(text: &[u8]) -> Option<Presence<'_>> {
-    str::from_utf8(text).ok().and_then(Presence::parse)
+    matches!(
+        arrival,
+        Arrival::Message(_)
+            | Arrival::Probe { .. }
+            | Arrival::Foreign
+            | Arrival::Corrupt
+            | Arrival::Presence
+    )
 }

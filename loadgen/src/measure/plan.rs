@@ -10,9 +10,10 @@ use record::{Arrival, Protocol, Sizes};
 
 use super::ledger;
 use crate::wire::codec::Topic;
-use crate::wire::identity::Identity;
-use crate::wire::identity::Login;
-use crate::wire::stamp::{NUMBER_MAX, STAMP_BYTES};
+use crate::wire::dialect::Dialect;
+use crate::wire::identity::{Identity, Login};
+use crate::wire::names::Names;
+use crate::wire::stamp::{NUMBER_MAX, STAMP_BYTES, Stamper};
 
 mod refusal;
 
@@ -39,6 +40,12 @@ pub(crate) struct Plan {
     pub(crate) topic: Topic,
     /// By what a broker lets clients in.
     pub(crate) login: Option<Login>,
+    /// What requests over HTTP name as their host.
+    pub(crate) host: String,
+    /// How to speak with a WebSocket server that is not uringcast.
+    pub(crate) dialect: Option<Dialect>,
+    /// Whether clients are to get their own messages back.
+    pub(crate) own_copies: bool,
     pub(crate) clients: u32,
     /// How many send: clients, or the publishers if there are any.
     pub(crate) senders: u32,
@@ -68,6 +75,9 @@ impl Default for Plan {
             protocol: Protocol::Uringcast,
             topic: Topic::default(),
             login: None,
+            host: "127.0.0.1:9989".into(),
+            dialect: None,
+            own_copies: false,
             clients: 5000,
             senders: 5000,
             publishers: 0,
@@ -93,7 +103,7 @@ impl Plan {
     /// # Errors
     /// Names the option, its value and the limit.
     pub(crate) fn checked(self, asked: String) -> Result<Self, Refusal> {
-        if self.receivers() == 0 {
+        if self.receivers() == 0 || (self.clients < 2 && self.publishers == 0) {
             return Err(Refusal::TooFewClients(self.clients));
         }
         if self.threads > 1 && self.publishers > 0 {
@@ -178,9 +188,10 @@ impl Plan {
         (0..threads).map(move |thread| begins(thread)..begins(thread + 1))
     }
 
-    /// How many receive a message: every client but its author, who is none where publishers send.
+    /// How many receive a message: every client but its author, unless that is a publisher or is to get
+    /// its own.
     pub(crate) fn receivers(&self) -> u32 {
-        if self.publishers > 0 {
+        if self.publishers > 0 || self.own_copies {
             self.clients
         } else {
             self.clients.saturating_sub(1)
@@ -189,9 +200,18 @@ impl Plan {
 
     /// By which a run of this plan knows its own messages; `run` tells it from others.
     pub(crate) fn identity(&self, run: u32) -> Identity {
-        let topic = self.topic.to_string();
-        let identity = Identity::new(self.protocol, topic, self.clients, self.sizes.max, run);
-        identity.with_login(self.login.clone())
+        Identity {
+            names: Names::new(self.connections()),
+            stamper: Stamper::new(run, self.sizes.max),
+            protocol: self.protocol,
+            topic: self.topic.to_string(),
+            login: self.login.clone(),
+            run,
+            receivers: self.clients,
+            host: self.host.clone(),
+            dialect: self.dialect.clone(),
+            resumes: false,
+        }
     }
 
     /// How many connections there are.

@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use record::{
-    Account, Consumption, Environment, Generator, GeneratorThread, Protocol, Report,
-    SCHEMA_VERSION, Second, ServerView,
+    Account, Consumption, Environment, Generator, GeneratorThread, Report, SCHEMA_VERSION, Second,
+    ServerView,
 };
 
 use super::verdict::{self, Evidence};
@@ -105,7 +105,7 @@ fn report(plan: &Plan, outcome: &Outcome, watched: Watched, surroundings: Surrou
         clients: plan.clients.into(),
         publishers: plan.publishers.into(),
         receivers: plan.receivers().into(),
-        keeps_one_order: plan.protocol == Protocol::Uringcast,
+        keeps_one_order: !plan.protocol.is_broker() && plan.dialect.is_none(),
         order,
         disconnected: disconnects.count(),
         publishers_disconnected: observation.publishers_disconnected,

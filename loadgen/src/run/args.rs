@@ -16,6 +16,7 @@ use super::sweep::Sweep;
 use crate::hostile::HostileArgs;
 use crate::measure::plan::{Plan, Refusal, Span};
 use crate::wire::codec::Topic;
+use crate::wire::dialect::{Dialect, RequestPath, Template};
 use crate::wire::identity::Login;
 
 /// The longest time that an option takes.
@@ -28,7 +29,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9989")]
     pub(super) addr: String,
 
-    /// Speak this protocol: uringcast's own, or that of a broker
+    /// Speak this protocol: the frames, WebSocket or events of uringcast, or that of a broker
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value_t)]
     pub(super) protocol: Protocol,
 
@@ -36,7 +37,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", default_value = "uringcast.loadgen")]
     pub(super) topic: Topic,
 
-    /// Send from N connections to a broker, beside the clients; they receive nothing [default: 1]
+    /// Send from N connections to a broker or a server of events, beside the clients; they receive
+    /// nothing [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) publishers: Option<u32>,
 
@@ -48,6 +50,23 @@ pub(super) struct Args {
     /// of NATS, or the password of Redis itself
     #[arg(long, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
+
+    /// Request PATH of a WebSocket server that is not uringcast [default: /]
+    #[arg(long, value_name = "PATH")]
+    ws_path: Option<RequestPath>,
+
+    /// Say TEXT first to a WebSocket server that is not uringcast; %i stands for the client's number
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    ws_join: Option<Template>,
+
+    /// Send messages of this form to a WebSocket server that is not uringcast: %s stands for the stamp, which
+    /// is looked for anywhere in what comes, %i for the client's number, %% for a % [default: %s]
+    #[arg(long, value_name = "TEMPLATE", allow_hyphen_values = true)]
+    ws_message: Option<Template>,
+
+    /// Expect each client to get its own messages back
+    #[arg(long)]
+    own_copies: bool,
 
     /// Start a private server of this same build on a free port, measure it, and end it
     #[arg(long, conflicts_with_all = ["addr", "server_pid"])]
@@ -217,14 +236,19 @@ impl Args {
     /// # Errors
     /// Names the option, its value and the limit.
     pub(super) fn plan(&self) -> Result<Plan, Refusal> {
-        if self.spawn_server && self.protocol.is_broker() {
-            return Err(Refusal::ForeignSpawn(self.protocol));
-        }
-        if self.server_metrics.is_some() && self.protocol.is_broker() {
-            return Err(Refusal::ForeignMetrics(self.protocol));
+        if let Some(sign) = self.sign_of_another_server() {
+            if self.spawn_server {
+                return Err(Refusal::ForeignSpawn(sign));
+            }
+            if self.server_metrics.is_some() {
+                return Err(Refusal::ForeignMetrics(sign));
+            }
         }
         if self.password_file.is_some() && !self.protocol.is_broker() {
-            return Err(Refusal::NoLogin);
+            return Err(Refusal::NoLogin(self.protocol));
+        }
+        if self.own_copies && self.protocol.has_publishers() {
+            return Err(Refusal::NoOwnCopies(self.protocol));
         }
         let publishers = self.publishers()?;
         let senders = self.senders(publishers)?;
@@ -233,6 +257,9 @@ impl Args {
             protocol: self.protocol,
             topic: self.topic.clone(),
             login: None,
+            host: self.addr.clone(),
+            dialect: self.dialect()?,
+            own_copies: self.own_copies,
             clients: self.clients,
             senders,
             publishers,
@@ -256,12 +283,54 @@ impl Args {
         })
     }
 
+    /// The option that says that the server is not uringcast, if there is one.
+    fn sign_of_another_server(&self) -> Option<&'static str> {
+        match self.protocol {
+            Protocol::Redis => Some("--protocol redis"),
+            Protocol::Nats => Some("--protocol nats"),
+            Protocol::Mqtt => Some("--protocol mqtt"),
+            _ if self.own_copies => Some("--own-copies"),
+            _ => self.dialect_flag(),
+        }
+    }
+
+    fn dialect_flag(&self) -> Option<&'static str> {
+        let given = [
+            ("--ws-path", self.ws_path.is_some()),
+            ("--ws-join", self.ws_join.is_some()),
+            ("--ws-message", self.ws_message.is_some()),
+        ];
+        given
+            .into_iter()
+            .find_map(|(flag, given)| given.then_some(flag))
+    }
+
+    fn dialect(&self) -> Result<Option<Dialect>, Refusal> {
+        let Some(flag) = self.dialect_flag() else {
+            return Ok(None);
+        };
+        if self.protocol != Protocol::WebSocket {
+            let protocol = self.protocol;
+            return Err(Refusal::NoWebSocket { flag, protocol });
+        }
+        let message = self.ws_message.clone().unwrap_or(Template::bare());
+        if !message.has_stamp() {
+            return Err(Refusal::NoStamp);
+        }
+        if self.ws_join.as_ref().is_some_and(Template::has_stamp) {
+            return Err(Refusal::StampInJoin);
+        }
+        Ok(Some(Dialect {
+            path: self.ws_path.clone().unwrap_or_default(),
+            join: self.ws_join.clone(),
+            message,
+        }))
+    }
+
     fn publishers(&self) -> Result<u32, Refusal> {
         match self.publishers {
-            None => Ok(u32::from(self.protocol.is_broker())),
-            Some(publishers) if !self.protocol.is_broker() => {
-                Err(Refusal::NoPublishers(publishers))
-            }
+            None => Ok(u32::from(self.protocol.has_publishers())),
+            Some(_) if !self.protocol.has_publishers() => Err(Refusal::NoPublishers(self.protocol)),
             Some(publishers) => Ok(publishers),
         }
     }
@@ -393,7 +462,7 @@ mod tests {
         let measured = refusal("--protocol nats --server-metrics http://127.0.0.1:1/metrics");
         assert!(measured.starts_with("--server-metrics"), "{measured}");
         let spawned = refusal("--protocol mqtt --spawn-server");
-        assert!(spawned.contains("does not speak mqtt"), "{spawned}");
+        assert!(spawned.contains("mqtt is for another server"), "{spawned}");
         let threads = refusal("--protocol redis --threads 2");
         assert!(threads.starts_with("--threads shares"), "{threads}");
     }

@@ -14,8 +14,9 @@ use crate::report::{compare, merge, summary};
 /// Measure a TCP broadcast server under an open-loop load and prove every delivery
 ///
 /// Every client is a TCP connection of its own that receives the messages of all others. With --protocol
-/// redis, nats or mqtt clients only receive: they subscribe to --topic, and --publishers further
-/// connections send. Messages are sent by the clock, whatever the server does, and latencies count from
+/// events, redis, nats or mqtt clients only receive: --publishers further connections send, and with a
+/// broker all use --topic. With --protocol websocket --ws-path, --ws-join or --ws-message say how to speak
+/// with a server that is not uringcast. Messages are sent by the clock, whatever the server does, and latencies count from
 /// the time each message was meant to be sent.
 #[derive(Debug, Parser)]
 #[command(

@@ -11,7 +11,6 @@ use crate::measure::engine::{Engine, Warm};
 use crate::measure::error::RunError;
 use crate::measure::plan::Plan;
 use crate::report::measurement::{Measurement, Surroundings, add_server_view};
-use crate::wire::identity::Identity;
 
 /// What all runs have in common.
 #[derive(Debug)]
@@ -48,9 +47,7 @@ impl WarmRunner {
             None => Warm::new(plan, self.target, &self.sources)?,
         };
         let hostile = self.hostile.clone().map(|hostile| {
-            let topic = plan.topic.to_string();
-            let identity = Identity::of_strangers(plan.protocol, topic, rand::random());
-            let identity = identity.with_login(plan.login.clone());
+            let identity = plan.identity(0).of_strangers(rand::random());
             HostileClients::start(hostile, self.target, identity)
         });
         self.monitor.begin_run(hostile.transpose()?);

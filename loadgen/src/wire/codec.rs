@@ -6,11 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use protocol::HeaderError;
+use protocol::{HeaderError, Position};
 use record::Protocol;
 use thiserror::Error;
 
-use super::identity::{Arrival, Identity, Login};
+use super::identity::{Arrival, Identity};
 
 /// The longest message that is read.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -21,26 +21,31 @@ const TOPIC_BYTES_MAX: usize = 200;
 /// What a client says of itself when it joins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hello<'a> {
+    pub(crate) identity: &'a Identity,
     pub(crate) name: &'a str,
-    /// Tells it from the clients of other runs at the same server.
-    pub(crate) run: u32,
-    /// What it is to receive; `None` for one that only sends.
-    pub(crate) topic: Option<&'a str>,
-    /// By what a broker lets it in.
-    pub(crate) login: Option<&'a Login>,
+    /// Whether it is to receive; if not, it only sends.
+    pub(crate) receives: bool,
+    /// The last position that it has, if it comes back.
+    pub(crate) after: Option<Position>,
+}
+
+/// What a client says to the others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Utterance<'a> {
+    pub(crate) client: u32,
+    pub(crate) payload: &'a [u8],
+    /// By which the server is to confirm it, if it is to.
+    pub(crate) id: Option<u32>,
 }
 
 /// One protocol: what a client writes, and the state of what it reads.
 pub(crate) trait Codec {
-    /// The answer to [`Arrival::Ping`].
-    const PONG: &'static [u8];
-
-    /// Appends what a client says first. A broker answers it with something that is
+    /// Appends what a client says first. A server that confirms it answers with something that is
     /// [`Arrival::Joined`].
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>);
 
     /// Appends a message.
-    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]);
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>);
 
     /// The next arrival in `input`, or `None` when that is used up. Hot: once per delivery.
     ///
@@ -106,7 +111,7 @@ impl fmt::Display for Topic {
 /// gives one.
 pub(crate) const fn where_to_look(protocol: Protocol) -> Option<&'static str> {
     match protocol {
-        Protocol::Uringcast => None,
+        Protocol::Uringcast | Protocol::WebSocket | Protocol::Events => None,
         Protocol::Redis => Some(
             "Redis gives no reason on the connection: see its log, and client-output-buffer-limit pubsub",
         ),

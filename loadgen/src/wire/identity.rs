@@ -1,14 +1,14 @@
 //! The identity of a run: its clients' names and its stamps, by which it knows its own messages again.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use protocol::presence::Presence;
 use record::Protocol;
 
+use super::dialect::Dialect;
 use super::names::{Names, Speaker};
-use super::stamp::{Reading, STAMP_BYTES, Stamp, Stamper};
-
-/// Whom a payload is stamped by where the protocol names no author.
-pub(super) const NAMELESS: u32 = u32::MAX;
+use super::stamp::{NAMELESS, Reading, STAMP_BYTES, Stamp, Stamper};
 
 /// What a run needs to make itself known, and to know its own messages again.
 #[derive(Debug)]
@@ -26,6 +26,12 @@ pub(crate) struct Identity {
     pub(crate) run: u32,
     /// Clients from this number on send and do not receive.
     pub(crate) receivers: u32,
+    /// What requests over HTTP name as their host.
+    pub(crate) host: String,
+    /// How to speak with a WebSocket server that is not uringcast.
+    pub(crate) dialect: Option<Dialect>,
+    /// Whether clients come back where they were, and ask for each message of theirs to be confirmed.
+    pub(crate) resumes: bool,
 }
 
 /// A user of a broker, and the password.
@@ -51,10 +57,18 @@ pub(crate) enum Arrival<'a> {
     Probe { round: u32 },
     /// The server confirms that this client has joined.
     Joined,
-    /// The server asks whether this client is alive.
-    Ping,
+    /// The server has taken the connection, and is now to be told who this client is.
+    Opened,
+    /// The same for a client that has come back: whether it goes on exactly where it was.
+    Resumed(bool),
+    /// A message of this client has its place: the number that it was sent with.
+    Accepted(u64),
+    /// The server asks for this answer.
+    Asked(Vec<u8>),
     /// What the server itself says.
-    Notice(&'a [u8]),
+    Notice(Cow<'a, [u8]>),
+    /// The server tells all of somebody who joined or left.
+    Presence,
     /// Somebody else's message.
     Foreign,
     /// Something of this run that is not as it was sent.
@@ -64,38 +78,32 @@ pub(crate) enum Arrival<'a> {
 }
 
 impl Identity {
-    /// Of a run of `clients` clients that receive messages of up to `payload_bytes_max`; `run` tells it
-    /// from others.
-    pub(crate) fn new(
-        protocol: Protocol,
-        topic: String,
-        clients: u32,
-        payload_bytes_max: usize,
-        run: u32,
-    ) -> Self {
+    /// The same for clients that know nobody's messages for their own.
+    pub(crate) fn of_strangers(self, run: u32) -> Self {
         Self {
-            names: Names::new(clients),
-            stamper: Stamper::new(run, payload_bytes_max),
-            protocol,
-            topic,
-            login: None,
+            names: Names::new(1),
+            stamper: Stamper::new(run, STAMP_BYTES),
             run,
-            receivers: clients,
+            resumes: false,
+            ..self
         }
     }
 
-    /// The same, with a login.
-    pub(crate) fn with_login(self, login: Option<Login>) -> Self {
-        Self { login, ..self }
-    }
-
-    /// Of clients that know nobody's messages for their own.
-    pub(crate) fn of_strangers(protocol: Protocol, topic: String, run: u32) -> Self {
-        Self::new(protocol, topic, 1, STAMP_BYTES, run)
+    /// Whether a message comes under the name of its author.
+    pub(super) fn has_names(&self) -> bool {
+        !self.protocol.is_broker() && self.dialect.is_none()
     }
 
     /// What a message under a name is. Hot: once per delivery.
     pub(crate) fn judge<'a>(&self, speaker: Speaker, message: &'a [u8]) -> Arrival<'a> {
+        match speaker {
+            Speaker::Server => notice(message),
+            speaker => self.judge_said(speaker, message),
+        }
+    }
+
+    /// What a message of somebody is. Hot: once per delivery.
+    pub(super) fn judge_said(&self, speaker: Speaker, message: &[u8]) -> Arrival<'static> {
         match speaker {
             Speaker::Client(author) => match self.stamper.read(message, author) {
                 Reading::Message(stamp) => Arrival::Message(stamp),
@@ -103,10 +111,9 @@ impl Identity {
                 Reading::OtherRun => Arrival::Foreign,
                 Reading::Corrupt => Arrival::Corrupt,
             },
-            Speaker::Server => Arrival::Notice(message),
             // Under a damaged name, a message of this run looks like a stranger's.
-            Speaker::Stranger if self.stamper.claims_this_run(message) => Arrival::Corrupt,
-            Speaker::Stranger => Arrival::Foreign,
+            _ if self.stamper.claims_this_run(message) => Arrival::Corrupt,
+            Speaker::Stranger | Speaker::Server => Arrival::Foreign,
         }
     }
 
@@ -119,6 +126,20 @@ impl Identity {
             Reading::Corrupt if self.stamper.claims_this_run(message) => Arrival::Corrupt,
             Reading::Corrupt => Arrival::Foreign,
         }
+    }
+
+    /// What a message is that has a payload of ours anywhere in it, perhaps.
+    pub(super) fn judge_anywhere(&self, message: &[u8]) -> Arrival<'static> {
+        let payload = self.stamper.find(message);
+        payload.map_or(Arrival::Foreign, |payload| self.judge_nameless(payload))
+    }
+}
+
+fn notice(text: &[u8]) -> Arrival<'_> {
+    match str::from_utf8(text).ok().and_then(Presence::parse) {
+        None => Arrival::Notice(text.into()),
+        Some(Presence::Here { .. }) => Arrival::Chatter,
+        Some(_) => Arrival::Presence,
     }
 }
 
@@ -136,6 +157,9 @@ pub(crate) mod tests {
             login: None,
             run: 99,
             receivers: 10,
+            host: "localhost".into(),
+            dialect: None,
+            resumes: false,
         }
     }
 }

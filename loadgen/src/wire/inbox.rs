@@ -7,6 +7,7 @@
 use record::Protocol;
 
 use super::codec::{Codec, Undecodable};
+use super::events::Events;
 use super::identity::{Arrival, Identity};
 use super::mqtt::Mqtt;
 use super::nats::Nats;
@@ -14,11 +15,14 @@ use super::packets::Packets;
 use super::recent::Recent;
 use super::redis::Redis;
 use super::uringcast::Uringcast;
+use super::websocket::WebSocket;
 
 /// Decodes what one client receives.
 #[derive(Debug)]
 pub(crate) enum Inbox {
     Uringcast(Uringcast),
+    WebSocket(WebSocket),
+    Events(Events),
     Redis(Packets<Redis>),
     Nats(Packets<Nats>),
     Mqtt(Packets<Mqtt>),
@@ -29,6 +33,8 @@ impl Inbox {
     pub(crate) const fn new(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Uringcast => Self::Uringcast(Uringcast::new()),
+            Protocol::WebSocket => Self::WebSocket(WebSocket::new(None)),
+            Protocol::Events => Self::Events(Events::new()),
             Protocol::Redis => Self::Redis(Packets::new()),
             Protocol::Nats => Self::Nats(Packets::new()),
             Protocol::Mqtt => Self::Mqtt(Packets::new()),
@@ -49,6 +55,8 @@ impl Inbox {
     ) -> Result<(), Undecodable> {
         match self {
             Self::Uringcast(wire) => decode_with(wire, bytes, identity, recent, book),
+            Self::WebSocket(wire) => decode_with(wire, bytes, identity, recent, book),
+            Self::Events(wire) => decode_with(wire, bytes, identity, recent, book),
             Self::Redis(wire) => decode_with(wire, bytes, identity, recent, book),
             Self::Nats(wire) => decode_with(wire, bytes, identity, recent, book),
             Self::Mqtt(wire) => decode_with(wire, bytes, identity, recent, book),
@@ -59,6 +67,8 @@ impl Inbox {
     pub(crate) fn is_mid_message(&self) -> bool {
         match self {
             Self::Uringcast(wire) => wire.is_mid_message(),
+            Self::WebSocket(wire) => wire.is_mid_message(),
+            Self::Events(wire) => wire.is_mid_message(),
             Self::Redis(wire) => wire.is_mid_message(),
             Self::Nats(wire) => wire.is_mid_message(),
             Self::Mqtt(wire) => wire.is_mid_message(),
@@ -97,9 +107,10 @@ pub(super) mod tests {
     use proptest::prelude::*;
     use proptest::sample::Index;
 
+    use super::super::codec::Utterance;
     use super::super::identity::tests::identity_of;
     use super::super::outbox::{Item, Outgoing, frame_of};
-    use super::super::{mqtt, nats, redis};
+    use super::super::{events, mqtt, nats, redis, websocket};
     use super::*;
 
     /// All that `stream` holds, read in pieces that end at `cuts`.
@@ -107,13 +118,30 @@ pub(super) mod tests {
         let (mut inbox, mut said) = (Inbox::new(identity.protocol), Vec::new());
         let mut from = 0;
         for &to in cuts.iter().chain([&stream.len()]) {
-            let book = |arrival: &Arrival<'_>| said.push(format!("{arrival:?}"));
+            let book = |arrival: &Arrival<'_>| {
+                said.push(match arrival {
+                    // Its mask is another each time.
+                    Arrival::Asked(answer) if identity.protocol == Protocol::WebSocket => {
+                        format!("Asked for {} bytes", answer.len())
+                    }
+                    arrival => format!("{arrival:?}"),
+                });
+            };
             let (bytes, recent) = (&stream[from..to], &mut Recent::none());
             inbox.decode(bytes, identity, recent, book).unwrap();
             from = to;
         }
         assert!(!inbox.is_mid_message());
         said
+    }
+
+    /// A message of this payload.
+    pub(in crate::wire) fn said(payload: &[u8]) -> Utterance<'_> {
+        Utterance {
+            client: 3,
+            payload,
+            id: None,
+        }
     }
 
     /// The payload of message `number`, as its publisher would have stamped it.
@@ -124,7 +152,7 @@ pub(super) mod tests {
             intended_ns: 5,
             payload_bytes: 64,
         };
-        let frame = frame_of(&identity_of(protocol), Item::Message(message), 11, 6);
+        let frame = frame_of(&identity_of(protocol), &Item::Message(message), 11, 6);
         let tail_bytes = if protocol == Protocol::Mqtt { 0 } else { 2 };
         let payload_end = frame.len() - tail_bytes;
         frame[payload_end - 64..payload_end].to_vec()
@@ -147,7 +175,7 @@ pub(super) mod tests {
         };
         let identity = identity_of(Protocol::Uringcast);
         let mut frame = protocol::frame::encode(b"load-00003").to_vec();
-        frame.extend(frame_of(&identity, Item::Message(message), 3, 6));
+        frame.extend(frame_of(&identity, &Item::Message(message), 3, 6));
         if let Some((at, bits)) = change {
             let at = at.index(frame.len());
             frame[at] ^= bits;
@@ -155,9 +183,11 @@ pub(super) mod tests {
         frame
     }
 
-    /// Each broker's protocol, and a stream that holds whatever it has.
-    fn conversations() -> [(Protocol, Vec<u8>); 3] {
+    /// Each protocol of packets, and a stream that holds whatever it has.
+    fn conversations() -> [(Protocol, Vec<u8>); 5] {
         [
+            (Protocol::WebSocket, websocket::tests::conversation()),
+            (Protocol::Events, events::tests::conversation()),
             (Protocol::Mqtt, mqtt::tests::conversation()),
             (Protocol::Nats, nats::tests::conversation()),
             (Protocol::Redis, redis::tests::conversation()),

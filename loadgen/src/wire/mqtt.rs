@@ -6,9 +6,9 @@
 
 use record::Protocol;
 
-use super::codec::Hello;
-use super::identity::Login;
-use super::packets::{Broker, Kind, Packet, Stop, payload};
+use super::codec::{Hello, Utterance};
+use super::identity::{Identity, Login};
+use super::packets::{Broker, Kind, Packet, Scan, Stop, payload};
 
 const CONNECT: u8 = 0x10;
 const PUBLISH: u8 = 0x30;
@@ -33,45 +33,50 @@ const LENGTH_BYTES_MAX: usize = 4;
 pub(crate) struct Mqtt;
 
 impl Broker for Mqtt {
-    const PROTOCOL: Protocol = Protocol::Mqtt;
-
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
         // Every broker takes an identifier of up to 23 letters and digits; two alike drive each
         // other out.
         let letters = hello.name.chars().filter(char::is_ascii_alphanumeric);
-        let identifier: String = format!("{:08x}", hello.run)
+        let identity = hello.identity;
+        let identifier: String = format!("{:08x}", identity.run)
             .chars()
             .chain(letters)
             .collect();
         let mut connect = CONNECT_HEAD.to_vec();
-        connect.push(CLEAN_SESSION | hello.login.map_or(0, |_| WITH_LOGIN));
+        let login = identity.login.as_ref();
+        connect.push(CLEAN_SESSION | login.map_or(0, |_| WITH_LOGIN));
         connect.extend_from_slice(&NO_KEEP_ALIVE);
         put_text(&mut connect, &identifier);
-        if let Some(Login { username, password }) = hello.login {
+        if let Some(Login { username, password }) = login {
             // A password takes a user name, be it an empty one.
             put_text(&mut connect, username.as_deref().unwrap_or_default());
             put_text(&mut connect, password);
         }
         put_packet(out, CONNECT, &[&connect]);
-        let Some(topic) = hello.topic else {
+        if !hello.receives {
             out.extend_from_slice(PINGREQ);
             return;
-        };
+        }
         let packet_identifier = [0, 1];
         let mut subscribe = packet_identifier.to_vec();
-        put_text(&mut subscribe, topic);
+        put_text(&mut subscribe, &identity.topic);
         let quality = 0;
         subscribe.push(quality);
         put_packet(out, SUBSCRIBE, &[&subscribe]);
     }
 
-    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]) {
-        let mut head = Vec::with_capacity(2 + topic.len());
-        put_text(&mut head, topic);
-        put_packet(out, PUBLISH, &[&head, payload]);
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+        let mut head = Vec::with_capacity(2 + identity.topic.len());
+        put_text(&mut head, &identity.topic);
+        put_packet(out, PUBLISH, &[&head, said.payload]);
     }
+}
 
-    fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
+impl Scan for Mqtt {
+    const PROTOCOL: Protocol = Protocol::Mqtt;
+    type Kind = Kind;
+
+    fn scan(bytes: &[u8]) -> Result<Packet<Kind>, Stop> {
         let (length, head_bytes) = remaining_length(bytes)?;
         let rest = payload(bytes, head_bytes, length)?;
         let packet = |kind, body| Packet {
@@ -174,11 +179,11 @@ pub(super) mod tests {
     use super::*;
     use crate::wire::identity::Arrival;
     use crate::wire::identity::tests::identity_of;
-    use crate::wire::inbox::tests::{fault, read, stamped};
+    use crate::wire::inbox::tests::{fault, read, said, stamped};
 
     fn message(payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        Mqtt::put_payload(&mut out, "a.topic", payload);
+        Mqtt::put_payload(&mut out, &identity_of(Protocol::Mqtt), &said(payload));
         out
     }
 
@@ -215,7 +220,7 @@ pub(super) mod tests {
             "the subscription was refused",
             "DISCONNECT",
         ]
-        .map(|text| format!("{:?}", Arrival::Notice(text.as_bytes())));
+        .map(|text| format!("{:?}", Arrival::Notice(text.as_bytes().into())));
         assert_eq!(said[6..9], notices);
         assert!(said[9].starts_with("Message(Stamp { number: 2,"));
     }
@@ -233,10 +238,13 @@ pub(super) mod tests {
     fn an_identifier_is_one_that_every_broker_takes() {
         let mut out = Vec::new();
         let hello = Hello {
+            identity: &Identity {
+                run: u32::MAX,
+                ..identity_of(Protocol::Mqtt)
+            },
             name: "load-1999999",
-            run: u32::MAX,
-            topic: None,
-            login: None,
+            receives: false,
+            after: None,
         };
         Mqtt::put_hello(&mut out, &hello);
         let identifier = &out[14..out.len() - PINGREQ.len()];

@@ -5,21 +5,24 @@
 
 use record::Protocol;
 
-use super::codec::Hello;
-use super::identity::Login;
-use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
+use super::codec::{Hello, Utterance};
+use super::identity::{Identity, Login};
+use super::packets::{Broker, Kind, LINE_END, Packet, Scan, Stop, decimal, line, payload_line};
 
 /// What is spoken with NATS.
 #[derive(Debug)]
 pub(crate) struct Nats;
 
 impl Broker for Nats {
-    const PROTOCOL: Protocol = Protocol::Nats;
     const PONG: &'static [u8] = b"PONG\r\n";
 
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
         // Names of clients are of letters, digits and '-': nothing that JSON would escape.
-        let login = hello.login.map_or_else(String::new, login);
+        let login = hello
+            .identity
+            .login
+            .as_ref()
+            .map_or_else(String::new, login);
         let connect = format!(
             "CONNECT {{\"verbose\":false,\"pedantic\":false,\"tls_required\":false,{login}\
              \"name\":\"{}\",\"lang\":\"rust\",\"version\":\"{}\",\"protocol\":0,\"echo\":true}}\r\n",
@@ -27,19 +30,26 @@ impl Broker for Nats {
             env!("CARGO_PKG_VERSION")
         );
         out.extend_from_slice(connect.as_bytes());
-        if let Some(topic) = hello.topic {
+        if hello.receives {
+            let topic = &hello.identity.topic;
             out.extend_from_slice(format!("SUB {topic} 1\r\n").as_bytes());
         }
         out.extend_from_slice(b"PING\r\n");
     }
 
-    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]) {
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+        let (topic, payload) = (&identity.topic, said.payload);
         out.extend_from_slice(format!("PUB {topic} {}\r\n", payload.len()).as_bytes());
         out.extend_from_slice(payload);
         out.extend_from_slice(LINE_END);
     }
+}
 
-    fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
+impl Scan for Nats {
+    const PROTOCOL: Protocol = Protocol::Nats;
+    type Kind = Kind;
+
+    fn scan(bytes: &[u8]) -> Result<Packet<Kind>, Stop> {
         let (head, next) = line(bytes, 0)?;
         let said = &bytes[head.clone()];
         let simple = |kind, body_at: usize| Packet {
@@ -72,7 +82,7 @@ fn login(login: &Login) -> String {
 }
 
 /// `MSG subject sid [reply-to] bytes`, then the payload.
-fn message(bytes: &[u8], said: &[u8], next: usize) -> Result<Packet, Stop> {
+fn message(bytes: &[u8], said: &[u8], next: usize) -> Result<Packet<Kind>, Stop> {
     let length = said.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     let length = decimal(length).ok_or_else(|| Nats::malformed("MSG ends with a length"))?;
     let (body, end) = payload_line::<Nats>(bytes, next, length)?;
@@ -88,7 +98,7 @@ pub(super) mod tests {
     use super::*;
     use crate::wire::identity::Arrival;
     use crate::wire::identity::tests::identity_of;
-    use crate::wire::inbox::tests::{fault, read, stamped};
+    use crate::wire::inbox::tests::{fault, read, said, stamped};
 
     fn message(payload: &[u8], reply_to: &str) -> Vec<u8> {
         let head = format!("MSG a.topic 1 {reply_to}{}\r\n", payload.len());
@@ -118,34 +128,36 @@ pub(super) mod tests {
             "{}",
             said[2]
         );
-        assert_eq!(said[3..7], ["Ping", "Foreign", "Foreign", "Chatter"]);
+        let pong = format!("{:?}", Arrival::Asked(b"PONG\r\n".to_vec()));
+        assert_eq!(said[3..7], [&pong, "Foreign", "Foreign", "Chatter"]);
         assert_eq!(
             said[7],
-            format!("{:?}", Arrival::Notice(b"'Slow Consumer'"))
+            format!("{:?}", Arrival::Notice(b"'Slow Consumer'".into()))
         );
         assert!(said[8].starts_with("Message(Stamp { number: 2,"));
     }
 
     #[test]
     fn one_that_only_sends_does_not_subscribe() {
-        let hello = |topic| {
+        let identity = &identity_of(Protocol::Nats);
+        let hello = |receives| {
             let mut out = Vec::new();
             Nats::put_hello(
                 &mut out,
                 &Hello {
+                    identity,
                     name: "n",
-                    run: 1,
-                    topic,
-                    login: None,
+                    receives,
+                    after: None,
                 },
             );
             String::from_utf8(out).unwrap()
         };
-        assert!(hello(Some("t")).ends_with("\r\nSUB t 1\r\nPING\r\n"));
-        assert!(!hello(None).contains("SUB"));
+        assert!(hello(true).ends_with("\r\nSUB a.topic 1\r\nPING\r\n"));
+        assert!(!hello(false).contains("SUB"));
         let mut out = Vec::new();
-        Nats::put_payload(&mut out, "t", b"abc");
-        assert_eq!(out, b"PUB t 3\r\nabc\r\n");
+        Nats::put_payload(&mut out, identity, &said(b"abc"));
+        assert_eq!(out, b"PUB a.topic 3\r\nabc\r\n");
     }
 
     #[test]

@@ -6,27 +6,32 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
+use protocol::Position;
 use record::Protocol;
 
-use super::codec::{Codec, Hello};
-use super::identity::{Identity, NAMELESS};
+use super::codec::{Codec, Hello, Utterance};
+use super::events::Events;
+use super::identity::Identity;
 use super::mqtt::Mqtt;
 use super::nats::Nats;
 use super::packets::Packets;
 use super::redis::Redis;
-use super::stamp::Stamp;
+use super::stamp::{NAMELESS, Stamp};
 use super::uringcast::Uringcast;
+use super::websocket::WebSocket;
 
 /// What most protocols put before a payload fits in this; a longer head costs an allocation more.
 const HEAD_BYTES_USUAL: usize = 64;
 
 /// One thing to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
-    /// The client's name, or whatever else a client says first.
-    Name,
-    /// The answer to the server's question whether the client is alive.
-    Pong,
+    /// The client's name, or whatever else a client says first; it may come back behind a position.
+    Name { after: Option<Position> },
+    /// What the server is to be told once it has taken the connection.
+    Join,
+    /// What the server asked for.
+    Answer(Vec<u8>),
     /// A probe of the barrier.
     Probe { round: u32 },
     /// A message of the schedule.
@@ -72,7 +77,7 @@ impl Outbox {
     }
 
     pub(crate) fn holds_name(&self) -> bool {
-        self.waiting.front() == Some(&Item::Name)
+        matches!(self.waiting.front(), Some(Item::Name { .. }))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -96,10 +101,10 @@ impl Outbox {
         &mut self,
         socket: &mut impl Write,
         mut now_ns: impl FnMut() -> u64,
-        mut frame_of: impl FnMut(Item, u64) -> Vec<u8>,
-        mut sent: impl FnMut(Item, u64),
+        mut frame_of: impl FnMut(&Item, u64) -> Vec<u8>,
+        mut sent: impl FnMut(&Item, u64),
     ) -> io::Result<()> {
-        while let Some(&item) = self.waiting.front() {
+        while let Some(item) = self.waiting.front() {
             let handed_over_ns = now_ns();
             let begun = self.begun.get_or_insert_with(|| {
                 Box::new(Begun {
@@ -117,33 +122,40 @@ impl Outbox {
                 }
             }
             self.begun = None;
-            self.waiting.pop_front();
             sent(item, handed_over_ns);
+            self.waiting.pop_front();
         }
         Ok(())
     }
 }
 
 /// What `item` is on the wire when `client` begins to send it at `now_ns`.
-pub(crate) fn frame_of(identity: &Identity, item: Item, client: u32, now_ns: u64) -> Vec<u8> {
-    let author = match identity.protocol {
-        Protocol::Uringcast => client,
-        Protocol::Redis | Protocol::Nats | Protocol::Mqtt => NAMELESS,
+pub(crate) fn frame_of(identity: &Identity, item: &Item, client: u32, now_ns: u64) -> Vec<u8> {
+    let author = if identity.has_names() {
+        client
+    } else {
+        NAMELESS
+    };
+    let saying = |payload: &[u8], id| {
+        let said = Utterance {
+            client,
+            payload,
+            id,
+        };
+        payload_frame(identity, &said)
     };
     match item {
-        Item::Name => {
-            let receives = client < identity.receivers;
-            hello(identity, &identity.names.of(client), receives)
-        }
-        Item::Pong => match identity.protocol {
-            Protocol::Uringcast => Uringcast::PONG.to_vec(),
-            Protocol::Redis => Packets::<Redis>::PONG.to_vec(),
-            Protocol::Nats => Packets::<Nats>::PONG.to_vec(),
-            Protocol::Mqtt => Packets::<Mqtt>::PONG.to_vec(),
-        },
+        Item::Name { after } => hello(&Hello {
+            identity,
+            name: &identity.names.of(client),
+            receives: client < identity.receivers,
+            after: *after,
+        }),
+        Item::Join => WebSocket::join(identity, client),
+        Item::Answer(answer) => answer.clone(),
         // Its frame was made before it became one.
         Item::Leftover => Vec::new(),
-        Item::Probe { round } => payload_frame(identity, &identity.stamper.probe(round, author)),
+        Item::Probe { round } => saying(&identity.stamper.probe(*round, author), None),
         Item::Message(message) => {
             let stamp = Stamp {
                 number: message.number,
@@ -152,40 +164,36 @@ pub(crate) fn frame_of(identity: &Identity, item: Item, client: u32, now_ns: u64
                 sent_ns: now_ns,
             };
             let stamper = &identity.stamper;
-            payload_frame(
-                identity,
-                &stamper.message(&stamp, author, message.payload_bytes),
-            )
+            let payload = stamper.message(&stamp, author, message.payload_bytes);
+            saying(&payload, identity.resumes.then_some(message.number))
         }
     }
 }
 
-/// What a client says first, under `name`; it subscribes if it `receives`.
-pub(crate) fn hello(identity: &Identity, name: &str, receives: bool) -> Vec<u8> {
-    let hello = Hello {
-        name,
-        run: identity.run,
-        topic: receives.then_some(&identity.topic),
-        login: identity.login.as_ref(),
-    };
+/// What a client says first.
+pub(crate) fn hello(hello: &Hello<'_>) -> Vec<u8> {
     let out = &mut Vec::new();
-    match identity.protocol {
-        Protocol::Uringcast => Uringcast::put_hello(out, &hello),
-        Protocol::Redis => Packets::<Redis>::put_hello(out, &hello),
-        Protocol::Nats => Packets::<Nats>::put_hello(out, &hello),
-        Protocol::Mqtt => Packets::<Mqtt>::put_hello(out, &hello),
+    match hello.identity.protocol {
+        Protocol::Uringcast => Uringcast::put_hello(out, hello),
+        Protocol::WebSocket => WebSocket::put_hello(out, hello),
+        Protocol::Events => Events::put_hello(out, hello),
+        Protocol::Redis => Packets::<Redis>::put_hello(out, hello),
+        Protocol::Nats => Packets::<Nats>::put_hello(out, hello),
+        Protocol::Mqtt => Packets::<Mqtt>::put_hello(out, hello),
     }
     std::mem::take(out)
 }
 
 /// A message of this payload.
-pub(crate) fn payload_frame(identity: &Identity, payload: &[u8]) -> Vec<u8> {
-    let out = &mut Vec::with_capacity(HEAD_BYTES_USUAL + payload.len());
+pub(crate) fn payload_frame(identity: &Identity, said: &Utterance<'_>) -> Vec<u8> {
+    let out = &mut Vec::with_capacity(HEAD_BYTES_USUAL + said.payload.len());
     match identity.protocol {
-        Protocol::Uringcast => Uringcast::put_payload(out, &identity.topic, payload),
-        Protocol::Redis => Packets::<Redis>::put_payload(out, &identity.topic, payload),
-        Protocol::Nats => Packets::<Nats>::put_payload(out, &identity.topic, payload),
-        Protocol::Mqtt => Packets::<Mqtt>::put_payload(out, &identity.topic, payload),
+        Protocol::Uringcast => Uringcast::put_payload(out, identity, said),
+        Protocol::WebSocket => WebSocket::put_payload(out, identity, said),
+        Protocol::Events => Events::put_payload(out, identity, said),
+        Protocol::Redis => Packets::<Redis>::put_payload(out, identity, said),
+        Protocol::Nats => Packets::<Nats>::put_payload(out, identity, said),
+        Protocol::Mqtt => Packets::<Mqtt>::put_payload(out, identity, said),
     }
     std::mem::take(out)
 }
@@ -193,6 +201,8 @@ pub(crate) fn payload_frame(identity: &Identity, payload: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NAME: Item = Item::Name { after: None };
 
     /// A socket that takes as many bytes at a time as the list says, and is full in between.
     struct Trickle {
@@ -215,7 +225,7 @@ mod tests {
         }
     }
 
-    fn frame_of(item: Item, _: u64) -> Vec<u8> {
+    fn frame_of(item: &Item, _: u64) -> Vec<u8> {
         format!("<{item:?}>").into_bytes()
     }
 
@@ -225,11 +235,11 @@ mod tests {
 
     #[test]
     fn items_leave_whole_and_in_order_however_the_socket_takes_them() {
-        let items = [Item::Name, Item::Probe { round: 1 }, Item::Name];
-        let whole: Vec<u8> = items.iter().flat_map(|&item| frame_of(item, 0)).collect();
+        let items = [NAME, Item::Probe { round: 1 }, NAME];
+        let whole: Vec<u8> = items.iter().flat_map(|item| frame_of(item, 0)).collect();
         let mut outbox = Outbox::default();
-        for item in items {
-            outbox.push(item);
+        for item in &items {
+            outbox.push(item.clone());
         }
         let mut socket = Trickle {
             takes: Vec::new(),
@@ -239,7 +249,9 @@ mod tests {
         while !outbox.is_empty() {
             socket.takes = vec![3];
             outbox
-                .flush(&mut socket, no_clock, frame_of, |item, _| sent.push(item))
+                .flush(&mut socket, no_clock, frame_of, |item, _| {
+                    sent.push(item.clone());
+                })
                 .unwrap();
         }
         assert_eq!(socket.taken, whole);
@@ -249,21 +261,21 @@ mod tests {
     #[test]
     fn an_item_becomes_bytes_only_when_its_turn_comes() {
         let mut outbox = Outbox::default();
-        outbox.push(Item::Name);
+        outbox.push(NAME);
         outbox.push(Item::Probe { round: 1 });
         let mut socket = Trickle {
             takes: vec![2],
             taken: Vec::new(),
         };
         let mut made = Vec::new();
-        let make = |item, now_ns| {
-            made.push(item);
+        let make = |item: &Item, now_ns| {
+            made.push(item.clone());
             frame_of(item, now_ns)
         };
         outbox
             .flush(&mut socket, no_clock, make, |_, _| ())
             .unwrap();
-        assert_eq!(made, [Item::Name]);
+        assert_eq!(made, [NAME]);
     }
 
     #[test]
@@ -271,7 +283,7 @@ mod tests {
         let clock = std::cell::Cell::new(5);
         let now_ns = || clock.get();
         let mut outbox = Outbox::default();
-        outbox.push(Item::Name);
+        outbox.push(NAME);
         let mut socket = Trickle {
             takes: vec![2],
             taken: Vec::new(),
@@ -281,18 +293,18 @@ mod tests {
         for (at_ns, takes) in [(5, 2), (8, 100)] {
             clock.set(at_ns);
             socket.takes = vec![takes];
-            let make = |item, now_ns| {
+            let make = |item: &Item, now_ns| {
                 stamped.push(now_ns);
                 frame_of(item, now_ns)
             };
             outbox
                 .flush(&mut socket, now_ns, make, |item, now_ns| {
-                    sent.push((item, now_ns));
+                    sent.push((item.clone(), now_ns));
                 })
                 .unwrap();
         }
         assert_eq!(stamped, [5], "its stamp says when its first byte went");
-        assert_eq!(sent, [(Item::Name, 8)]);
+        assert_eq!(sent, [(NAME, 8)]);
     }
 
     #[test]
@@ -311,16 +323,18 @@ mod tests {
         socket.takes = vec![100];
         let mut sent = Vec::new();
         outbox
-            .flush(&mut socket, no_clock, frame_of, |item, _| sent.push(item))
+            .flush(&mut socket, no_clock, frame_of, |item, _| {
+                sent.push(item.clone());
+            })
             .unwrap();
-        assert_eq!(socket.taken, frame_of(Item::Probe { round: 1 }, 0));
+        assert_eq!(socket.taken, frame_of(&Item::Probe { round: 1 }, 0));
         assert_eq!(sent, [Item::Leftover]);
     }
 
     #[test]
     fn a_socket_that_is_closed_is_an_error() {
         let mut outbox = Outbox::default();
-        outbox.push(Item::Name);
+        outbox.push(NAME);
         let mut socket = Trickle {
             takes: vec![0],
             taken: Vec::new(),

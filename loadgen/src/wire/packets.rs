@@ -1,6 +1,6 @@
-//! Packets: a broker's stream taken apart, however it was cut.
+//! Packets: a stream taken apart, however it was cut.
 //!
-//! A broker's protocol says by its scan what lies at the head of some bytes, or how much of it is missing. A
+//! A protocol says by its scan what lies at the head of some bytes, or how much of it is missing. A
 //! packet that lies whole in what was read is not copied; one that was partial by the end of a read is
 //! put together first, and no more is copied than it needs. What is kept is at most one packet.
 
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use record::Protocol;
 
-use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable};
+use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable, Utterance};
 use super::identity::{Arrival, Identity};
 
 /// The longest line that is no payload.
@@ -21,24 +21,18 @@ const KEPT_BYTES_MAX: usize = 16 * 1024;
 /// What ends a line.
 pub(super) const LINE_END: &[u8] = b"\r\n";
 
-/// The protocol of a broker: what a client writes, and what packets it reads.
-pub(crate) trait Broker {
+/// A protocol whose stream is a row of packets.
+pub(crate) trait Scan {
     const PROTOCOL: Protocol;
 
-    /// The answer to a packet of the kind [`Kind::Ping`]; empty where the broker never asks.
-    const PONG: &'static [u8] = b"";
-
-    /// Appends what a client says first; it is answered by a packet of the kind [`Kind::Joined`].
-    fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>);
-
-    /// Appends a message.
-    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]);
+    /// What a packet means.
+    type Kind;
 
     /// What lies at the head of `bytes`, which are never none. Hot: once per delivery.
     ///
     /// # Errors
     /// What is missing, or wrong.
-    fn scan(bytes: &[u8]) -> Result<Packet, Stop>;
+    fn scan(bytes: &[u8]) -> Result<Packet<Self::Kind>, Stop>;
 
     /// What came breaks the protocol, of which `what` holds.
     fn malformed(what: &'static str) -> Stop {
@@ -47,26 +41,38 @@ pub(crate) trait Broker {
     }
 }
 
-/// What one client hears from a broker, taken apart.
+/// The protocol of a broker: what a client writes, and what packets it reads.
+pub(crate) trait Broker: Scan<Kind = Kind> {
+    /// The answer to a packet of the kind [`Kind::Ping`]; empty where the broker never asks.
+    const PONG: &'static [u8] = b"";
+
+    /// Appends what a client says first; it is answered by a packet of the kind [`Kind::Joined`].
+    fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>);
+
+    /// Appends a message.
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>);
+}
+
+/// What one client hears, taken apart.
 #[derive(Debug)]
-pub(crate) struct Packets<B> {
+pub(crate) struct Packets<S> {
     /// The beginning of a packet whose end has not come, or one that has been given out.
     partial: Vec<u8>,
     is_given_out: bool,
-    broker: PhantomData<B>,
+    protocol: PhantomData<S>,
 }
 
 /// A whole packet at the head of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Packet {
-    pub(super) kind: Kind,
+pub(crate) struct Packet<K> {
+    pub(super) kind: K,
     /// Its length.
     pub(super) bytes: usize,
     /// Where in it the message or the text lies.
     pub(super) body: Range<usize>,
 }
 
-/// What a packet means.
+/// What a packet of a broker means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Message,
@@ -79,6 +85,9 @@ pub(crate) enum Kind {
     Chatter,
 }
 
+/// What a packet means and its body, or `None` if there is no whole one.
+pub(super) type Taken<'a, K> = Option<(K, &'a [u8])>;
+
 /// Why there is no whole packet.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -89,26 +98,13 @@ pub(crate) enum Stop {
     Undecodable(Undecodable),
 }
 
-impl<B> Packets<B> {
-    /// At the beginning of a stream.
-    pub(crate) const fn new() -> Self {
-        Self {
-            partial: Vec::new(),
-            is_given_out: false,
-            broker: PhantomData,
-        }
-    }
-}
-
 impl<B: Broker> Codec for Packets<B> {
-    const PONG: &'static [u8] = B::PONG;
-
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
         B::put_hello(out, hello);
     }
 
-    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]) {
-        B::put_payload(out, topic, payload);
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+        B::put_payload(out, identity, said);
     }
 
     fn next<'d, 'i: 'd>(
@@ -116,6 +112,40 @@ impl<B: Broker> Codec for Packets<B> {
         input: &mut &'i [u8],
         identity: &Identity,
     ) -> Result<Option<Arrival<'d>>, Undecodable> {
+        let packet = self.packet(input)?;
+        Ok(packet.map(|(kind, body)| match kind {
+            Kind::Message => identity.judge_nameless(body),
+            Kind::Joined => Arrival::Joined,
+            Kind::Ping => Arrival::Asked(B::PONG.to_vec()),
+            Kind::Notice => Arrival::Notice(body.into()),
+            Kind::Code(text) => Arrival::Notice(text.as_bytes().into()),
+            Kind::Chatter => Arrival::Chatter,
+        }))
+    }
+
+    fn is_mid_message(&self) -> bool {
+        self.is_partial()
+    }
+}
+
+impl<S: Scan> Packets<S> {
+    /// At the beginning of a stream.
+    pub(crate) const fn new() -> Self {
+        Self {
+            partial: Vec::new(),
+            is_given_out: false,
+            protocol: PhantomData,
+        }
+    }
+
+    /// The next packet in `input`, with its body, or `None` when that is used up.
+    ///
+    /// # Errors
+    /// What breaks the protocol.
+    pub(super) fn packet<'d, 'i: 'd>(
+        &'d mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Taken<'d, S::Kind>, Undecodable> {
         if self.is_given_out {
             self.is_given_out = false;
             self.partial.clear();
@@ -125,11 +155,11 @@ impl<B: Broker> Codec for Packets<B> {
             return Ok(None);
         }
         if self.partial.is_empty() {
-            return match B::scan(input) {
+            return match S::scan(input) {
                 Ok(packet) => {
                     let (whole, rest) = input.split_at(packet.bytes);
                     *input = rest;
-                    Ok(Some(arrival(packet.kind, &whole[packet.body], identity)))
+                    Ok(Some((packet.kind, &whole[packet.body])))
                 }
                 Err(Stop::Undecodable(error)) => Err(error),
                 Err(Stop::AtLeast(_) | Stop::OpenLine) => {
@@ -142,23 +172,18 @@ impl<B: Broker> Codec for Packets<B> {
             return Ok(None);
         };
         self.is_given_out = true;
-        Ok(Some(arrival(
-            packet.kind,
-            &self.partial[packet.body],
-            identity,
-        )))
+        Ok(Some((packet.kind, &self.partial[packet.body])))
     }
 
-    fn is_mid_message(&self) -> bool {
+    /// Whether the stream stands inside a packet.
+    pub(super) fn is_partial(&self) -> bool {
         !self.partial.is_empty() && !self.is_given_out
     }
-}
 
-impl<B: Broker> Packets<B> {
     /// Adds what the partial packet is missing.
-    fn complete(&mut self, input: &mut &[u8]) -> Result<Option<Packet>, Undecodable> {
+    fn complete(&mut self, input: &mut &[u8]) -> Result<Option<Packet<S::Kind>>, Undecodable> {
         loop {
-            let missing_bytes = match B::scan(&self.partial) {
+            let missing_bytes = match S::scan(&self.partial) {
                 Ok(packet) => return Ok(Some(packet)),
                 Err(Stop::Undecodable(error)) => return Err(error),
                 Err(Stop::AtLeast(bytes)) => bytes.saturating_sub(self.partial.len()).max(1),
@@ -174,17 +199,6 @@ impl<B: Broker> Packets<B> {
             self.partial.extend_from_slice(more);
             *input = rest;
         }
-    }
-}
-
-fn arrival<'a>(kind: Kind, body: &'a [u8], identity: &Identity) -> Arrival<'a> {
-    match kind {
-        Kind::Message => identity.judge_nameless(body),
-        Kind::Joined => Arrival::Joined,
-        Kind::Ping => Arrival::Ping,
-        Kind::Notice => Arrival::Notice(body),
-        Kind::Code(text) => Arrival::Notice(text.as_bytes()),
-        Kind::Chatter => Arrival::Chatter,
     }
 }
 
@@ -219,7 +233,7 @@ pub(super) fn payload(
 
 /// Where a payload of `payload_bytes` that begins at `from` and ends a line lies, and where the next
 /// line begins.
-pub(super) fn payload_line<B: Broker>(
+pub(super) fn payload_line<S: Scan>(
     bytes: &[u8],
     from: usize,
     payload_bytes: usize,
@@ -227,7 +241,7 @@ pub(super) fn payload_line<B: Broker>(
     let payload = followed_payload(bytes, from, payload_bytes, LINE_END.len())?;
     let end = payload.end + LINE_END.len();
     if bytes[payload.end..end] != *LINE_END {
-        return Err(B::malformed("a payload ends with its line"));
+        return Err(S::malformed("a payload ends with its line"));
     }
     Ok((payload, end))
 }

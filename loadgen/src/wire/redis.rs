@@ -6,9 +6,9 @@
 
 use record::Protocol;
 
-use super::codec::Hello;
-use super::identity::Login;
-use super::packets::{Broker, Kind, LINE_END, Packet, Stop, decimal, line, payload_line};
+use super::codec::{Hello, Utterance};
+use super::identity::{Identity, Login};
+use super::packets::{Broker, Kind, LINE_END, Packet, Scan, Stop, decimal, line, payload_line};
 
 /// More than any answer to what is asked here has.
 const ELEMENTS_MAX: usize = 16;
@@ -18,26 +18,30 @@ const ELEMENTS_MAX: usize = 16;
 pub(crate) struct Redis;
 
 impl Broker for Redis {
-    const PROTOCOL: Protocol = Protocol::Redis;
-
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
-        if let Some(Login { username, password }) = hello.login {
+        if let Some(Login { username, password }) = &hello.identity.login {
             let username = username.iter().map(String::as_bytes);
             let words = [&b"AUTH"[..]].into_iter().chain(username);
             let words: Vec<&[u8]> = words.chain([password.as_bytes()]).collect();
             put_command(out, &words);
         }
-        match hello.topic {
-            Some(topic) => put_command(out, &[b"SUBSCRIBE", topic.as_bytes()]),
-            None => put_command(out, &[b"PING"]),
+        if hello.receives {
+            put_command(out, &[b"SUBSCRIBE", hello.identity.topic.as_bytes()]);
+        } else {
+            put_command(out, &[b"PING"]);
         }
     }
 
-    fn put_payload(out: &mut Vec<u8>, topic: &str, payload: &[u8]) {
-        put_command(out, &[b"PUBLISH", topic.as_bytes(), payload]);
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+        put_command(out, &[b"PUBLISH", identity.topic.as_bytes(), said.payload]);
     }
+}
 
-    fn scan(bytes: &[u8]) -> Result<Packet, Stop> {
+impl Scan for Redis {
+    const PROTOCOL: Protocol = Protocol::Redis;
+    type Kind = Kind;
+
+    fn scan(bytes: &[u8]) -> Result<Packet<Kind>, Stop> {
         let (head, next) = line(bytes, 0)?;
         let said = &bytes[head.clone()];
         let simple = |kind| Packet {
@@ -64,7 +68,7 @@ fn put_command(out: &mut Vec<u8>, words: &[&[u8]]) {
     }
 }
 
-fn array(bytes: &[u8], count: &[u8], mut at: usize) -> Result<Packet, Stop> {
+fn array(bytes: &[u8], count: &[u8], mut at: usize) -> Result<Packet<Kind>, Stop> {
     let count = decimal(count)
         .filter(|count| *count <= ELEMENTS_MAX)
         .ok_or_else(|| Redis::malformed("an array has up to 16 elements"))?;
@@ -104,7 +108,7 @@ pub(super) mod tests {
     use super::*;
     use crate::wire::identity::Arrival;
     use crate::wire::identity::tests::identity_of;
-    use crate::wire::inbox::tests::{fault, read, stamped};
+    use crate::wire::inbox::tests::{fault, read, said, stamped};
 
     fn message(payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -136,7 +140,7 @@ pub(super) mod tests {
             said[4]
         );
         assert_eq!(said[5..8], ["Foreign", "Chatter", "Foreign"]);
-        let notice = Arrival::Notice(b"ERR max number of clients reached");
+        let notice = Arrival::Notice(b"ERR max number of clients reached".into());
         assert_eq!(said[8], format!("{notice:?}"));
         assert!(said[9].starts_with("Message(Stamp { number: 2,"));
     }
@@ -144,8 +148,11 @@ pub(super) mod tests {
     #[test]
     fn what_a_client_says_is_an_array_of_strings() {
         let mut out = Vec::new();
-        Redis::put_payload(&mut out, "t", b"abc");
-        assert_eq!(out, b"*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n$3\r\nabc\r\n");
+        Redis::put_payload(&mut out, &identity_of(Protocol::Redis), &said(b"abc"));
+        assert_eq!(
+            out,
+            b"*3\r\n$7\r\nPUBLISH\r\n$7\r\na.topic\r\n$3\r\nabc\r\n"
+        );
     }
 
     #[test]

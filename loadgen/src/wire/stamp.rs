@@ -12,6 +12,9 @@
 //!
 //! Reading a stamp is hot: once per delivery. It allocates nothing and branches on faults only.
 
+/// Whom a payload is stamped by where the protocol names no author.
+pub(super) const NAMELESS: u32 = u32::MAX;
+
 /// Length of a stamp, and so the shortest message the load generator can send.
 pub(crate) const STAMP_BYTES: usize = 56;
 
@@ -91,6 +94,24 @@ impl Stamper {
             .windows(tag)
             .position(|window| window == self.message_tag)?;
         Some(at + tag + 4)
+    }
+
+    /// The payload of this run that lies somewhere in `bytes`, or what is left of it; `None` if there is
+    /// none. Its end is where its own length, which its checksum covers, says.
+    pub(crate) fn find<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let tag = self.message_tag.len();
+        let at = bytes
+            .windows(tag)
+            .position(|window| window == self.message_tag || window == self.probe_tag)?;
+        let found = &bytes[at..];
+        let padding = found.get(STAMP_BYTES..).unwrap_or_default();
+        let matching = padding.iter().zip(&self.padding);
+        let longest = matching.take_while(|(came, sent)| came == sent).count();
+        // What follows the payload may go on like the pattern.
+        let lengths = (STAMP_BYTES..=STAMP_BYTES + longest).rev();
+        let mut payloads = lengths.filter_map(|length| found.get(..length));
+        let whole = payloads.find(|payload| self.read(payload, NAMELESS) != Reading::Corrupt);
+        Some(whole.unwrap_or(found))
     }
 
     /// The payload of a message: `payload_bytes` long, and at least a stamp.

@@ -6,7 +6,7 @@
 
 use protocol::{DecodeError, Decoder, frame};
 
-use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable};
+use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable, Utterance};
 use super::identity::{Arrival, Identity};
 use super::names::Speaker;
 
@@ -32,15 +32,12 @@ impl Uringcast {
 }
 
 impl Codec for Uringcast {
-    /// The server never asks.
-    const PONG: &'static [u8] = b"";
-
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>) {
         frame::put(out, hello.name.as_bytes());
     }
 
-    fn put_payload(out: &mut Vec<u8>, _topic: &str, payload: &[u8]) {
-        frame::put(out, payload);
+    fn put_payload(out: &mut Vec<u8>, _identity: &Identity, said: &Utterance<'_>) {
+        frame::put(out, said.payload);
     }
 
     fn next<'d, 'i: 'd>(
@@ -142,6 +139,8 @@ mod tests {
             message(1, 4),
             broadcast(b"load-00002", &id.stamper.probe(9, 2)).to_vec(),
             broadcast(b"*server*", b"closing: too slow").to_vec(),
+            broadcast(b"*server*", b"ann joined").to_vec(),
+            broadcast(b"*server*", b"* 1 here:\nann").to_vec(),
             broadcast(b"ann", b"hello").to_vec(),
             broadcast(b"ann", b"").to_vec(),
             broadcast(b"load-00003", b"").to_vec(),
@@ -160,7 +159,9 @@ mod tests {
             [
                 message(1),
                 format!("{:?}", Arrival::Probe { round: 9 }),
-                format!("{:?}", Arrival::Notice(b"closing: too slow")),
+                format!("{:?}", Arrival::Notice(b"closing: too slow".into())),
+                "Presence".into(),
+                "Chatter".into(),
                 "Foreign".into(),
                 "Foreign".into(),
                 "Corrupt".into(),

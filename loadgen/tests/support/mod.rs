@@ -1,6 +1,7 @@
 //! A small broadcast server for the tests, written from the protocol's description and sharing no
 //! code with the real one. It has a thread per reader, and one that relays, and does wrong what it
-//! is told to do wrong. It counts its own misdeeds, so that tests can demand exact figures.
+//! is told to do wrong. It counts its own misdeeds, so that tests can demand exact figures. Like the real
+//! one it speaks frames and HTTP on one port.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
@@ -18,6 +19,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 pub(crate) mod broker;
+pub(crate) mod web;
+
+use web::Speech;
 
 /// What to do with one message for one receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +99,13 @@ enum Event {
     Joined {
         id: u64,
         name: Vec<u8>,
+        speech: Speech,
         stream: TcpStream,
     },
+    /// Under a name of its own, if it has not joined.
     Said {
         id: u64,
+        name: Option<Vec<u8>>,
         message: Vec<u8>,
         at: Instant,
     },
@@ -184,18 +191,70 @@ fn accept(
 
 fn read_all(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let name = read_frame(&mut stream)?;
+    let mut first = [0];
+    stream.peek(&mut first)?;
+    let (speech, name) = match first[0] {
+        b'P' => return read_posts(id, stream, events),
+        b'G' => {
+            let (target, _) = web::read_head(&mut stream)?;
+            let name = web::name_in(&target).map(|name| name.as_bytes().to_vec());
+            if target.starts_with("/events") {
+                (Speech::Events, name.unwrap())
+            } else {
+                web::accept_websocket(&mut stream)?;
+                match name {
+                    Some(name) => (Speech::Objects, name),
+                    None => (Speech::Relay, web::read_message(&mut stream)?),
+                }
+            }
+        }
+        _ => (Speech::Frames, read_frame(&mut stream)?),
+    };
     let stream_to_write = stream.try_clone()?;
     let joined = Event::Joined {
         id,
         name,
+        speech,
         stream: stream_to_write,
     };
     let _ = events.send(joined);
     loop {
-        let message = read_frame(&mut stream)?;
-        let at = Instant::now();
-        let _ = events.send(Event::Said { id, message, at });
+        let message = match speech {
+            Speech::Frames => read_frame(&mut stream)?,
+            Speech::Objects => {
+                let object: Value = serde_json::from_slice(&web::read_message(&mut stream)?)?;
+                object["text"].as_str().unwrap().as_bytes().to_vec()
+            }
+            Speech::Relay => web::read_message(&mut stream)?,
+            Speech::Events => {
+                assert_eq!(stream.read(&mut [0])?, 0, "a listener says nothing");
+                return Ok(());
+            }
+        };
+        let said = Event::Said {
+            id,
+            name: None,
+            message,
+            at: Instant::now(),
+        };
+        let _ = events.send(said);
+    }
+}
+
+fn read_posts(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io::Result<()> {
+    loop {
+        let (target, length) = web::read_head(&mut stream)?;
+        let name = web::name_in(&target).unwrap().as_bytes().to_vec();
+        let mut message = vec![0; length];
+        stream.read_exact(&mut message)?;
+        let said = Event::Said {
+            id,
+            name: Some(name),
+            message,
+            at: Instant::now(),
+        };
+        let _ = events.send(said);
+        web::posted(&mut stream)?;
     }
 }
 
@@ -208,11 +267,6 @@ fn read_frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(payload)
 }
 
-fn frames(name: &[u8], message: &[u8]) -> Vec<u8> {
-    let header = |payload: &[u8]| format!("{:<10}", payload.len()).into_bytes();
-    [&header(name)[..], name, &header(message), message].concat()
-}
-
 fn number_in(name: &[u8]) -> u64 {
     let name = str::from_utf8(name).unwrap();
     name.rsplit('-').next().unwrap().parse().unwrap()
@@ -220,6 +274,7 @@ fn number_in(name: &[u8]) -> u64 {
 
 struct Member {
     name: Vec<u8>,
+    speech: Speech,
     stream: TcpStream,
     held: Option<Vec<u8>>,
 }
@@ -236,26 +291,41 @@ impl Relay {
     fn run(&mut self, inbox: &Receiver<Event>) {
         for event in inbox {
             match event {
-                Event::Joined { id, name, stream } => {
+                Event::Joined {
+                    id,
+                    name,
+                    speech,
+                    mut stream,
+                } => {
+                    let named = str::from_utf8(&name).unwrap();
+                    let _ = stream.write_all(&web::joined(speech, named, self.messages));
                     let member = Member {
                         name,
+                        speech,
                         stream,
                         held: None,
                     };
                     self.members.insert(id, member);
                 }
                 Event::Left { id } => drop(self.members.remove(&id)),
-                Event::Said { id, message, at } => self.relay(id, &message, at),
+                Event::Said {
+                    id,
+                    name,
+                    message,
+                    at,
+                } => self.relay(id, name, &message, at),
             }
         }
     }
 
-    fn relay(&mut self, author: u64, message: &[u8], at: Instant) {
-        let is_probe = message[0] == b'p';
+    fn relay(&mut self, author: u64, name: Option<Vec<u8>>, message: &[u8], at: Instant) {
+        // Of a plain relay, in quotation marks.
+        let is_probe = message[0] == b'p' || message.windows(2).any(|two| two == b"\"p");
         if !is_probe {
             thread::sleep(self.faults.delay.saturating_sub(at.elapsed()));
         }
-        let Some(name) = self.members.get(&author).map(|member| member.name.clone()) else {
+        let member = self.members.get(&author);
+        let Some(name) = name.or(member.map(|member| member.name.clone())) else {
             return;
         };
         let mut receivers: Vec<u64> = self.members.keys().copied().collect();
@@ -266,7 +336,8 @@ impl Relay {
             if place == half {
                 half_written = Instant::now();
             }
-            if receiver == author && (is_probe || !self.faults.echo) {
+            let own_probe = is_probe && self.members[&receiver].speech != Speech::Relay;
+            if receiver == author && (own_probe || !self.faults.echo) {
                 continue;
             }
             let action = if is_probe {
@@ -294,10 +365,10 @@ impl Relay {
         if action != Action::Deliver {
             self.misdeeds.fetch_add(1, Ordering::SeqCst);
         }
+        let position = self.messages;
         let member = self.members.get_mut(&receiver).unwrap();
-        let mut wire = frames(name, message);
-        let name_at = 10;
-        let message_at = 20 + name.len();
+        let encoded = web::message(member.speech, name, message, position);
+        let (name_at, message_at, mut wire) = (encoded.name_at, encoded.text_at, encoded.wire);
         match action {
             Action::Deliver => {}
             Action::Drop => wire.clear(),
@@ -308,7 +379,7 @@ impl Relay {
                 member.held = Some(wire);
                 return;
             }
-            Action::Evict(why) => wire = frames(b"*server*", why.as_bytes()),
+            Action::Evict(why) => wire = web::closing(member.speech, why),
             Action::Tear => wire.truncate(message_at + 5),
         }
         wire.extend(member.held.take().unwrap_or_default());
@@ -336,6 +407,24 @@ pub(crate) const THREADS: u32 = match env!("CARGO_CRATE_NAME").as_bytes() {
     _ => 1,
 };
 
+/// What the load generator is to speak in this test program, in the same way.
+pub(crate) const PROTOCOL: &str = match env!("CARGO_CRATE_NAME").as_bytes() {
+    [
+        ..,
+        b'_',
+        b'w',
+        b'e',
+        b'b',
+        b's',
+        b'o',
+        b'c',
+        b'k',
+        b'e',
+        b't',
+    ] => "websocket",
+    _ => "uringcast",
+};
+
 /// Runs the load generator; its exit status and its report.
 pub(crate) fn measure(server: &RelayServer, flags: &str) -> (i32, Value) {
     measure_on(THREADS, server, flags)
@@ -343,7 +432,7 @@ pub(crate) fn measure(server: &RelayServer, flags: &str) -> (i32, Value) {
 
 /// The same, on so many threads.
 pub(crate) fn measure_on(threads: u32, server: &RelayServer, flags: &str) -> (i32, Value) {
-    let flags = format!("{flags} --threads {threads}");
+    let flags = format!("--protocol {PROTOCOL} --threads {threads} {flags}");
     let output = loadgen(server.addr, &flags).output().unwrap();
     let code = output.status.code().unwrap();
     let report = serde_json::from_slice(&output.stdout);

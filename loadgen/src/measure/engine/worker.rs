@@ -399,10 +399,7 @@ impl<'a> Worker<'a> {
             );
             match booked {
                 Ok(false) => {}
-                Ok(true) => {
-                    connection.outbox.push(Item::Pong);
-                    self.flush(client)?;
-                }
+                Ok(true) => self.flush(client)?,
                 Err(error) => return self.disconnect(client, CloseReason::Undecodable(error)),
             }
             self.check_refused()?;
@@ -457,7 +454,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Books all that `bytes` hold; says whether the server asks for an answer. Hot: once per delivery.
+/// Books all that `bytes` hold; says whether there is something to answer. Hot: once per delivery.
 fn book_read(
     receiver: u32,
     connection: &mut Connection,
@@ -467,14 +464,19 @@ fn book_read(
     shared: &SharedState,
     now_ns: u64,
 ) -> Result<bool, Undecodable> {
-    let mut is_asked = false;
+    let mut answers = Vec::new();
     connection.decode(bytes, identity, recent, |arrival| match arrival {
-        Arrival::Ping => is_asked = true,
+        Arrival::Opened => answers.push(Item::Join),
+        Arrival::Asked(answer) => answers.push(Item::Answer(answer.clone())),
         arrival => {
             if let Some(gathered) = observation.arrived(receiver, arrival, now_ns) {
                 shared.gather(gathered);
             }
         }
     })?;
+    let is_asked = !answers.is_empty();
+    answers
+        .into_iter()
+        .for_each(|answer| connection.outbox.push(answer));
     Ok(is_asked)
 }

@@ -28,7 +28,7 @@ impl Ledger {
         for (number, _) in numbers {
             let author = self.messages[number as usize].author;
             let missing = self.received.missing(number);
-            for receiver in missing.filter(|&receiver| receiver != author) {
+            for receiver in missing.filter(|&receiver| receiver != author || self.own_copies) {
                 self.book_loss(receiver, number, &mut accounts);
             }
         }

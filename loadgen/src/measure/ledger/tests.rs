@@ -14,6 +14,7 @@ fn empty(clients: u32, here: Range<u32>, warmup_messages: u32, authors: &[u32]) 
         clients,
         publishers: 0,
         here,
+        own_copies: false,
     };
     Ledger::new(extent, authors.iter().copied(), warmup_messages)
 }
@@ -171,6 +172,7 @@ fn what_publishers_send_is_owed_to_every_client() {
         clients: 3,
         publishers: 2,
         here: 0..5,
+        own_copies: false,
     };
     let mut ledger = Ledger::new(extent, [3, 4].into_iter(), 0);
     for number in 0..2 {
@@ -193,4 +195,29 @@ fn what_publishers_send_is_owed_to_every_client() {
     assert_eq!((measured.expected, measured.delivered), (6, 3));
     assert_eq!(measured.lost(), 3);
     assert_eq!(measured.lost_to_disconnects, 1);
+}
+
+#[test]
+fn own_copies_are_owed_where_they_are_expected() {
+    let extent = Extent {
+        clients: 3,
+        publishers: 0,
+        here: 0..3,
+        own_copies: true,
+    };
+    let mut ledger = Ledger::new(extent, [0, 1].into_iter(), 0);
+    send_all(&mut ledger);
+    assert_eq!(ledger.balance().outstanding(), 6);
+    for receiver in 0..3 {
+        assert!(matches!(
+            deliver(&mut ledger, receiver, 0, 5),
+            Receipt::Fresh { reach, .. } if (reach == Reach::Some) == (receiver < 2)
+        ));
+    }
+    ledger.disconnected(2);
+    assert_eq!(ledger.balance().outstanding(), 2);
+    let measured = ledger.audit().measured;
+    assert_eq!((measured.expected, measured.delivered), (6, 3));
+    assert_eq!((measured.lost(), measured.lost_to_disconnects), (3, 1));
+    assert_eq!(measured.echoed, 0);
 }

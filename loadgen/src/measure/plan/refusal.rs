@@ -42,25 +42,38 @@ pub(crate) enum Refusal {
     #[error("--{flag} {value} is not a rate: give a number above 0")]
     BadRate { flag: &'static str, value: f64 },
     #[error(
-        "--spawn-server starts uringcast, which does not speak {0}: start your broker and give --addr"
+        "--spawn-server starts uringcast, and {0} is for another server: start that and give --addr"
     )]
-    ForeignSpawn(Protocol),
+    ForeignSpawn(&'static str),
     #[error(
-        "--server-metrics reads the metrics of uringcast, and --protocol is {0}: leave one of them out"
+        "--server-metrics reads the metrics of uringcast, and {0} is for another server: leave one of them out"
     )]
-    ForeignMetrics(Protocol),
+    ForeignMetrics(&'static str),
     #[error(
         "--senders makes clients send, and with --protocol {0} they only receive: give --publishers"
     )]
     ClientsDoNotSend(Protocol),
     #[error(
-        "--publishers {0} is for brokers, and with --protocol uringcast clients send: give --senders"
+        "--publishers is for brokers and events, and with --protocol {0} clients send: give --senders"
     )]
-    NoPublishers(u32),
+    NoPublishers(Protocol),
     #[error(
-        "--username and --password-file are for brokers, and with --protocol uringcast nobody logs in: leave them out"
+        "--username and --password-file are for brokers, and with --protocol {0} nobody logs in: leave them out"
     )]
-    NoLogin,
+    NoLogin(Protocol),
+    #[error("{flag} is for --protocol websocket, and it is {protocol}: leave it out")]
+    NoWebSocket {
+        flag: &'static str,
+        protocol: Protocol,
+    },
+    #[error("--ws-message has no place for the stamp: write %s where it belongs")]
+    NoStamp,
+    #[error("--ws-join has a place for a stamp, and joining has none: leave out %s")]
+    StampInJoin,
+    #[error(
+        "--own-copies is for clients that send, and with --protocol {0} publishers do: leave it out"
+    )]
+    NoOwnCopies(Protocol),
     #[error("--senders {senders} is not between 1 and --clients {clients}")]
     BadSenders { senders: u32, clients: u32 },
     #[error(

@@ -2,6 +2,7 @@
 //! probes that the barrier asks for, before the load and once more behind it.
 
 use mio::{Interest, Token};
+use record::Protocol;
 
 use super::Worker;
 use crate::host::refused;
@@ -74,10 +75,10 @@ impl Worker<'_> {
         }
     }
 
-    /// A broker that answers a newcomer with an error will not let it in, even if it does not close.
+    /// A server that answers a newcomer with an error will not let it in, even if it does not close.
     pub(super) fn check_refused(&self) -> Result<(), RunError> {
         let is_joining = self.phase == Phase::Connect && !self.may_replace;
-        if !is_joining || !self.plan.protocol.is_broker() {
+        if !is_joining || self.plan.protocol == Protocol::Uringcast {
             return Ok(());
         }
         match self.observation.disconnects.notices.values().next() {
@@ -85,6 +86,11 @@ impl Worker<'_> {
             Some(notices) => Err(RunError::Refused {
                 target: self.connector.target(),
                 said: notices.example.clone(),
+                remedy: if self.plan.protocol.is_broker() {
+                    "see its limits and its log, or log in with --username and --password-file"
+                } else {
+                    "see its limits and its log"
+                },
             }),
         }
     }
