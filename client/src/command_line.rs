@@ -11,6 +11,7 @@ use clap::{ColorChoice, CommandFactory as _, Parser};
 use cli::{DURATION_MAX, Describe, Section};
 use protocol::text;
 
+use crate::connection::Address;
 use crate::display::Colours;
 use crate::history;
 
@@ -37,15 +38,17 @@ pub(crate) struct Settings {
     #[command(subcommand)]
     task: Option<Describe>,
 
-    /// Connect to the server at HOST:PORT
-    #[arg(long, env = "URINGCAST_ADDR", default_value = "127.0.0.1:9989", value_parser = address)]
-    pub(crate) addr: String,
+    /// Connect to the server at HOST:PORT, or over WebSocket at ws://HOST[:PORT][/PATH] (port 80 and path
+    /// /ws unless given)
+    #[arg(long, env = "URINGCAST_ADDR", default_value = "127.0.0.1:9989", value_parser = Address::parse)]
+    pub(crate) addr: Address,
 
     /// Chat under NAME [default: asked for on a terminal, else the login name]
     #[arg(long, env = "URINGCAST_NAME", value_parser = |text: &str| check_name(text).map(str::to_owned))]
     pub(crate) name: Option<String>,
 
-    /// Connect again when the connection is lost, after growing pauses of up to 30 s
+    /// Connect again when the connection is lost, after growing pauses of up to 30 s. Over ws:// the client
+    /// then gets what it missed, if the server still has it (--history there)
     #[arg(long)]
     pub(crate) reconnect: bool,
 
@@ -65,9 +68,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", value_parser = cli::duration_within(TIME_MIN..=DURATION_MAX))]
     pub(crate) idle_exit: Option<Duration>,
 
-    /// Wait up to TIME, before leaving, for the server to close the connection: if it does not, lines may
-    /// not have arrived, and the exit status is 1. After a signal the wait is at most 2 s, on a terminal
-    /// at most 1 s
+    /// Wait up to TIME, before leaving, for the server to close the connection, or over ws:// to accept all
+    /// lines: if it does not, lines may not have arrived, and the exit status is 1. After a signal the wait
+    /// is at most 2 s, on a terminal at most 1 s
     #[arg(long, value_name = "TIME", default_value = "10s",
           value_parser = cli::duration_within(TIME_MIN..=DURATION_MAX))]
     pub(crate) linger: Duration,
@@ -76,11 +79,12 @@ pub(crate) struct Settings {
     #[arg(long)]
     no_send: bool,
 
-    /// Write each message as one JSON object a line: {"name":"ann","text":"hello"}
+    /// Write each message as one JSON object a line: {"name":"ann","text":"hello"}, over ws:// with its
+    /// position
     #[arg(long)]
     json: bool,
 
-    /// Send and write bytes unchanged: no check for UTF-8, nothing made visible
+    /// Send and write bytes unchanged: no check for UTF-8 (but ws:// sends only text), nothing made visible
     #[arg(long, conflicts_with = "json")]
     raw: bool,
 
@@ -131,7 +135,8 @@ const SECTIONS: &[Section] = &[
             ("130", "Interrupted"),
             (
                 "",
-                "The protocol acknowledges no message. Status 0 means that the server read every line and \
+                "Over ws:// the server accepts each line, and status 0 means that it accepted all. At \
+                 HOST:PORT nothing is acknowledged: status 0 means that the server read every line and \
                  closed the connection without an error or a refusal. Whether it relayed a line, only other \
                  clients see.",
             ),
@@ -152,6 +157,7 @@ const SECTIONS: &[Section] = &[
             ("printf 'a\\nb\\n' | client --name bot --idle-exit 1s", ""),
             ("client --no-send --json | jq -r .text", ""),
             ("timeout 60 client --no-send | tee log", ""),
+            ("client --addr ws://chat.example:9989 --reconnect", ""),
         ],
     },
 ];
@@ -219,23 +225,6 @@ pub(crate) fn login_name() -> Option<String> {
         .iter()
         .filter_map(|variable| std::env::var(variable).ok())
         .find(|name| check_name(name).is_ok())
-}
-
-fn address(address: &str) -> Result<String, String> {
-    let problem = match address.rsplit_once(':') {
-        None => "it has no port",
-        Some(("", _)) => "it has no host",
-        Some((host, _)) if host.contains(':') && !host.starts_with('[') => {
-            "an IPv6 address needs brackets"
-        }
-        Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => {
-            return Ok(address.to_owned());
-        }
-        Some(_) => "its port is not a number from 1 to 65535",
-    };
-    Err(format!(
-        "{problem}; give HOST:PORT, for example 127.0.0.1:9989 or [::1]:9989"
-    ))
 }
 
 /// The editor needs a terminal that can move its cursor.

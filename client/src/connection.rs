@@ -1,22 +1,30 @@
-//! One connection to the server: a non-blocking socket, and what of the stream is unfinished.
+//! One connection to the server: a non-blocking socket below, a protocol above it, and bytes between them.
 //!
 //! It ends in this order: everything is written, the server is told that no more comes
 //! ([`Connection::finish`]), and what it still sends is read until it closes, too ([`Lost::Left`]). Closing
 //! with unread bytes would reset the connection, and a reset may destroy what the server has not read.
 
-use std::io::{self, Read as _, Write as _};
+use std::fmt;
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use protocol::HeaderError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
+use tungstenite::client::IntoClientRequest as _;
 
+use crate::display::{self, Tabs};
 use crate::wire::frames::Frames;
-use crate::wire::{Outgoing, Received};
+use crate::wire::websocket::WebSocket;
+use crate::wire::{Join, Malformed, Outgoing, Received, Wire};
 
+/// What an address looks like.
+const FORMS: &str = "give HOST:PORT or ws://HOST:PORT/PATH, for example 127.0.0.1:9989 or \
+                     ws://[::1]:9989/ws";
+/// Where a server has its WebSocket.
+const DEFAULT_PATH: &str = "/ws";
 /// How long one address may take to answer,
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// and how much later than that we notice unless the process or the machine stood still.
@@ -36,6 +44,9 @@ pub(crate) enum DialError {
     /// What the kernel said of the last address tried.
     #[error("cannot connect to {0}: {1}; is the server running there? (--addr)")]
     Connect(String, io::Error),
+    /// What answers does not let us in as a WebSocket.
+    #[error("cannot join {0}: {1}")]
+    Handshake(String, String),
 }
 
 /// How a connection ended.
@@ -52,24 +63,131 @@ pub(crate) enum Lost {
     Cut,
     /// What comes is not the protocol.
     #[error("what answers does not speak the chat protocol: {0}; check --addr")]
-    Garbage(#[from] HeaderError),
+    Garbage(#[from] Malformed),
     /// The kernel reports a failure.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
-/// Connects to `address` (`HOST:PORT`), trying all that it resolves to. Blocks.
-pub(crate) fn dial(address: &str) -> Result<TcpStream, DialError> {
-    let resolved = address.to_socket_addrs();
-    let resolved = resolved.map_err(|error| DialError::Resolve(address.to_owned(), error))?;
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+/// Where a server is, and what is spoken there.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    /// As it was given.
+    text: String,
+    host_and_port: String,
+    /// What a WebSocket is asked for; without it, frames are spoken.
+    url: Option<String>,
+}
+
+impl Address {
+    /// `HOST:PORT` or `ws://HOST[:PORT][/PATH]`, or what is wrong with `text` and what to give.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let plain = |host_and_port: &str, url| Self {
+            text: text.to_owned(),
+            host_and_port: host_and_port.to_owned(),
+            url,
+        };
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return check_host_and_port(text).map(|()| plain(text, None));
+        };
+        match scheme {
+            "ws" => {}
+            "wss" | "tls" => return Err("it asks for TLS, which this client does not speak".into()),
+            _ => return Err(format!("'{scheme}' is none of its kinds; {FORMS}")),
+        }
+        let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(path_at);
+        let has_port = authority
+            .rsplit(']')
+            .next()
+            .is_some_and(|end| end.contains(':'));
+        let host_and_port = match has_port {
+            true => authority.to_owned(),
+            false => format!("{authority}:80"),
+        };
+        check_host_and_port(&host_and_port)?;
+        let path = if path.is_empty() { DEFAULT_PATH } else { path };
+        let url = format!("ws://{authority}{path}");
+        match url.as_str().into_client_request() {
+            Ok(_) => Ok(plain(&host_and_port, Some(url))),
+            Err(error) => Err(format!("it is no URL ({error}); {FORMS}")),
+        }
+    }
+
+    /// Whether the server says which lines it has.
+    pub(crate) const fn is_websocket(&self) -> bool {
+        self.url.is_some()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn check_host_and_port(text: &str) -> Result<(), String> {
+    let problem = match text.rsplit_once(':') {
+        None => "it has no port",
+        Some(("", _)) => "it has no host",
+        Some((host, _)) if host.contains(':') && !host.starts_with('[') => {
+            "an IPv6 address needs brackets"
+        }
+        Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => return Ok(()),
+        Some(_) => "its port is not a number from 1 to 65535",
+    };
+    Err(format!("{problem}; {FORMS}"))
+}
+
+/// Connects to `address`, trying all that it resolves to, and joins. Blocks.
+pub(crate) fn dial(address: &Address, join: &Join) -> Result<Connection, DialError> {
+    let resolved = address.host_and_port.to_socket_addrs();
+    let resolved = resolved.map_err(|error| DialError::Resolve(address.to_string(), error))?;
+    let unable = |error| DialError::Connect(address.to_string(), error);
+    let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
     for candidate in resolved {
         match dial_one(&candidate) {
-            Ok(stream) => return Ok(stream),
+            Ok(mut stream) => {
+                let wire = join_on(&mut stream, address, join)?;
+                return Connection::new(stream, wire).map_err(unable);
+            }
             Err(error) => last = error,
         }
     }
-    Err(DialError::Connect(address.to_owned(), last))
+    Err(unable(last))
+}
+
+/// The protocol of `address` on a fresh `stream`.
+fn join_on(
+    stream: &mut TcpStream,
+    address: &Address,
+    join: &Join,
+) -> Result<Box<dyn Wire>, DialError> {
+    let Some(url) = &address.url else {
+        return Ok(Box::new(Frames::new(join)));
+    };
+    let limited = stream.set_read_timeout(Some(DIAL_TIMEOUT));
+    let joined = limited.map_err(Into::into);
+    match joined.and_then(|()| WebSocket::connect(stream, url, join)) {
+        Ok(wire) => Ok(Box::new(wire)),
+        Err(error) => Err(DialError::Handshake(address.to_string(), refusal(&error))),
+    }
+}
+
+/// Why a server did not agree to speak WebSocket.
+fn refusal(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Http(response) => {
+            let said = response.body().as_deref().unwrap_or_default();
+            let said = display::safe(said.trim_ascii(), Tabs::Spaces);
+            format!("{}: {}", response.status(), display::clip(said, 200))
+        }
+        tungstenite::Error::Io(error) if error.kind() == ErrorKind::WouldBlock => {
+            format!("no answer in {} s", DIAL_TIMEOUT.as_secs())
+        }
+        tungstenite::Error::Io(error) => error.to_string(),
+        error => format!("what answers does not speak WebSocket: {error}; check --addr"),
+    }
 }
 
 /// Tries again if the timeout was over while we stood still: it had no chance then.
@@ -78,7 +196,7 @@ fn dial_one(address: &SocketAddr) -> io::Result<TcpStream> {
         let began = Instant::now();
         match TcpStream::connect_timeout(address, DIAL_TIMEOUT) {
             Err(error)
-                if error.kind() == io::ErrorKind::TimedOut
+                if error.kind() == ErrorKind::TimedOut
                     && began.elapsed() > DIAL_TIMEOUT + LATE_MAX => {}
             result => return result,
         }
@@ -87,14 +205,14 @@ fn dial_one(address: &SocketAddr) -> io::Result<TcpStream> {
 
 pub(crate) struct Connection {
     stream: TcpStream,
-    wire: Frames,
+    wire: Box<dyn Wire>,
     /// We have said that no more comes, and the server had not closed before.
     leaving: bool,
 }
 
 impl Connection {
     /// Takes over a fresh `stream`, on which `wire` is to be spoken.
-    pub(crate) fn new(stream: TcpStream, wire: Frames) -> io::Result<Self> {
+    fn new(stream: TcpStream, wire: Box<dyn Wire>) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_keepalive(
@@ -123,8 +241,8 @@ impl Connection {
                 Ok(0) if self.leaving => return Err(Lost::Left),
                 Ok(0) => return Err(Lost::Closed),
                 Ok(bytes) => self.wire.take(&buffer[..bytes], received)?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -141,8 +259,8 @@ impl Connection {
             }
             match self.stream.write(unwritten) {
                 Ok(bytes) => lines += self.wire.written(bytes, outgoing),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(lines),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(lines),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -156,8 +274,10 @@ impl Connection {
     /// Tells the server that nothing more comes. If it closes from now on, it has read everything.
     pub(crate) fn finish(&mut self) {
         self.leaving = !self.is_closed_by_server();
-        // A socket that cannot be shut down is gone already, and reading will say so.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        if !self.wire.finish() {
+            // A socket that cannot be shut down is gone already, and reading will say so.
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
     }
 
     /// Whether the server has closed its side, be it that this is not read yet.

@@ -5,7 +5,6 @@
 //! in memory. Events are few and not bounded.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
@@ -15,13 +14,13 @@ use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::connection::DialError;
+use crate::connection::{Connection, DialError};
 
 /// A reader waits while this many lines are not taken.
 pub(crate) const LINES_MAX: usize = 64;
 
 pub(crate) enum Event {
-    Dialled(Result<TcpStream, DialError>),
+    Dialled(Result<Connection, DialError>),
     Signal(i32),
 }
 

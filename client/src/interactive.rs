@@ -17,6 +17,7 @@ use crate::output::Output;
 use crate::screen::Screen;
 use crate::session::{Outcome, Session, notice_text};
 use crate::terminal;
+use crate::wire::Message;
 use protocol::SERVER_NAME;
 
 /// A longer name would push the text off the screen.
@@ -128,10 +129,10 @@ impl OnScreen {
 }
 
 impl Output for OnScreen {
-    fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()> {
-        let shown = display::name(name, NAME_COLUMNS_MAX);
-        let shown = self.colours.name(name, &shown);
-        let text = display::safe(text, Tabs::Spaces);
+    fn message(&mut self, message: &Message) -> io::Result<()> {
+        let shown = display::name(&message.name, NAME_COLUMNS_MAX);
+        let shown = self.colours.name(&message.name, &shown);
+        let text = display::safe(&message.text, Tabs::Spaces);
         self.push(&format!("{shown} > {text}"));
         Ok(())
     }

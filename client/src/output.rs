@@ -3,10 +3,12 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use crate::wire::Message;
+
 /// Where messages and notices go. Nothing here may block for long, except a pipe's standard output,
 /// whose reader sets the pace.
 pub(crate) trait Output {
-    fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()>;
+    fn message(&mut self, message: &Message) -> io::Result<()>;
 
     fn server_notice(&mut self, text: &[u8]);
 

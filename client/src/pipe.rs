@@ -17,6 +17,7 @@ use crate::display::{self, Colours, Tabs};
 use crate::inbox::{Sender, Typed};
 use crate::output::Output;
 use crate::session::notice_text;
+use crate::wire::Message;
 
 /// Standard output for messages, standard error for the rest.
 pub(crate) struct Pipe {
@@ -38,17 +39,19 @@ impl Pipe {
 }
 
 impl Output for Pipe {
-    fn message(&mut self, name: &[u8], text: &[u8]) -> io::Result<()> {
+    fn message(&mut self, message: &Message) -> io::Result<()> {
         let time = self.timestamps.then(display::timestamp);
+        let time = time.as_deref();
+        let Message { name, text, .. } = message;
         let line = match self.format {
-            Format::Json => json_line(time.as_deref(), name, text).into_bytes(),
+            Format::Json => json_line(time, message).into_bytes(),
             Format::Plain => {
                 let shown = display::author(name);
                 let shown = self.colours.name(name, &shown);
                 let text = display::safe(text, Tabs::Keep);
-                format!("{}{shown} > {text}", stamp(time.as_deref())).into_bytes()
+                format!("{}{shown} > {text}", stamp(time)).into_bytes()
             }
-            Format::Raw => [stamp(time.as_deref()).as_bytes(), name, b" > ", text].concat(),
+            Format::Raw => [stamp(time).as_bytes(), name, b" > ", text].concat(),
         };
         self.stdout.write_all(&line)?;
         self.stdout.write_all(b"\n")
@@ -82,14 +85,23 @@ fn stamp(time: Option<&str>) -> String {
 }
 
 /// A message as one line of JSON, for `jq` and its like: `{"name":"ann","text":"hello"}`, with `"time"` in
-/// front when timestamps are asked for. What is not UTF-8 is replaced in the text and kept in full, as
+/// front when timestamps are asked for, and with `"position"` over WebSocket. What is not UTF-8 is replaced in the text and kept in full, as
 /// hexadecimal, in `name_hex`/`text_hex`. Characters that a terminal may act on are escaped.
-fn json_line(time: Option<&str>, name: &[u8], text: &[u8]) -> String {
+fn json_line(time: Option<&str>, message: &Message) -> String {
+    let Message {
+        name,
+        text,
+        position,
+    } = message;
     let (name_hex, text_hex) = (hex_unless_utf8(name), hex_unless_utf8(text));
     let fields = [
         ("time", time.map(Cow::Borrowed)),
         ("name", Some(String::from_utf8_lossy(name))),
         ("text", Some(String::from_utf8_lossy(text))),
+        (
+            "position",
+            position.map(|position| position.to_string().into()),
+        ),
         ("name_hex", name_hex.map(Cow::Owned)),
         ("text_hex", text_hex.map(Cow::Owned)),
     ];
@@ -129,11 +141,19 @@ fn escape_harmful(json: String) -> String {
 
 /// Reads standard input on a thread of its own and leaves every line with `sender`.
 pub(crate) fn read_stdin(settings: &Settings, sender: Sender) {
-    let limit = settings.max_message_bytes;
     let raw = settings.format() == Format::Raw;
+    let fit = Fit {
+        limit: settings.max_message_bytes,
+        keeps_returns: raw,
+        text_needed_because: match (settings.addr.is_websocket(), raw) {
+            (true, _) => Some("ws:// carries only text"),
+            (false, false) => Some("or send it as it is with --raw"),
+            (false, true) => None,
+        },
+    };
     thread::spawn(move || {
         let input = BufReader::with_capacity(64 * 1024, Blocking(io::stdin()));
-        let end = read_lines(input, limit, raw, &mut |typed| sender.typed(typed));
+        let end = read_lines(input, &fit, &mut |typed| sender.typed(typed));
         let reason = end
             .err()
             .map(|error| format!("cannot read standard input: {error}"));
@@ -141,18 +161,23 @@ pub(crate) fn read_stdin(settings: &Settings, sender: Sender) {
     });
 }
 
-/// Takes `input` apart into lines of up to `limit` bytes. A longer line is refused and passed over, in
-/// memory that the limit bounds; so is one that is not UTF-8, unless `raw`.
-fn read_lines(
-    mut input: impl BufRead,
+/// Which lines can be sent.
+struct Fit {
+    /// In bytes.
     limit: usize,
-    raw: bool,
-    sink: &mut dyn FnMut(Typed),
-) -> io::Result<()> {
+    /// A carriage return before the end belongs to the line.
+    keeps_returns: bool,
+    /// What is said of a line that is not UTF-8; `None` if it can be sent.
+    text_needed_because: Option<&'static str>,
+}
+
+/// Takes `input` apart into lines. A longer one than is fit is refused and passed over, in memory that the
+/// limit bounds.
+fn read_lines(mut input: impl BufRead, fit: &Fit, sink: &mut dyn FnMut(Typed)) -> io::Result<()> {
     for number in 1_u64.. {
         let mut line = Vec::new();
         // A carriage return and the end of the line come on top.
-        let part_bytes_max = limit as u64 + 2;
+        let part_bytes_max = fit.limit as u64 + 2;
         let mut part = input.by_ref().take(part_bytes_max);
         let mut bytes = part.read_until(b'\n', &mut line)?;
         let mut rest = Vec::new();
@@ -171,25 +196,27 @@ fn read_lines(
             break;
         }
         bytes -= usize::from(rest.last().or(line.last()) == Some(&b'\n'));
-        sink(finished(line, bytes, number, limit, raw));
+        sink(finished(line, bytes, number, fit));
     }
     Ok(())
 }
 
 /// The line of `bytes` bytes that begins with `line`.
-fn finished(mut line: Vec<u8>, mut bytes: usize, number: u64, limit: usize, raw: bool) -> Typed {
+fn finished(mut line: Vec<u8>, mut bytes: usize, number: u64, fit: &Fit) -> Typed {
     line.truncate(bytes);
-    if !raw && bytes == line.len() && line.pop_if(|last| *last == b'\r').is_some() {
+    let is_whole = bytes == line.len();
+    if is_whole && !fit.keeps_returns && line.pop_if(|last| *last == b'\r').is_some() {
         bytes -= 1;
     }
+    let limit = fit.limit;
     if bytes > limit {
         return Typed::Refused(format!(
             "line {number} not sent: {bytes} bytes are over the limit of {limit} (--max-message-bytes)"
         ));
     }
-    match str::from_utf8(&line) {
-        Err(error) if !raw => Typed::Refused(format!(
-            "line {number} not sent: not UTF-8 (byte {}); convert it, or send it as it is with --raw",
+    match (str::from_utf8(&line), fit.text_needed_because) {
+        (Err(error), Some(because)) => Typed::Refused(format!(
+            "line {number} not sent: not UTF-8 (byte {}); convert it, {because}",
             error.valid_up_to() + 1
         )),
         _ => Typed::Line(line),
@@ -220,8 +247,13 @@ mod tests {
 
     fn lines(input: &[u8], buffer: usize, limit: usize, raw: bool) -> Vec<String> {
         let input = BufReader::with_capacity(buffer, input);
+        let fit = Fit {
+            limit,
+            keeps_returns: raw,
+            text_needed_because: (!raw).then_some("or else"),
+        };
         let mut seen = Vec::new();
-        read_lines(input, limit, raw, &mut |typed| {
+        read_lines(input, &fit, &mut |typed| {
             seen.push(match typed {
                 Typed::Line(line) => line.escape_ascii().to_string(),
                 Typed::Refused(reason) => reason,
@@ -267,7 +299,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_comes_back_as_it_was(name in ".*", text in "\\PC*|.*") {
-            let json = json_line(None, name.as_bytes(), text.as_bytes());
+            let message = Message {
+                name: name.clone().into_bytes(),
+                text: text.clone().into_bytes(),
+                position: None,
+            };
+            let json = json_line(None, &message);
             let back: serde_json::Value = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(&back["name"], &name);
             prop_assert_eq!(&back["text"], &text);

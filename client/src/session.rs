@@ -16,13 +16,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGINT;
 
 use crate::command_line::Settings;
-use crate::connection::Connection;
 use crate::display::{self, Tabs};
 use crate::inbox::{self, Event, Inbox, Sender, Typed};
 use crate::output::Output;
 use crate::status::{Roster, Stats};
-use crate::wire::frames::Frames;
-use crate::wire::{Outgoing, Received};
+use crate::wire::websocket::Progress;
+use crate::wire::{Message, Outgoing, Received};
 
 use connecting::State;
 use timing::{Backoff, Clock};
@@ -77,8 +76,11 @@ pub(crate) struct Session<'a, O> {
     stats: Stats,
     roster: Roster,
     clock: Clock,
+    /// How far in the order of messages, where the protocol has one.
+    progress: Progress,
     input_ended: bool,
-    /// Messages sent on this connection. Nothing acknowledges them but the server's leave.
+    signalled: bool,
+    /// Lines sent on this connection that nothing acknowledges but the server's leave.
     unconfirmed: u64,
     /// A line was refused, or may not have arrived: the run cannot end well.
     failed: bool,
@@ -111,7 +113,9 @@ impl<'a, O: Output> Session<'a, O> {
             stats: Stats::default(),
             roster: Roster::default(),
             clock: Clock::new(now),
+            progress: Progress::default(),
             input_ended: !settings.sends(),
+            signalled: false,
             unconfirmed: 0,
             failed: false,
             muted: false,
@@ -151,17 +155,12 @@ impl<'a, O: Output> Session<'a, O> {
     fn take_events(&mut self) {
         while let Some(event) = self.inbox.event() {
             match event {
-                Event::Dialled(Ok(stream)) => {
-                    let wire = Frames::new(&self.name, self.settings.max_message_bytes);
-                    match Connection::new(stream, wire) {
-                        Ok(connection) => self.connected(connection),
-                        Err(error) => self.lost(&error.into()),
-                    }
-                }
+                Event::Dialled(Ok(connection)) => self.connected(connection),
                 Event::Dialled(Err(error)) => self.dial_failed(&error),
                 // The line editor makes of it what it makes of Ctrl-C.
                 Event::Signal(SIGINT) if self.settings.interactive => {}
                 Event::Signal(signal) => {
+                    self.signalled = true;
                     let outcome = match signal {
                         SIGINT => Outcome::Interrupted,
                         _ => Outcome::Done,
@@ -217,7 +216,14 @@ impl<'a, O: Output> Session<'a, O> {
         let mut received = Vec::new();
         let end = connection.receive(&mut self.buffer, &mut received);
         for received in received {
-            self.show(received);
+            let enough = self
+                .settings
+                .count
+                .is_some_and(|count| self.stats.received >= count);
+            // The server's answers to lines count to the end.
+            if !enough && !self.muted || matches!(received, Received::Accepted { .. }) {
+                self.show(received);
+            }
         }
         if let Err(lost) = end {
             self.lost(&lost);
@@ -225,18 +231,34 @@ impl<'a, O: Output> Session<'a, O> {
     }
 
     fn show(&mut self, received: Received) {
-        let enough = |count| self.stats.received >= count;
-        if self.muted || self.settings.count.is_some_and(enough) {
-            return;
-        }
         match received {
-            Received::Message { name, text } => {
-                self.stats.received += 1;
-                self.last_activity = self.clock.now();
-                if let Err(error) = self.output.message(&name, &text) {
-                    self.reader_lost(&error);
+            Received::Joined { resumed, position } => {
+                let resumes = self.progress.after().is_some();
+                self.progress.go_to(position);
+                match (resumes, resumed) {
+                    (false, _) => {}
+                    (true, true) => self.output.aside("resumed: no message is missing"),
+                    (true, false) => self.output.trouble(
+                        "not resumed: the server does not have all that was said meanwhile (--history \
+                         there), so messages may be missing",
+                    ),
                 }
             }
+            Received::Accepted { id, position } => {
+                self.progress.accepted(position);
+                if self.outgoing.done(id) {
+                    self.stats.sent += 1;
+                    self.last_activity = self.clock.now();
+                }
+            }
+            Received::Missed { messages, position } => {
+                if let Some(position) = position {
+                    self.progress.go_to(position);
+                }
+                let text = format!("skipped {messages} messages: you were too far behind");
+                self.show_notice(text.as_bytes());
+            }
+            Received::Message(message) => self.show_message(&message),
             Received::Notice(text) => self.show_notice(&text),
             Received::TooLong { name, bytes } => {
                 self.stats.too_long += 1;
@@ -248,6 +270,19 @@ impl<'a, O: Output> Session<'a, O> {
                     "skipped {whose} of {bytes} bytes: over the limit of {limit} (--max-message-bytes)"
                 ));
             }
+        }
+    }
+
+    fn show_message(&mut self, message: &Message) {
+        if let Some(position) = message.position
+            && !self.progress.is_news(position)
+        {
+            return;
+        }
+        self.stats.received += 1;
+        self.last_activity = self.clock.now();
+        if let Err(error) = self.output.message(message) {
+            self.reader_lost(&error);
         }
     }
 
@@ -278,7 +313,7 @@ impl<'a, O: Output> Session<'a, O> {
                     outcome, patience, ..
                 },
                 State::Up(connection),
-            ) if connection.is_written(&self.outgoing) => {
+            ) if connection.is_written(&self.outgoing) && self.outgoing.lines() == 0 => {
                 connection.finish();
                 // Where nothing was sent, nothing needs to be confirmed.
                 let until = now
@@ -377,14 +412,25 @@ impl<'a, O: Output> Session<'a, O> {
                 .count(),
             Outcome::Done | Outcome::Interrupted => 0,
         };
-        let unsent = self.outgoing.lines() + untaken;
-        if unsent > 0 {
-            let lines = lines_text(unsent);
-            self.output.trouble(&format!("{lines} read but not sent"));
+        let is_websocket = self.settings.addr.is_websocket();
+        let unaccepted = match is_websocket {
+            true => self.outgoing.handed_out(),
+            false => 0,
+        };
+        let unsent = self.outgoing.lines() - unaccepted + untaken;
+        for (lines, what) in [
+            (unaccepted, "sent but not accepted: may not have arrived"),
+            (unsent, "read but not sent"),
+        ] {
+            if lines > 0 {
+                let lines = lines_text(lines);
+                self.output.trouble(&format!("{lines} {what}"));
+            }
         }
-        let refused = self.stats.closed_by_server && !self.settings.interactive;
+        // Where lines are accepted, those say all.
+        let refused = self.stats.closed_by_server && !self.settings.interactive && !is_websocket;
         match outcome {
-            Outcome::Done if unsent > 0 || self.failed || refused => Outcome::Failed,
+            Outcome::Done if unaccepted + unsent > 0 || self.failed || refused => Outcome::Failed,
             outcome => outcome,
         }
     }

@@ -2,14 +2,61 @@
 //! from it. A file below is one protocol; it turns these into bytes and back and knows no socket.
 
 pub(crate) mod frames;
+pub(crate) mod websocket;
 
 use std::collections::VecDeque;
+
+use protocol::Position;
+use thiserror::Error;
+
+/// A protocol, on one connection that is joined.
+pub(crate) trait Wire: Send {
+    /// Adds all that `input` completes to `received`.
+    ///
+    /// # Errors
+    /// The peer does not speak the protocol: nothing after that can be read.
+    fn take(&mut self, input: &[u8], received: &mut Vec<Received>) -> Result<(), Malformed>;
+
+    /// Whether an end here would cut a message short.
+    fn is_mid_message(&self) -> bool;
+
+    /// What is to be written next; empty when all is written.
+    fn unwritten(&mut self, outgoing: &mut Outgoing) -> &[u8];
+
+    /// Of what is to be written, `bytes` were; returns how many lines are done with that.
+    fn written(&mut self, bytes: usize, outgoing: &mut Outgoing) -> usize;
+
+    /// Whether all that was handed out is written.
+    fn is_written(&self) -> bool;
+
+    /// No more lines come. Returns whether the protocol has words for that, which are to be written now;
+    /// else the end of the stream says it.
+    fn finish(&mut self) -> bool;
+}
+
+/// How a connection is joined.
+#[derive(Debug, Clone)]
+pub(crate) struct Join {
+    pub(crate) name: String,
+    /// Go on behind this, if the protocol has positions.
+    pub(crate) after: Option<Position>,
+    /// Longer messages are not shown.
+    pub(crate) message_bytes_max: usize,
+}
+
+/// What another client says, as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) name: Vec<u8>,
+    pub(crate) text: Vec<u8>,
+    /// The place behind it, if the protocol has positions.
+    pub(crate) position: Option<Position>,
+}
 
 /// What came from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// What another client says, as it came.
-    Message { name: Vec<u8>, text: Vec<u8> },
+    Message(Message),
     /// What the server itself says.
     Notice(Vec<u8>),
     /// A message that was stepped over, because it is over the limit.
@@ -19,17 +66,45 @@ pub(crate) enum Received {
         /// How long the longer part is, in bytes.
         bytes: u64,
     },
+    /// The answer to joining: messages come from `position` on.
+    Joined {
+        /// That is the place that was asked for.
+        resumed: bool,
+        position: Position,
+    },
+    /// The line of this number has its place.
+    Accepted {
+        id: u64,
+        position: Position,
+    },
+    /// The server has skipped messages, because this client was too slow.
+    Missed {
+        messages: u64,
+        position: Option<Position>,
+    },
 }
+
+/// What came is not the protocol.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct Malformed(String);
 
 /// The lines for the server that it does not have for certain yet, in order.
 ///
-/// The first ones have been handed to the connection's protocol. A line leaves when it is wholly sent, so
-/// whatever a lost connection cut short is sent again, whole, on the next one.
+/// The first ones have been handed to the connection's protocol. A line leaves when the protocol is done
+/// with it. What a lost connection cut short is sent again, whole, on the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<Line>,
     bytes: usize,
     handed_out: usize,
+    next_id: u64,
+}
+
+#[derive(Debug)]
+struct Line {
+    id: u64,
+    text: Vec<u8>,
 }
 
 impl Outgoing {
@@ -40,24 +115,38 @@ impl Outgoing {
 
     pub(crate) fn push(&mut self, text: &[u8]) {
         self.bytes += text.len();
-        self.lines.push_back(text.to_vec());
+        self.next_id += 1;
+        self.lines.push_back(Line {
+            id: self.next_id,
+            text: text.to_vec(),
+        });
     }
 
-    /// The next line that was not handed out yet.
-    fn hand_out(&mut self) -> Option<&[u8]> {
+    /// The next line that was not handed out yet, and its number.
+    fn hand_out(&mut self) -> Option<(u64, &[u8])> {
         let line = self.lines.get(self.handed_out)?;
         self.handed_out += 1;
-        Some(line)
+        Some((line.id, &line.text))
     }
 
-    /// The first line has arrived, as far as the protocol tells.
-    fn done(&mut self) {
-        self.handed_out -= 1;
-        self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
+    /// The line `id` has arrived, as far as the protocol tells. Returns whether it was waited for.
+    pub(crate) fn done(&mut self, id: u64) -> bool {
+        let handed_out = self.lines.iter().take(self.handed_out);
+        let index = handed_out.map(|line| line.id).position(|of| of == id);
+        if let Some(line) = index.and_then(|index| self.lines.remove(index)) {
+            self.handed_out -= 1;
+            self.bytes -= line.text.len();
+        }
+        index.is_some()
     }
 
     pub(crate) fn is_handed_out(&self) -> bool {
         self.handed_out == self.lines.len()
+    }
+
+    /// How many lines were handed out and are not done.
+    pub(crate) const fn handed_out(&self) -> usize {
+        self.handed_out
     }
 
     /// How many lines there are.

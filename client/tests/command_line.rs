@@ -35,6 +35,17 @@ fn usage_errors_are_one_line_and_exit_code_2() {
         ),
         (&["--addr", "::1:9989"], "an IPv6 address needs brackets"),
         (
+            &["--addr", "ws://"],
+            "it has no host; give HOST:PORT or ws://",
+        ),
+        (&["--addr", "ws://h:0/ws"], "its port is not a number"),
+        (&["--addr", "ws://h/a b"], "it is no URL"),
+        (
+            &["--addr", "wss://h"],
+            "it asks for TLS, which this client does not speak",
+        ),
+        (&["--addr", "http://h"], "'http' is none of its kinds"),
+        (
             &["--name", "*server*"],
             "'--name <NAME>': name begins with '*'",
         ),

@@ -9,6 +9,7 @@ use crate::display;
 use crate::inbox::Event;
 use crate::output::Output;
 use crate::status::readable;
+use crate::wire::Join;
 
 pub(crate) enum State {
     Dialling,
@@ -26,7 +27,12 @@ impl<O: Output> Session<'_, O> {
     pub(crate) fn dial(&mut self) {
         self.state = State::Dialling;
         let (address, sender) = (self.settings.addr.clone(), self.sender.clone());
-        thread::spawn(move || sender.event(Event::Dialled(connection::dial(&address))));
+        let join = Join {
+            name: self.name.clone(),
+            after: self.progress.after(),
+            message_bytes_max: self.settings.max_message_bytes,
+        };
+        thread::spawn(move || sender.event(Event::Dialled(connection::dial(&address, &join))));
     }
 
     pub(crate) fn connected(&mut self, connection: Connection) {
@@ -86,6 +92,11 @@ impl<O: Output> Session<'_, O> {
         let address = &self.settings.addr;
         self.output
             .trouble(&format!("lost {address}{after}: {lost}{uncertain}"));
+        // Lines that were not accepted are to be sent again, unless somebody wants to leave now.
+        let is_in_a_hurry = self.signalled || self.muted || self.settings.interactive;
+        if matches!(self.goal, Goal::Leave { .. }) && self.outgoing.lines() > 0 && !is_in_a_hurry {
+            self.goal = Goal::Chat;
+        }
         self.dial_again();
     }
 

@@ -81,7 +81,10 @@ impl<O: Output> Session<'_, O> {
             Command::Help => HELP.iter().for_each(|line| self.output.aside(line)),
             Command::Stats => {
                 let (waiting, skipped) = (self.outgoing.lines(), self.output.skipped());
-                for line in self.stats.lines(&self.settings.addr, waiting, skipped) {
+                for line in self
+                    .stats
+                    .lines(&self.settings.addr.to_string(), waiting, skipped)
+                {
                     self.output.aside(&line);
                 }
             }

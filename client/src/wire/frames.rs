@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf as _, BytesMut};
-use protocol::{DecodeError, Decoder, HeaderError, SERVER_NAME, frame};
+use protocol::{DecodeError, Decoder, SERVER_NAME, frame};
 
-use super::{Outgoing, Received};
+use super::{Join, Malformed, Message, Outgoing, Received, Wire};
 
 /// Lines become frames while less than this is to be written, in bytes.
 const UNWRITTEN_BYTES_MAX: usize = 64 * 1024;
@@ -20,33 +20,32 @@ pub(crate) struct Frames {
     name: Option<Result<Vec<u8>, u64>>,
     /// What is to be written: whole frames, but for the first.
     unwritten: BytesMut,
-    /// What is left of each of these frames, in bytes.
-    frames: VecDeque<usize>,
-    /// The first of them is our name.
-    named: bool,
+    /// What is left of each of these frames, in bytes, and the number of its line; our name has none.
+    frames: VecDeque<(usize, Option<u64>)>,
 }
 
 impl Frames {
-    /// A connection that is to be joined as `name`; shows frames of up to `payload_bytes_max` bytes.
-    pub(crate) fn new(name: &str, payload_bytes_max: usize) -> Self {
+    /// The protocol on a connection that is to be joined.
+    pub(crate) fn new(join: &Join) -> Self {
         let mut frames = Self {
-            decoder: Decoder::new(payload_bytes_max),
+            decoder: Decoder::new(join.message_bytes_max),
             name: None,
             unwritten: BytesMut::new(),
             frames: VecDeque::new(),
-            named: false,
         };
-        frames.put(name.as_bytes());
+        frames.put(None, join.name.as_bytes());
         frames
     }
 
-    /// Adds all that `input` completes to `received`. Fails when the stream has lost its frame boundaries:
-    /// nothing after that can be read.
-    pub(crate) fn take(
-        &mut self,
-        mut input: &[u8],
-        received: &mut Vec<Received>,
-    ) -> Result<(), HeaderError> {
+    fn put(&mut self, id: Option<u64>, payload: &[u8]) {
+        let before = self.unwritten.len();
+        frame::put(&mut self.unwritten, payload);
+        self.frames.push_back((self.unwritten.len() - before, id));
+    }
+}
+
+impl Wire for Frames {
+    fn take(&mut self, mut input: &[u8], received: &mut Vec<Received>) -> Result<(), Malformed> {
         loop {
             let frame = match self.decoder.next(&mut input) {
                 Ok(None) => return Ok(()),
@@ -55,7 +54,8 @@ impl Frames {
                     self.decoder.skip(payload_bytes);
                     Err(payload_bytes)
                 }
-                Err(DecodeError::Header(error)) => return Err(error),
+                // The frame boundaries are lost.
+                Err(DecodeError::Header(error)) => return Err(Malformed(error.to_string())),
             };
             match self.name.take() {
                 None => self.name = Some(frame),
@@ -64,56 +64,51 @@ impl Frames {
         }
     }
 
-    /// Whether an end here would cut a frame, or a name off its message.
-    pub(crate) fn is_mid_message(&self) -> bool {
+    fn is_mid_message(&self) -> bool {
         self.decoder.is_mid_frame() || self.name.is_some()
     }
 
-    /// What is to be written next; empty when all is written.
-    pub(crate) fn unwritten(&mut self, outgoing: &mut Outgoing) -> &[u8] {
+    fn unwritten(&mut self, outgoing: &mut Outgoing) -> &[u8] {
         while self.unwritten.len() < UNWRITTEN_BYTES_MAX
-            && let Some(line) = outgoing.hand_out()
+            && let Some((id, line)) = outgoing.hand_out()
         {
-            self.put(line);
+            self.put(Some(id), line);
         }
         &self.unwritten
     }
 
-    /// Of what is to be written, `bytes` were; returns how many lines became complete.
-    pub(crate) fn written(&mut self, mut bytes: usize, outgoing: &mut Outgoing) -> usize {
+    fn written(&mut self, mut bytes: usize, outgoing: &mut Outgoing) -> usize {
         self.unwritten.advance(bytes);
         let before = outgoing.lines();
-        while let Some(first) = self.frames.front_mut() {
-            if bytes < *first {
-                *first -= bytes;
+        while let Some((left, id)) = self.frames.front_mut() {
+            if bytes < *left {
+                *left -= bytes;
                 break;
             }
-            bytes -= *first;
+            bytes -= *left;
+            id.map(|id| outgoing.done(id));
             self.frames.pop_front();
-            match self.named {
-                true => outgoing.done(),
-                false => self.named = true,
-            }
         }
         before - outgoing.lines()
     }
 
-    /// Whether all that was handed out is written.
-    pub(crate) fn is_written(&self) -> bool {
+    fn is_written(&self) -> bool {
         self.unwritten.is_empty()
     }
 
-    fn put(&mut self, payload: &[u8]) {
-        let before = self.unwritten.len();
-        frame::put(&mut self.unwritten, payload);
-        self.frames.push_back(self.unwritten.len() - before);
+    fn finish(&mut self) -> bool {
+        false
     }
 }
 
 fn message(name: Result<Vec<u8>, u64>, text: Result<Vec<u8>, u64>) -> Received {
     match (name, text) {
         (Ok(name), Ok(text)) if name == SERVER_NAME.as_bytes() => Received::Notice(text),
-        (Ok(name), Ok(text)) => Received::Message { name, text },
+        (Ok(name), Ok(text)) => Received::Message(Message {
+            name,
+            text,
+            position: None,
+        }),
         (Ok(name), Err(bytes)) => Received::TooLong {
             name: Some(name),
             bytes,
@@ -128,6 +123,14 @@ mod tests {
 
     use super::*;
 
+    fn ann(message_bytes_max: usize) -> Frames {
+        Frames::new(&Join {
+            name: "ann".to_owned(),
+            after: None,
+            message_bytes_max,
+        })
+    }
+
     #[test]
     fn whatever_was_cut_short_is_sent_again_and_whole_ones_are_not() {
         let frames = [&b"3         ann"[..], b"3         one", b"3         two"];
@@ -136,7 +139,7 @@ mod tests {
             let mut outgoing = Outgoing::default();
             outgoing.push(b"one");
             outgoing.push(b"two");
-            let mut first = Frames::new("ann", 64);
+            let mut first = ann(64);
             assert_eq!(first.unwritten(&mut outgoing), whole);
             let mut completed = 0;
             for written in (0..room).step_by(3) {
@@ -147,7 +150,7 @@ mod tests {
             assert_eq!(outgoing.lines(), 2 - completed);
 
             outgoing.restart();
-            let mut second = Frames::new("ann", 64);
+            let mut second = ann(64);
             let expected = [&frames[..1], &frames[1 + completed..]].concat().concat();
             assert_eq!(second.unwritten(&mut outgoing), expected, "after {room}");
             let lines = second.written(expected.len(), &mut outgoing);
@@ -165,9 +168,9 @@ mod tests {
             let frames: Vec<_> = payloads.iter().map(|text| frame::encode(text.as_bytes())).collect();
             let wire = [&frames.concat()[..], &garbage].concat();
             let read = |pieces| {
-                let (mut frames, mut received) = (Frames::new("ann", 4), Vec::new());
+                let (mut frames, mut received) = (ann(4), Vec::new());
                 let end = wire.chunks(pieces).try_for_each(|piece| frames.take(piece, &mut received));
-                (end, received)
+                (end.map_err(|error| error.to_string()), received)
             };
             prop_assert_eq!(read(pieces), read(wire.len().max(1)));
         }

@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod pty;
 pub(crate) mod server;
 pub(crate) mod tutorial;
+pub(crate) mod websocket;
 
 use std::time::Duration;
 

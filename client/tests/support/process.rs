@@ -1,7 +1,7 @@
 //! The client as a process with pipes.
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 
@@ -34,7 +34,7 @@ pub(crate) fn command() -> Command {
 }
 
 /// A client of the server at `address`.
-pub(crate) fn start(address: SocketAddr, arguments: &[&str]) -> Client {
+pub(crate) fn start(address: impl Display, arguments: &[&str]) -> Client {
     let mut command = command();
     command
         .args(["--addr", &address.to_string()])

@@ -1,5 +1,6 @@
 //! The client in a terminal: a pseudo-terminal, and an emulator that draws what a person would see.
 
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -43,7 +44,7 @@ struct Drawn {
 
 /// How a client is started in a terminal.
 pub(crate) struct Setup<'a> {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: &'a dyn Display,
     pub(crate) arguments: &'a [&'a str],
     pub(crate) environment: &'a [(&'a str, &'a str)],
     /// Its home, if it is to have the one of another client.
@@ -68,9 +69,9 @@ impl Terminal {
     }
 
     /// A client of the server at `address`.
-    pub(crate) fn start(address: SocketAddr, arguments: &[&str]) -> Self {
+    pub(crate) fn start(address: impl Display, arguments: &[&str]) -> Self {
         Self::start_with(Setup {
-            address,
+            address: &address,
             arguments,
             environment: &[],
             home: None,

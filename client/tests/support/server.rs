@@ -107,6 +107,12 @@ impl Peer {
         (self.0.peek(&mut [0]).unwrap() > 0).then(|| self.read())
     }
 
+    /// Reads whatever comes until the other side's end of the stream.
+    pub(crate) fn read_all(&mut self) {
+        self.0.set_read_timeout(Some(DEADLINE)).unwrap();
+        let _ = self.0.read_to_end(&mut Vec::new());
+    }
+
     /// Waits for the other side's end of the stream.
     pub(crate) fn read_end(&mut self) {
         self.0.set_read_timeout(Some(DEADLINE)).unwrap();

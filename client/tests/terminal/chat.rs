@@ -2,6 +2,8 @@
 
 use crate::support::pty::{Terminal, ann_chats};
 use crate::support::server::{Scripted, Tutorial};
+use crate::support::websocket::{WebSocketPeer, url};
+use serde_json::json;
 
 #[test]
 fn asks_for_a_name_and_two_people_chat() {
@@ -103,4 +105,39 @@ fn what_is_typed_while_the_server_is_away_is_kept_and_said_to_be() {
     terminal.keys("/who\r");
     terminal.sees("the server does not tell who is here");
     terminal.leave(peer);
+}
+
+#[test]
+fn a_person_is_served_over_websocket_as_over_frames() {
+    let server = Scripted::start();
+    let address = url(server.address);
+    let terminal = Terminal::start(&address, &["--name", "ann", "--reconnect"]);
+    let mut peer = WebSocketPeer::ann(&server, 7);
+    terminal.sees(&format!("connected to {address} as ann"));
+    terminal.prompts("ann >");
+    peer.say(&json!({"type": "presence", "here": ["ann", "bob"]}));
+    terminal.sees("*server* > 2 here: ann, bob");
+    peer.relay(8, "bob", "hello");
+    terminal.sees("bob > hello");
+    terminal.keys("hi bob\r");
+    peer.hears_line(1, "hi bob");
+    terminal.keys("/who\r/stats\r");
+    terminal.sees("-- 2 here: ann, bob");
+    terminal.sees("-- sent 0, received 1");
+    terminal.sees("-- 1 not sent yet");
+    peer.cut();
+    terminal.sees("the server closed the connection");
+    let mut peer = WebSocketPeer::ann_again(&server, 8);
+    peer.joined(8, true);
+    terminal.sees("again; sending the 1 line kept");
+    terminal.sees("-- resumed: no message is missing");
+    peer.hears_line(1, "hi bob");
+    peer.accepted(1, 9);
+    peer.relay(10, "bob", "now I see you");
+    terminal.sees("bob > now I see you");
+    terminal.keys("/stats\r");
+    terminal.sees("-- sent 1, received 2");
+    terminal.keys("/quit\r");
+    peer.ends();
+    assert_eq!(terminal.finish().0, Some(0));
 }

@@ -8,7 +8,7 @@ fn nothing_harmful_reaches_the_terminal() {
     let server = Scripted::start();
     let environment = [("NO_COLOR", "1")];
     let terminal = Terminal::start_with(Setup {
-        address: server.address,
+        address: &server.address,
         arguments: &["--name", "ann"],
         environment: &environment,
         home: None,
@@ -67,7 +67,7 @@ fn colours_are_stable_and_can_be_switched_off() {
     for no_color in ["", "1"] {
         let environment = [("NO_COLOR", no_color)];
         let terminal = Terminal::start_with(Setup {
-            address: server.address,
+            address: &server.address,
             arguments: &["--name", "ann"],
             environment: &environment,
             home: None,

@@ -15,7 +15,7 @@ const FILE: &str = ".local/state/uringcast/history";
 fn run(arguments: &[&str], home: Option<TempDir>, keys: &str, expected: &[&str]) -> TempDir {
     let server = Scripted::start();
     let terminal = Terminal::start_with(Setup {
-        address: server.address,
+        address: &server.address,
         arguments,
         environment: &[],
         home,
