@@ -98,8 +98,8 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 33_554_432)]
     max_input_bytes: u64,
 
-    /// Disconnect a client (or skip, see --slow-policy) that is more than BYTES of the log behind, whether
-    /// it reads or not; default: half of --log-bytes; 0: no limit
+    /// Disconnect a client (or skip, see --slow-policy) that is more than BYTES of the log behind for
+    /// 100 ms, whether it reads or not; default: half of --log-bytes; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", alias = "max-backlog-bytes")]
     max_lag_bytes: Option<u64>,
 
