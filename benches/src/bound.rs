@@ -3,24 +3,35 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::figure::Figure;
+use crate::figure::{self, Figure};
 use crate::run::{Run, with_unit};
 use crate::spread::{Spread, digits};
 
 /// A figure of one candidate in one scenario, and what it has to be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Bound {
-    scenario: String,
-    candidate: String,
-    figure: Figure,
-    against: Against,
-    limit: Limit,
+    #[serde(skip)]
+    pub(crate) scenario: String,
+    /// Of every candidate that is not always measured, if empty.
+    #[serde(default)]
+    pub(crate) candidate: String,
+    /// Where the scenario is on the horizontal axis; everywhere if absent.
+    #[serde(default)]
+    pub(crate) at: Option<u32>,
+    #[serde(deserialize_with = "figure::by_name")]
+    pub(crate) figure: Figure,
+    #[serde(default)]
+    pub(crate) against: Against,
+    pub(crate) limit: Limit,
 }
 
 /// What a figure is compared with, in the same scenario of the same repeat.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Against {
     /// Nothing: the figure itself is judged.
+    #[default]
     Nothing,
     /// The ratio to this candidate's.
     Ratio(String),
@@ -31,7 +42,8 @@ pub(crate) enum Against {
 }
 
 /// What a figure, or its ratio, has to be.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Limit {
     AtMost(f64),
     AtLeast(f64),
@@ -61,22 +73,6 @@ pub(crate) struct Judged {
 }
 
 impl Bound {
-    /// A bound on the figure itself.
-    pub(crate) fn new(scenario: &str, candidate: &str, figure: Figure, limit: Limit) -> Self {
-        Self {
-            scenario: scenario.to_owned(),
-            candidate: candidate.to_owned(),
-            figure,
-            against: Against::Nothing,
-            limit,
-        }
-    }
-
-    /// The same compared with another candidate.
-    pub(crate) fn against(self, against: Against) -> Self {
-        Self { against, ..self }
-    }
-
     /// Judges what was measured.
     pub(crate) fn judge(&self, runs: &[Run]) -> Judged {
         let unit = match self.against {
@@ -168,8 +164,15 @@ mod tests {
     }
 
     fn judge(against: Against, limit: Limit, runs: &[Run]) -> Judged {
-        let bound = Bound::new("load", "ours", HIGHEST_RATE, limit);
-        bound.against(against).judge(runs)
+        let bound = Bound {
+            scenario: "load".into(),
+            candidate: "ours".into(),
+            at: None,
+            figure: HIGHEST_RATE,
+            against,
+            limit,
+        };
+        bound.judge(runs)
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A comparison: who was measured under which loads, all runs, and what they come to. It is data.json,
 //! and every page, table and plot is made of it.
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::Judged;
@@ -33,9 +32,10 @@ pub(crate) struct Comparison {
 }
 
 /// Which runs have to be valid for a comparison to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Validity {
+    #[default]
     EveryRun,
     /// At least one of each candidate in each scenario.
     EveryCase,
@@ -99,27 +99,6 @@ pub(crate) struct Remark {
     pub(crate) text: String,
 }
 
-impl Section {
-    /// A section of one scenario, which has its name.
-    pub(crate) fn new(
-        title: &str,
-        about: impl Into<String>,
-        figures: Vec<Figure>,
-        candidates: Vec<String>,
-    ) -> Self {
-        Self {
-            title: title.to_owned(),
-            about: about.into(),
-            figures,
-            scenarios: vec![Scenario {
-                name: title.to_owned(),
-                x: None,
-                candidates,
-            }],
-        }
-    }
-}
-
 impl Comparison {
     /// The row of a figure, if it was measured.
     pub(crate) fn row(&self, scenario: &str, candidate: &str, figure: &Figure) -> Option<&Row> {
@@ -141,7 +120,7 @@ impl Comparison {
                 let is_sound = |run: &Run| run.is_valid() && run.warnings.is_empty();
                 self.runs.iter().all(is_sound)
             }
-            Validity::EveryCase => self.cases().all(|(scenario, candidate)| {
+            Validity::EveryCase => self.told().all(|(scenario, candidate, _)| {
                 let runs = self.runs_of(&scenario.name, candidate);
                 runs.iter().any(|run| run.is_valid())
             }),
@@ -150,28 +129,34 @@ impl Comparison {
         valid && self.bounds.iter().all(|bound| bound.met)
     }
 
-    /// Every scenario with each of its candidates.
-    pub(crate) fn cases(&self) -> impl Iterator<Item = (&Scenario, &String)> {
-        let scenarios = self.sections.iter().flat_map(|section| &section.scenarios);
-        scenarios.flat_map(|one| one.candidates.iter().map(move |candidate| (one, candidate)))
+    /// Every figure that is told of each candidate in each scenario.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&Scenario, &String, &Figure)> {
+        self.sections.iter().flat_map(|section| {
+            let figures = section.figures.iter();
+            let of_scenario = |scenario| figures.clone().map(move |figure| (scenario, figure));
+            let told = section.scenarios.iter().flat_map(of_scenario);
+            let told: Vec<(&Scenario, &Figure)> = told.collect();
+            told.into_iter().flat_map(|(scenario, figure)| {
+                let candidates = scenario.candidates.iter();
+                candidates.map(move |candidate| (scenario, candidate, figure))
+            })
+        })
     }
 
     /// Makes the rows of the runs.
     pub(crate) fn make_rows(&mut self) {
-        let mut rows = Vec::new();
-        for section in &self.sections {
-            for (scenario, figure) in section
-                .scenarios
-                .iter()
-                .flat_map(|scenario| section.figures.iter().map(move |figure| (scenario, figure)))
-            {
-                let candidates = scenario.candidates.iter();
-                rows.extend(
-                    candidates.filter_map(|who| self.make_row(&scenario.name, who, figure)),
-                );
-            }
+        let told = self.told();
+        let rows =
+            told.filter_map(|(scenario, who, figure)| self.make_row(&scenario.name, who, figure));
+        self.rows = rows.collect();
+    }
+
+    /// Adds Markdown to the end of the page, if there is any.
+    pub(crate) fn remark(&mut self, title: &str, text: String) {
+        if !text.is_empty() {
+            let title = title.to_owned();
+            self.remarks.push(Remark { title, text });
         }
-        self.rows = rows;
     }
 
     fn make_row(&self, scenario: &str, candidate: &str, figure: &Figure) -> Option<Row> {
@@ -195,17 +180,4 @@ impl Comparison {
         // One run a line, so that a change is seen where it is.
         text.replace("{\"repeat\":", "\n{\"repeat\":") + "\n"
     }
-}
-
-/// What a value of the command line is called there.
-pub(crate) fn name_of(value: &impl ValueEnum) -> String {
-    let value = value.to_possible_value();
-    value.map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-/// What the command line says of a value.
-pub(crate) fn help_of(value: &impl ValueEnum) -> String {
-    let value = value.to_possible_value();
-    let help = value.as_ref().and_then(|value| value.get_help());
-    help.map_or_else(String::new, |help| format!("{help}."))
 }

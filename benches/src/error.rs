@@ -1,9 +1,8 @@
 //! Why a measurement could not be made. Each is one line that says what to do about it.
 
 use std::io;
-use std::path::Path;
 
-use loadgen::host::TooFewDescriptors;
+use loadgen::host::{TooFewDescriptors, Unwritable};
 use thiserror::Error;
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -23,9 +22,8 @@ pub enum Error {
     /// A server, a load generator or a reader failed; says which and why.
     #[error("{0}")]
     Run(String),
-    /// A result could not be written.
-    #[error("cannot write {path}: {error}")]
-    Write { path: String, error: io::Error },
+    #[error(transparent)]
+    Write(#[from] Unwritable),
     /// The system refused something that it always grants.
     #[error("cannot {what}: {error}")]
     System {
@@ -40,14 +38,6 @@ impl Error {
         move |error| Self::System {
             what,
             error: error.into(),
-        }
-    }
-
-    /// For `map_err`: `path` could not be written.
-    pub(crate) fn write(path: &Path) -> impl Fn(io::Error) -> Self {
-        move |error| Self::Write {
-            path: path.display().to_string(),
-            error,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A number that a run gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,21 +19,70 @@ pub(crate) struct Figure {
     pub(crate) more_is_better: bool,
 }
 
-impl Figure {
-    pub(crate) const fn new(
-        id: &'static str,
-        name: &'static str,
-        unit: &'static str,
-        more_is_better: bool,
-    ) -> Self {
-        Self {
-            id: Cow::Borrowed(id),
-            name: Cow::Borrowed(name),
-            unit: Cow::Borrowed(unit),
-            more_is_better,
-        }
-    }
+/// Constants of figures (the name in data.json, the name for people, the unit, whether more is better), and
+/// `ALL` of them.
+macro_rules! figures {
+    ($($constant:ident: $id:literal, $name:literal, $unit:literal, $more:literal;)*) => {
+        $(pub(crate) const $constant: Figure = Figure {
+            id: Cow::Borrowed($id),
+            name: Cow::Borrowed($name),
+            unit: Cow::Borrowed($unit),
+            more_is_better: $more,
+        };)*
+        const ALL: &[Figure] = &[$($constant),*];
+    };
+}
 
+// Latencies count from the intended time of a message; completion ends with its last receiver.
+figures! {
+    P50: "p50_ms", "delivery p50", "ms", false;
+    P99: "p99_ms", "delivery p99", "ms", false;
+    P999: "p999_ms", "delivery p99.9", "ms", false;
+    COMPLETION_P50: "completion_p50_ms", "completion p50", "ms", false;
+    COMPLETION_P99: "completion_p99_ms", "completion p99", "ms", false;
+    COMPLETION_P999: "completion_p999_ms", "completion p99.9", "ms", false;
+    RATE: "rate", "messages sent on time", "/s", true;
+    HIGHEST_RATE: "highest_rate", "highest rate", "messages/s", true;
+    DELIVERED: "delivered", "deliveries", "", false;
+    DELIVERY_RATE: "million_deliveries", "million deliveries", "/s", false;
+    LOST: "lost_percent", "lost", "%", false;
+    FAULTS: "faults", "faults in the ledger", "", false;
+    CUT: "cut", "healthy clients disconnected", "", false;
+    DRAIN: "drain_seconds", "drain", "s", false;
+    CONNECT: "connect_seconds", "all joined after", "s", false;
+    CPU_PER_DELIVERY: "cpu_us_per_delivery", "CPU per delivery", "us", false;
+    USER_SHARE: "user_share", "user share of CPU", "", false;
+    CPU: "cpu_cores", "CPU of the server", "cores", false;
+    RSS: "rss_mib", "RSS peak", "MiB", false;
+    KERNEL_MEMORY: "kernel_socket_mib", "kernel socket memory", "MiB", false;
+    FLOOD_RATE: "flood_rate", "messages of flooders", "/s", false;
+    CONNECTIONS: "connections", "connections of broken peers", "", false;
+    FLOOR: "floor_ms", "F", "ms", false;
+    FLOOR_COMPLETION: "floor_completion_ms", "pass until the last read", "ms", false;
+    FLOOR_WALL: "floor_wall_us", "wall time per send", "us", false;
+    FLOOR_CPU: "floor_cpu_us", "CPU of a bare send", "us", false;
+    FLOOR_READER_CPU: "floor_reader_cpu_us", "reader's CPU per read", "us", false;
+    FLOOR_SENDS: "floor_sends", "sends", "", false;
+    FLOOR_READS: "floor_reads", "reads", "", false;
+    P99_BY_FLOOR: "p99_by_floor", "delivery p99 / F", "x", false;
+    COMPLETION_BY_FLOOR: "completion_by_floor", "completion p50 / F", "x", false;
+    CPU_BY_FLOOR: "cpu_by_floor", "CPU per delivery / CPU of a bare send", "x", false;
+    P99_BY_ALLOWANCE: "p99_by_allowance", "delivery p99 / (1.3 F + 0.5 ms)", "x", false;
+    IDLE_CLIENTS: "idle_clients", "idle clients", "", false;
+    IDLE_RSS: "idle_rss_mib", "RSS with idle clients", "MiB", false;
+    IDLE_PER_CLIENT: "idle_kib_per_client", "memory per idle client", "KiB", false;
+    IDLE_CPU: "idle_cpu_ticks", "CPU while idle", "ticks", false;
+    IDLE_WAKEUPS: "idle_wakeups", "wake-ups of serving threads while idle", "", false;
+    IDLE_WAKEUPS_OF_OTHERS: "idle_wakeups_of_others", "wake-ups of other threads while idle", "", false;
+    NS_PER_SEGMENT: "ns_per_segment", "CPU per segment", "ns", false;
+    SEGMENTS: "segments", "segments", "", false;
+    BYTES_PER_SEGMENT: "bytes_per_segment", "bytes per segment", "", false;
+    SEGMENTS_PER_TURN: "segments_per_turn", "segments per epoll_wait", "", false;
+    USER_NS_PER_DELIVERY: "user_ns_per_delivery", "user CPU per delivery", "ns", false;
+    DELIVERIES_PER_SEGMENT: "deliveries_per_segment", "deliveries per segment", "", false;
+}
+
+impl Figure {
     pub(crate) fn is_better(&self, one: f64, other: f64) -> bool {
         if self.more_is_better {
             one > other
@@ -48,45 +98,23 @@ impl Figure {
             unit => format!("{}, {unit}", self.name),
         }
     }
+
+    /// The figure of this name in data.json.
+    pub(crate) fn named(id: &str) -> Option<Self> {
+        ALL.iter().find(|figure| figure.id == id).cloned()
+    }
 }
 
-/// Constants of figures, of which less is better: the name in data.json, the name for people, the unit.
-macro_rules! figures {
-    ($($constant:ident: $id:literal, $name:literal, $unit:literal;)*) => {
-        $(pub(crate) const $constant: $crate::figure::Figure =
-            $crate::figure::Figure::new($id, $name, $unit, false);)*
-    };
-}
-pub(crate) use figures;
-
-// Latencies count from the intended time of a message; completion ends with its last receiver.
-figures! {
-    P50: "p50_ms", "delivery p50", "ms";
-    P99: "p99_ms", "delivery p99", "ms";
-    P999: "p999_ms", "delivery p99.9", "ms";
-    COMPLETION_P50: "completion_p50_ms", "completion p50", "ms";
-    COMPLETION_P99: "completion_p99_ms", "completion p99", "ms";
-    COMPLETION_P999: "completion_p999_ms", "completion p99.9", "ms";
-    DELIVERED: "delivered", "deliveries", "";
-    DELIVERY_RATE: "million_deliveries", "million deliveries", "/s";
-    LOST: "lost_percent", "lost", "%";
-    FAULTS: "faults", "faults in the ledger", "";
-    CUT: "cut", "healthy clients disconnected", "";
-    DRAIN: "drain_seconds", "drain", "s";
-    CONNECT: "connect_seconds", "all joined after", "s";
-    CPU_PER_DELIVERY: "cpu_us_per_delivery", "CPU per delivery", "us";
-    USER_SHARE: "user_share", "user share of CPU", "";
-    CPU: "cpu_cores", "CPU of the server", "cores";
-    RSS: "rss_mib", "RSS peak", "MiB";
-    FLOOR: "floor_ms", "F", "ms";
-    FLOOR_CPU: "floor_cpu_us", "CPU of a bare send", "us";
-    P99_BY_FLOOR: "p99_by_floor", "delivery p99 / F", "x";
-    CPU_BY_FLOOR: "cpu_by_floor", "CPU per delivery / CPU of a bare send", "x";
+/// Reads a figure that is given by its name in data.json.
+pub(crate) fn by_name<'de, D: Deserializer<'de>>(from: D) -> Result<Figure, D::Error> {
+    let id = String::deserialize(from)?;
+    Figure::named(&id).ok_or_else(|| D::Error::custom(format!("there is no figure {id}")))
 }
 
-/// Messages a second that were sent on time.
-pub(crate) const RATE: Figure = Figure::new("rate", "messages sent on time", "/s", true);
-
-/// The highest rate that held, found by a search.
-pub(crate) const HIGHEST_RATE: Figure =
-    Figure::new("highest_rate", "highest rate", "messages/s", true);
+/// The same of several.
+pub(crate) fn all_by_name<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Figure>, D::Error> {
+    #[derive(Deserialize)]
+    struct Named(#[serde(deserialize_with = "by_name")] Figure);
+    let named = Vec::<Named>::deserialize(from)?;
+    Ok(named.into_iter().map(|Named(figure)| figure).collect())
+}

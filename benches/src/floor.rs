@@ -8,6 +8,7 @@
 //! The measuring process has one thread while it sends. A second one would make the kernel count
 //! references to each descriptor, which a server with one thread a ring does not pay either.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,14 +19,16 @@ use rustix::time::ClockId;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::error::{Error, Result};
-use crate::figure::{FLOOR, FLOOR_CPU, figures};
+use crate::figure::{
+    FLOOR, FLOOR_COMPLETION, FLOOR_CPU, FLOOR_READER_CPU, FLOOR_READS, FLOOR_SENDS, FLOOR_WALL,
+};
 use crate::host;
 use crate::reader::{Reader, Task, Used, now_ns};
 use crate::run::Run;
 use crate::spread::Spread;
 
 /// The longest frame that is sent, in bytes.
-pub(crate) const BYTES_MAX: usize = 1 << 20;
+const BYTES_MAX: usize = 1 << 20;
 
 /// What a message has around it when it is broadcast: its header, and the author's name with its own.
 const NAME_AND_HEADERS_BYTES: usize = 28;
@@ -36,21 +39,16 @@ const NAME_AND_HEADERS_BYTES: usize = 28;
 /// (`TCP_MAX_QUICKACKS` in Linux' `include/net/tcp.h`), and again 16 after a silence that is longer
 /// than the retransmission timeout (200 ms and more), later ones as they are read. On loopback, what
 /// is acknowledged as it comes is paid for by the sender: a quarter to a half more for each send.
-pub(crate) const WARMUP_PASSES: u32 = 20;
+const WARMUP_PASSES: u32 = 20;
 
-/// What `listen` asks for; connects come in windows that are far smaller.
+/// What `listen` asks for.
 const BACKLOG: i32 = 1024;
+
+/// Longer than a connect waits that found no room in the backlog.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A thread that sends without a pause has a processor for more than this of the time.
 const ON_CPU_SHARE_MIN: f64 = 0.95;
-
-figures! {
-    COMPLETION: "floor_completion_ms", "pass until the last read", "ms";
-    WALL_PER_SEND: "floor_wall_us", "wall time per send", "us";
-    READER_CPU: "floor_reader_cpu_us", "reader's CPU per read", "us";
-    SENDS: "floor_sends", "sends", "";
-    READS: "floor_reads", "reads", "";
-}
 
 /// The length of the frame in which a message of the load generator's is broadcast; of messages that
 /// are too long for a floor, the longest that it sends.
@@ -144,12 +142,15 @@ impl Plan {
         let sends = sockets * passes.len() as f64;
         let reads = passes.iter().map(|pass| pass.reads).sum::<u64>() as f64;
         run.set(&FLOOR, pass_ms);
-        run.set(&COMPLETION, median_ms(|pass| pass.completion));
-        run.set(&WALL_PER_SEND, pass_ms.map(|ms| ms * 1e3 / sockets));
+        run.set(&FLOOR_COMPLETION, median_ms(|pass| pass.completion));
+        run.set(&FLOOR_WALL, pass_ms.map(|ms| ms * 1e3 / sockets));
         run.set(&FLOOR_CPU, seconds(|pass| pass.send_cpu) * 1e6 / sends);
-        run.set(&READER_CPU, seconds(|pass| pass.read_cpu) * 1e6 / reads);
-        run.set(&SENDS, sends);
-        run.set(&READS, reads);
+        run.set(
+            &FLOOR_READER_CPU,
+            seconds(|pass| pass.read_cpu) * 1e6 / reads,
+        );
+        run.set(&FLOOR_SENDS, sends);
+        run.set(&FLOOR_READS, reads);
         let off_cpu = 1.0 - seconds(|pass| pass.send_cpu) / seconds(|pass| pass.sending);
         if off_cpu > 1.0 - ON_CPU_SHARE_MIN {
             run.warnings.push(format!(
@@ -181,13 +182,19 @@ impl Floor {
             pass_bytes: u64::from(plan.sockets) * plan.bytes as u64,
             is_named: false,
         };
-        let mut sockets = Vec::with_capacity(plan.sockets as usize);
-        let reader = Reader::start(&task, plan.reader.as_deref(), |new| {
-            for _ in 0..new {
-                sockets.push(accept(&listener).map_err(Error::system("accept a socket"))?);
+        let mut reader = Reader::start(&task, plan.reader.as_deref())?;
+        let accepted = (0..plan.sockets).map(|_| accept(&listener));
+        let accepted: io::Result<Vec<TcpStream>> = accepted.collect();
+        let sockets = match accepted {
+            Ok(sockets) => sockets,
+            // The reader knows why it does not connect.
+            Err(error) => {
+                return Err(reader
+                    .next_used()
+                    .err()
+                    .unwrap_or(Error::system("accept a socket")(error)));
             }
-            Ok(())
-        })?;
+        };
         Ok(Self {
             sockets,
             reader,
@@ -251,15 +258,17 @@ fn send_frame(socket: &TcpStream, frame: &[u8]) -> Result<()> {
     )))
 }
 
-fn listen() -> std::io::Result<TcpListener> {
+fn listen() -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     socket.listen(BACKLOG)?;
+    // Of each accept.
+    socket.set_read_timeout(Some(ACCEPT_TIMEOUT))?;
     Ok(socket.into())
 }
 
 /// A socket as the servers have it.
-fn accept(listener: &TcpListener) -> std::io::Result<TcpStream> {
+fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     let (socket, _) = listener.accept()?;
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
@@ -290,7 +299,13 @@ mod tests {
     #[test]
     fn a_floor_is_its_median_pass_and_its_whole_cpu_time() {
         let run = summary(&[pass(1, 1.0), pass(2, 1.0), pass(9, 1.0)]);
-        let figures = [FLOOR, COMPLETION, WALL_PER_SEND, SENDS, READS];
+        let figures = [
+            FLOOR,
+            FLOOR_COMPLETION,
+            FLOOR_WALL,
+            FLOOR_SENDS,
+            FLOOR_READS,
+        ];
         let values = figures.map(|figure| run.get(&figure).unwrap());
         assert_eq!(values, [2.0, 4.0, 2.0, 3000.0, 3000.0]);
         assert!((run.get(&FLOOR_CPU).unwrap() - 4.0).abs() < 1e-9);

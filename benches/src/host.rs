@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use loadgen::host;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::run::MIB;
 
 /// What figures depend on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,14 +26,15 @@ pub(crate) struct Host {
 impl Host {
     /// This host, now.
     pub(crate) fn this() -> Self {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let cpu = field(&read("/proc/cpuinfo"), "model name").unwrap_or("unknown".into());
-        let load = read("/proc/loadavg");
+        let environment = host::look(Ipv4Addr::LOCALHOST.into(), None);
+        let unknown = || "unknown".to_owned();
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split_ascii_whitespace().next().map(str::parse);
         Self {
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            cpu,
-            cpus: std::thread::available_parallelism().map_or(1, usize::from),
-            load_average: first_number(&load).unwrap_or(0.0),
+            kernel: environment.kernel.unwrap_or_else(unknown),
+            cpu: environment.cpu.unwrap_or_else(unknown),
+            cpus: environment.cores.unwrap_or(1),
+            load_average: load.and_then(std::result::Result::ok).unwrap_or(0.0),
         }
     }
 
@@ -49,16 +54,58 @@ pub(crate) fn sources(sockets: u32) -> Vec<Ipv4Addr> {
     host::loopbacks(needed as usize).collect()
 }
 
-/// The value of a `name: value` line of a file in /proc.
-pub(crate) fn field(text: &str, name: &str) -> Option<String> {
-    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-    let (_, value) = lines.find(|(key, _)| key.trim() == name)?;
-    Some(value.trim().to_owned())
+/// How often the kernel is asked.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A watch over the kernel memory of all TCP sockets of this host.
+#[derive(Debug)]
+pub(crate) struct SocketMemory {
+    before: u64,
+    /// Ends the watch when it is dropped.
+    watched: Sender<()>,
+    watch: JoinHandle<u64>,
 }
 
-/// The number that `text` begins with.
-pub(crate) fn first_number<T: std::str::FromStr>(text: &str) -> Option<T> {
-    text.split_ascii_whitespace().next()?.parse().ok()
+impl SocketMemory {
+    /// Begins to watch.
+    pub(crate) fn watch() -> Self {
+        let (watched, ended) = channel();
+        let before = pages_now();
+        let watch = thread::spawn(move || {
+            let mut most = before;
+            while ended.recv_timeout(MEMORY_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                most = most.max(pages_now());
+            }
+            most
+        });
+        Self {
+            before,
+            watched,
+            watch,
+        }
+    }
+
+    /// Ends the watch; how much more than before there was at most.
+    pub(crate) fn peak_mib(self) -> f64 {
+        drop(self.watched);
+        let most = self
+            .watch
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (most - self.before) as f64 * rustix::param::page_size() as f64 / MIB
+    }
+}
+
+fn pages_now() -> u64 {
+    let sockstat = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    pages(&sockstat).unwrap_or(0)
+}
+
+fn pages(sockstat: &str) -> Option<u64> {
+    let line = sockstat
+        .lines()
+        .find_map(|line| line.strip_prefix("TCP:"))?;
+    line.split_once(" mem ")?.1.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -66,11 +113,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_the_kernel_are_read_as_it_writes_them() {
-        let text = "processor\t: 0\nmodel name\t: Example CPU @ 2 GHz\nVmRSS:\t  2048 kB\n";
-        assert_eq!(field(text, "model name").unwrap(), "Example CPU @ 2 GHz");
-        assert_eq!(first_number(&field(text, "VmRSS").unwrap()), Some(2048));
-        assert_eq!(field(text, "VmHWM"), None);
-        assert_eq!(first_number("0.52 0.58 0.59 1/389 1234\n"), Some(0.52));
+    fn the_pages_are_those_of_tcp() {
+        let text = "sockets: used 300\nTCP: inuse 13 orphan 0 tw 2 alloc 17 mem 42\nUDP: mem 7\n";
+        assert_eq!(pages(text), Some(42));
+        assert_eq!(pages("UDP: inuse 0 mem 7\n"), None);
+        assert!(SocketMemory::watch().peak_mib() >= 0.0);
     }
 }

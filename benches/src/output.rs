@@ -1,15 +1,14 @@
-//! Where results go: figures for a person, and files where they were asked for. A file is written
-//! beside its place and renamed, so that a run that cannot start or end destroys no older result.
+//! Where results go: figures for a person, and files where they were asked for. A file is replaced at once
+//! or not at all, so that a run that cannot start or end destroys no older result.
 
-use std::fs::{self, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use loadgen::host::{check, check_folder, replace};
 
 use crate::comparison::Comparison;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::{page, plot};
 
 /// The options for results that all comparisons share.
@@ -33,15 +32,10 @@ impl Output {
     /// Makes sure that results can be written, before anything is measured.
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(folder) = &self.out {
-            fs::create_dir_all(folder).map_err(Error::write(folder))?;
+            check_folder(folder)?;
         }
-        let data = self.out.as_ref().map(|folder| folder.join("data.json"));
-        for path in [&self.json, &self.markdown, &data].into_iter().flatten() {
-            if path != "-" && !is_special(path) {
-                beside(path).map_err(Error::write(path))?;
-            }
-        }
-        Ok(())
+        let mut files = [&self.json, &self.markdown].into_iter().flatten();
+        Ok(files.try_for_each(|path| if path == "-" { Ok(()) } else { check(path) })?)
     }
 
     /// Writes the result, in words and as files; says whether it is as wanted.
@@ -50,17 +44,18 @@ impl Output {
         let json = comparison.to_json();
         // A closed terminal is no reason to lose the files.
         let _ = match self.json.as_deref() {
-            Some(path) if path == "-" => writeln!(io::stderr(), "{text}"),
+            Some(path) if path == "-" => writeln!(io::stderr(), "{text}")
+                .and_then(|()| io::stdout().write_all(json.as_bytes())),
             _ => writeln!(io::stdout(), "{text}"),
         };
         if let Some(path) = &self.markdown {
-            replace(path, &text)?;
+            replace(path, text.as_bytes())?;
         }
-        if let Some(path) = &self.json {
-            replace(path, &json)?;
+        if let Some(path) = self.json.as_ref().filter(|path| *path != "-") {
+            replace(path, json.as_bytes())?;
         }
         if let Some(folder) = &self.out {
-            replace(&folder.join("data.json"), &json)?;
+            replace(&folder.join("data.json"), json.as_bytes())?;
             write_pages(folder, comparison)?;
         }
         Ok(comparison.is_as_wanted())
@@ -69,53 +64,27 @@ impl Output {
 
 /// Writes all that is made of data.json: report.md and the plots.
 pub(crate) fn write_pages(folder: &Path, comparison: &Comparison) -> Result<()> {
-    replace(&folder.join("report.md"), &page::page(comparison))?;
-    let mut plots = comparison.plots.iter();
-    plots.try_for_each(|one| replace(&folder.join(&one.file), &plot::svg(comparison, one)))
-}
-
-/// Replaces the file at `path`, or writes to standard output if it is `-`.
-pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
-    let written = if path == "-" {
-        io::stdout().write_all(text.as_bytes())
-    } else if is_special(path) {
-        fs::write(path, text)
-    } else {
-        beside(path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.persist(path).map(drop).map_err(|error| error.error)
-        })
-    };
-    written.map_err(Error::write(path))
-}
-
-/// A device or a pipe, which a rename would replace.
-fn is_special(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
-}
-
-/// A file in the folder of `path`, removed when it is dropped.
-fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    if path.is_dir() {
-        return Err(ErrorKind::IsADirectory.into());
+    replace(&folder.join("report.md"), page::page(comparison).as_bytes())?;
+    for one in &comparison.plots {
+        replace(
+            &folder.join(&one.file),
+            plot::svg(comparison, one).as_bytes(),
+        )?;
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn what_cannot_be_written_destroys_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data.json");
-        replace(&path, "old").unwrap();
+        fs::write(&path, "old").unwrap();
         let output = Output {
             json: Some(path.clone()),
             out: Some(path.join("below")),
@@ -123,8 +92,5 @@ mod tests {
         };
         assert!(output.check().is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
-        replace(&path, "new").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

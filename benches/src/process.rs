@@ -3,9 +3,8 @@
 //! one without a limit.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ pub(crate) const LOADGEN: &str = "__loadgen";
 
 /// As the first argument, makes the load generator a server that ends when the process does whose id
 /// follows.
-const SERVE: &str = "__serve";
+pub(crate) const SERVE: &str = "__serve";
 
 /// Exit statuses of a measurement that was made: valid, INVALID, an objective broken.
 const MADE: [Option<i32>; 3] = [Some(0), Some(3), Some(4)];
@@ -28,15 +27,12 @@ const MADE: [Option<i32>; 3] = [Some(0), Some(3), Some(4)];
 /// How often it is looked whether a process has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
-pub(crate) const OVERHEAD_MAX: Duration = Duration::from_secs(120);
-
 /// Runs load generator, server or reader, if that is what this process was started for; the caller then
 /// exits with what is returned.
 pub(crate) fn run_if_asked() -> Option<ExitCode> {
     let mut arguments: Vec<_> = std::env::args_os().collect();
     match arguments.get(1)?.to_str()? {
-        reader::READ => Some(reader::run(&arguments[2..])),
+        reader::READ => Some(reader::run(arguments.get(2)?)),
         LOADGEN => {
             arguments.remove(1);
             Some(loadgen::run(arguments))
@@ -47,18 +43,27 @@ pub(crate) fn run_if_asked() -> Option<ExitCode> {
     }
 }
 
+/// Exit status: 0 all is as wanted, 1 it could not be made, 3 a bound is missed or a run is invalid.
+pub(crate) fn exit_code(done: Result<bool>) -> ExitCode {
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs the load generator with `arguments`, for `timeout` at most, and reads its report.
 ///
 /// # Errors
 /// In one line: what kept it from making a measurement, in its own words where it had any.
-pub(crate) fn measure(
-    arguments: &[String],
-    timeout: Duration,
-) -> std::result::Result<Report, String> {
-    let failed = |error: io::Error| format!("the load generator cannot be run: {error}");
-    let folder = tempfile::tempdir().map_err(failed)?;
+pub(crate) fn measure(arguments: &[String], timeout: Duration) -> Result<Report> {
+    let failed = Error::system("run the load generator");
+    let folder = tempfile::tempdir().map_err(&failed)?;
     let (json, said) = (folder.path().join("run.json"), folder.path().join("said"));
-    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    let mut command = Command::new(std::env::current_exe().map_err(&failed)?);
     command
         .arg(LOADGEN)
         .args(arguments)
@@ -66,28 +71,26 @@ pub(crate) fn measure(
         .arg(&json);
     command
         .stdout(Stdio::null())
-        .stderr(File::create(&said).map_err(failed)?);
-    let mut running = Running::start(&mut command).map_err(failed)?;
-    match running.wait(timeout).map_err(failed)? {
-        None => Err(format!("not over after {:.0} s", timeout.as_secs_f64())),
+        .stderr(File::create(&said).map_err(&failed)?);
+    let mut running = Running::start(&mut command).map_err(&failed)?;
+    match running.wait(timeout).map_err(&failed)? {
+        None => {
+            let seconds = timeout.as_secs_f64();
+            Err(Error::Run(format!("not over after {seconds:.0} s")))
+        }
         Some(status) if MADE.contains(&status.code()) => parse(&json),
-        Some(status) => Err(format!("{status} ({})", complaint(&said))),
+        Some(status) => Err(Error::Run(format!("{status} ({})", complaint(&said)))),
     }
 }
 
-/// The same for a program that ends where a run cannot be made.
-pub(crate) fn must_measure(arguments: &[String], timeout: Duration) -> Result<Report> {
-    let failed = |why| Error::Run(format!("loadgen {}: {why}", arguments.join(" ")));
-    measure(arguments, timeout).map_err(failed)
+fn parse(json: &Path) -> Result<Report> {
+    let text = fs::read(json).map_err(Error::system("read the report of the load generator"))?;
+    let wrong = |error| Error::Run(format!("its report is not understood: {error}"));
+    serde_json::from_slice(&text).map_err(wrong)
 }
 
-fn parse(json: &Path) -> std::result::Result<Report, String> {
-    let text = fs::read(json).map_err(|error| format!("it wrote no report: {error}"))?;
-    serde_json::from_slice(&text).map_err(|error| format!("its report is not understood: {error}"))
-}
-
-/// What the load generator complained of.
-fn complaint(said: &Path) -> String {
+/// What a program complained of in its log.
+pub(crate) fn complaint(said: &Path) -> String {
     let said = fs::read_to_string(said).unwrap_or_default();
     let error = said.lines().find(|line| line.starts_with("error"));
     let line = error.or(said.lines().last()).unwrap_or("nothing");
@@ -97,15 +100,6 @@ fn complaint(said: &Path) -> String {
 /// The words of a command line.
 pub(crate) fn words(flags: &str) -> Vec<String> {
     flags.split_ascii_whitespace().map(str::to_owned).collect()
-}
-
-/// Where a program of this name is: in the path, or where servers are kept.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders =
-        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let mut files = folders.map(|folder| folder.join(program));
-    files.find(|file| file.is_file())
 }
 
 /// A running process that is killed when this is dropped.
@@ -143,73 +137,6 @@ impl Drop for Running {
     }
 }
 
-/// A server of this program on a free port. It is ended when this is dropped, and ends by itself when
-/// this process does.
-#[derive(Debug)]
-pub(crate) struct Server {
-    running: Running,
-    pub(crate) addr: SocketAddr,
-    /// The line in which it said so.
-    pub(crate) ready_line: String,
-}
-
-impl Server {
-    /// Starts a server with `arguments`, and waits until it listens.
-    pub(crate) fn start(arguments: &[String]) -> Result<Self> {
-        let failed = Error::system("start the server");
-        let mut command = Command::new(std::env::current_exe().map_err(&failed)?);
-        command.args([SERVE, &std::process::id().to_string()]);
-        command
-            .args(["--listen", "127.0.0.1:0", "--log", "warn"])
-            .args(arguments);
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut running = Running::start(&mut command).map_err(&failed)?;
-        let said = running
-            .0
-            .stderr
-            .take()
-            .expect("its standard error is a pipe");
-        let mut said = BufReader::new(said);
-        let (addr, ready_line) = wait_until_listening(&mut said).map_err(Error::Run)?;
-        // What it says later is read, so that it never has to wait for a reader.
-        thread::spawn(move || io::copy(&mut said, &mut io::sink()));
-        Ok(Self {
-            running,
-            addr,
-            ready_line,
-        })
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.running.pid()
-    }
-
-    /// What a load generator is told of it.
-    pub(crate) fn flags(&self) -> [String; 2] {
-        [
-            format!("--addr={}", self.addr),
-            format!("--server-pid={}", self.pid()),
-        ]
-    }
-}
-
-/// The address that a server says it listens on. One that cannot listen ends, and so do its words.
-fn wait_until_listening(
-    said: &mut impl BufRead,
-) -> std::result::Result<(SocketAddr, String), String> {
-    let mut last = String::new();
-    for line in said.lines() {
-        let line = line.map_err(|error| format!("the server cannot be heard: {error}"))?;
-        let rest = line.split_once("listening on ").map(|(_, rest)| rest);
-        let addr = rest.and_then(|rest| rest.split(' ').next()?.parse().ok());
-        if let Some(addr) = addr {
-            return Ok((addr, line));
-        }
-        last = line;
-    }
-    Err(format!("the server ended without listening ({last})"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +144,7 @@ mod tests {
     #[test]
     fn a_process_that_does_not_end_is_not_waited_for_and_is_ended() {
         let mut running = Running::start(Command::new("sleep").arg("600")).unwrap();
-        let proc = PathBuf::from(format!("/proc/{}", running.pid()));
+        let proc = std::path::PathBuf::from(format!("/proc/{}", running.pid()));
         assert!(running.wait(Duration::ZERO).unwrap().is_none());
         assert!(proc.exists());
         drop(running);
@@ -231,25 +158,7 @@ mod tests {
         assert_eq!(complaint(&said), "nothing");
         fs::write(&said, "starting\nerror: no server \nbye\n").unwrap();
         assert_eq!(complaint(&said), "error: no server");
-        let error = parse(&said).unwrap_err();
+        let error = parse(&said).unwrap_err().to_string();
         assert!(error.contains("report is not understood"), "{error}");
-    }
-
-    #[test]
-    fn a_server_is_known_to_listen_when_it_says_so() {
-        let mut said = &b"WARN hot\nlistening on 127.0.0.1:4711 (driver epoll)\nmore\n"[..];
-        let (addr, line) = wait_until_listening(&mut said).unwrap();
-        assert_eq!(
-            (addr.port(), &*line),
-            (4711, "listening on 127.0.0.1:4711 (driver epoll)")
-        );
-        let error = wait_until_listening(&mut &b"error: no ring\n"[..]).unwrap_err();
-        assert!(error.contains("error: no ring"), "{error}");
-    }
-
-    #[test]
-    fn programs_are_found_by_name() {
-        assert!(find("sh").is_some());
-        assert!(find("no-such-program-anywhere").is_none());
     }
 }

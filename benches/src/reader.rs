@@ -5,11 +5,11 @@
 //! server are: a thread would share the sender's descriptor table and memory map, and change what a
 //! send costs.
 //!
-//! The two speak over a socket pair that is the reader's standard input: lines of JSON in one direction,
-//! one byte for each window of connects, and for each question, in the other. When the measuring process
-//! ends, however it does, the channel closes and the reader ends.
+//! The two speak over a socket pair that is the reader's standard input: a byte for each question in one
+//! direction, lines of JSON in the other. When the measuring process ends, however it does, the channel
+//! closes and the reader ends.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -31,9 +31,6 @@ use crate::host;
 
 /// As the first argument, makes a program the reader. Not for users.
 pub(crate) const READ: &str = "__read";
-
-/// Sockets that wait in the listen backlog at once, at most.
-const WINDOW: u32 = 64;
 
 /// The buffer that all reads share; as large as the load generator's.
 const READ_BUFFER_BYTES: usize = 128 * 1024;
@@ -60,18 +57,11 @@ pub(crate) struct Used {
     pub(crate) bytes: u64,
 }
 
-/// What a reader tells.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-enum Report {
-    /// This number of further sockets is connected.
-    Connected(u32),
-    /// A pass is over, or it was asked.
-    Used(Used),
-    Failed(String),
-}
+/// What a reader tells: at the end of a pass, or when it is asked; or why it failed.
+type Told = std::result::Result<Used, String>;
 
 /// What a reader is to do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Task {
     pub(crate) target: SocketAddr,
     pub(crate) sockets: u32,
@@ -89,78 +79,46 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts a reader, which is `program` or this program once more. It is connected once
-    /// `accepted` was called for every window of sockets.
-    pub(crate) fn start(
-        task: &Task,
-        program: Option<&Path>,
-        mut accepted: impl FnMut(u32) -> Result<()>,
-    ) -> Result<Self> {
+    /// Starts a reader, which is `program` or this program once more, and which connects by itself.
+    pub(crate) fn start(task: &Task, program: Option<&Path>) -> Result<Self> {
         let failed = Error::system("start the reading process");
         let (channel, childs) = UnixStream::pair().map_err(&failed)?;
         channel
             .set_read_timeout(Some(SILENCE_MAX))
             .map_err(&failed)?;
         let this = std::env::current_exe().map_err(&failed)?;
+        let task = serde_json::to_string(task).expect("all keys are strings");
         let mut command = Command::new(program.unwrap_or(&this));
-        command.args([READ, &task.target.to_string(), &task.sockets.to_string()]);
-        command.args([task.pass_bytes.to_string(), task.is_named.to_string()]);
+        command.args([READ, &task]);
         command.stdin(OwnedFd::from(childs)).stdout(Stdio::null());
-        let mut reader = Self {
-            child: command.spawn().map_err(&failed)?,
-            channel: BufReader::new(channel),
-        };
-        // Its end of the channel is to be closed when it ends.
-        drop(command);
-        let mut connected = 0;
-        while connected < task.sockets {
-            let Report::Connected(sockets) = reader.report()? else {
-                return Err(Error::Run("the reader reads before it is connected".into()));
-            };
-            accepted(sockets)?;
-            connected += sockets;
-            reader.write_byte()?;
-        }
-        Ok(reader)
+        let child = command.spawn().map_err(&failed)?;
+        let channel = BufReader::new(channel);
+        Ok(Self { child, channel })
     }
 
-    /// Asks what was used so far.
+    /// Asks what was used so far. It is answered when all sockets are connected.
     pub(crate) fn used(&mut self) -> Result<Used> {
-        self.write_byte()?;
+        let asked = self.channel.get_mut().write_all(b".");
+        asked.map_err(Error::system("write to the reading process"))?;
         self.next_used()
     }
 
     /// Waits for the end of a pass; what was used until then.
     pub(crate) fn next_used(&mut self) -> Result<Used> {
-        match self.report()? {
-            Report::Used(used) => Ok(used),
-            report => Err(Error::Run(format!("the reader said {report:?}"))),
-        }
-    }
-
-    fn report(&mut self) -> Result<Report> {
         let failed = |why: String| Error::Run(format!("the reading process failed: {why}"));
         let mut line = String::new();
         match self.channel.read_line(&mut line) {
-            Ok(0) => return Err(failed("it ended".into())),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let silence =
-                    format!("it said nothing for {SILENCE_MAX:?}: see what else runs here");
-                return Err(failed(silence));
+            Ok(0) => Err(failed("it ended".into())),
+            Ok(_) => {
+                let told = serde_json::from_str::<Told>(&line);
+                told.map_err(|error| failed(error.to_string()))?
+                    .map_err(failed)
             }
-            Err(error) => return Err(failed(error.to_string())),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(failed(format!(
+                "it said nothing for {SILENCE_MAX:?}: see what else runs here"
+            ))),
+            Err(error) => Err(failed(error.to_string())),
         }
-        match serde_json::from_str(&line) {
-            Ok(Report::Failed(why)) => Err(failed(why)),
-            Ok(report) => Ok(report),
-            Err(_) => Err(failed(format!("it said {line:?}"))),
-        }
-    }
-
-    fn write_byte(&mut self) -> Result<()> {
-        let written = self.channel.get_mut().write_all(b".");
-        written.map_err(Error::system("write to the reading process"))
     }
 }
 
@@ -172,19 +130,19 @@ impl Drop for Reader {
     }
 }
 
-/// Runs the reader that this process was started for with `arguments`.
-pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
-    let Some(task) = Task::parse(arguments) else {
+/// Runs the reader that this process was started for, with its task.
+pub(crate) fn run(task: &OsStr) -> ExitCode {
+    let task = task
+        .to_str()
+        .and_then(|task| serde_json::from_str::<Task>(task).ok());
+    let Some(task) = task else {
         eprintln!("{READ} is for the measuring program itself");
         return ExitCode::FAILURE;
     };
-    let channel = io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map(UnixStream::from);
-    let ran = channel.and_then(|mut channel| match task.run(&mut channel) {
-        Ok(()) => Ok(()),
-        Err(why) => tell(&mut channel, &Report::Failed(why)),
+    let channel = io::stdin().as_fd().try_clone_to_owned();
+    let ran = channel.map(UnixStream::from).and_then(|mut channel| {
+        let failed = task.run(&mut channel).err();
+        failed.map_or(Ok(()), |why| tell(&mut channel, &Err(why)))
     });
     if let Err(error) = ran {
         eprintln!("the reading process: {error}");
@@ -194,45 +152,21 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
 }
 
 impl Task {
-    fn parse(arguments: &[OsString]) -> Option<Self> {
-        let arguments: Option<Vec<&str>> = arguments.iter().map(|word| word.to_str()).collect();
-        let [target, sockets, pass_bytes, is_named] = arguments?[..] else {
-            return None;
-        };
-        Some(Self {
-            target: target.parse().ok()?,
-            sockets: sockets.parse().ok()?,
-            pass_bytes: pass_bytes.parse().ok()?,
-            is_named: is_named.parse().ok()?,
-        })
-    }
-
     /// Connects and reads until the channel closes.
     fn run(&self, channel: &mut UnixStream) -> std::result::Result<(), String> {
         host::raise_descriptors(self.sockets).map_err(|error| error.to_string())?;
         let sources = host::sources(self.sockets);
-        let mut sources = sources.iter().cycle();
-        let mut sockets = Vec::with_capacity(self.sockets as usize);
-        while sockets.len() < self.sockets as usize {
-            let connected = sockets.len();
-            let window = WINDOW.min(self.sockets - u32::try_from(connected).unwrap_or(u32::MAX));
-            for source in sources.by_ref().take(window as usize) {
-                let socket = self.connect_from(*source, sockets.len());
-                sockets.push(socket.map_err(|error| self.refused(sockets.len(), &error))?);
-            }
-            let told = tell(channel, &Report::Connected(window));
-            if told
-                .and_then(|()| channel.read(&mut [0]))
-                .is_ok_and(|bytes| bytes == 0)
-            {
-                return Ok(());
-            }
-        }
-        let ran = Loop::new(sockets, self.pass_bytes, channel).and_then(|it| it.run(channel));
+        let sources = sources.iter().cycle().take(self.sockets as usize);
+        let sockets = sources.enumerate().map(|(number, source)| {
+            let refused = |error| self.refused(number, &error);
+            self.connect_from(*source, number).map_err(refused)
+        });
+        let sockets: std::result::Result<Vec<TcpStream>, String> = sockets.collect();
+        let ran = Loop::new(sockets?, self.pass_bytes, channel).and_then(|it| it.run(channel));
         ran.map_err(|error| error.to_string())
     }
 
-    /// A connected socket. The call blocks until it is: on loopback, at once.
+    /// A connected socket. The call blocks until the listener has room for it: on loopback, at once.
     fn connect_from(&self, source: Ipv4Addr, number: usize) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         if source != Ipv4Addr::LOCALHOST {
@@ -310,7 +244,7 @@ impl Loop {
                 if is_asked || is_over {
                     self.used.at_ns = now_ns(ClockId::Monotonic);
                     self.used.cpu_ns = now_ns(ClockId::ProcessCPUTime);
-                    tell(channel, &Report::Used(self.used))?;
+                    tell(channel, &Ok(self.used))?;
                 }
             }
         }
@@ -336,8 +270,8 @@ impl Loop {
     }
 }
 
-fn tell(channel: &mut UnixStream, report: &Report) -> io::Result<()> {
-    let line = serde_json::to_string(report)? + "\n";
+fn tell(channel: &mut UnixStream, told: &Told) -> io::Result<()> {
+    let line = serde_json::to_string(told)? + "\n";
     match channel.write_all(line.as_bytes()) {
         // The measuring process has ended; the next turn of the loop notices.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -357,27 +291,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_is_read_as_it_is_written() {
-        let parse =
-            |text: &str| Task::parse(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
-        let task = parse("127.0.0.1:7 50 92 true").unwrap();
-        assert_eq!(
-            (task.sockets, task.pass_bytes, task.is_named),
-            (50, 92, true)
-        );
-        assert!(parse("127.0.0.1:7 50 92").is_none());
-        assert!(parse("127.0.0.1:7 50 x true").is_none());
-    }
-
-    #[test]
-    fn reports_are_single_lines() {
+    fn what_a_reader_tells_is_a_line() {
         let (mut here, mut there) = UnixStream::pair().unwrap();
-        let report = Report::Failed("two\nlines".into());
-        tell(&mut there, &report).unwrap();
+        let told = Err("two\nlines".into());
+        tell(&mut there, &told).unwrap();
         drop(there);
         let mut text = String::new();
         here.read_to_string(&mut text).unwrap();
         assert_eq!(text.lines().count(), 1);
-        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+        assert_eq!(serde_json::from_str::<Told>(&text).unwrap(), told);
     }
 }

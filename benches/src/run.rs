@@ -7,12 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::figure::{
     COMPLETION_P50, COMPLETION_P99, COMPLETION_P999, CONNECT, CPU, CPU_PER_DELIVERY, CUT,
-    DELIVERED, DELIVERY_RATE, DRAIN, FAULTS, Figure, LOST, P50, P99, P999, RATE, RSS, USER_SHARE,
+    DELIVERED, DELIVERIES_PER_SEGMENT, DELIVERY_RATE, DRAIN, FAULTS, Figure, HIGHEST_RATE, LOST,
+    NS_PER_SEGMENT, P50, P99, P999, RATE, RSS, USER_NS_PER_DELIVERY, USER_SHARE,
 };
 use crate::spread::digits;
 
 /// Bytes of a MiB.
 pub(crate) const MIB: f64 = 1_048_576.0;
+
+/// The kernel counts a process' CPU time in steps of 10 ms: less than this in all says nothing about a
+/// delivery.
+const CPU_SECONDS_MIN: f64 = 0.05;
 
 /// What one candidate did in one scenario of one repeat.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +42,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    #[cfg(test)]
     pub(crate) fn new(repeat: u32, scenario: &str, candidate: &str) -> Self {
         Self {
             repeat,
@@ -69,6 +75,12 @@ impl Run {
 
     /// Takes the figures and the verdict of the load generator's report.
     pub(crate) fn take_report(&mut self, report: &Report) {
+        let found = report.steps.as_ref().and_then(|steps| steps.found.as_ref());
+        if let Some(found) = found {
+            // A search ends with a step that breaks what it demands.
+            self.set(&HIGHEST_RATE, found.rate.unwrap_or(0.0));
+            return;
+        }
         let (delivery, completion) = (&report.latency_ms.delivery, &report.latency_ms.completion);
         let server = &report.server;
         let share = |part: Option<f64>, of: Option<f64>| Some(part? / of?);
@@ -76,6 +88,13 @@ impl Run {
         let rss = server.rss_peak_bytes.map(|bytes| bytes as f64 / MIB);
         let lost = 100.0 * report.lost as f64 / report.expected as f64;
         let user_share = share(server.cpu_user_seconds, server.cpu_seconds);
+        let is_known = server
+            .cpu_seconds
+            .is_some_and(|seconds| seconds >= CPU_SECONDS_MIN);
+        let cpu_per_delivery = report.cpu_us_per_delivery().filter(|_| is_known);
+        let generator = &report.generator;
+        let reads = generator.reads as f64;
+        let own_cpu = generator.consumption.cpu_seconds;
         for (figure, value) in [
             (P50, delivery.p50),
             (P99, delivery.p99),
@@ -91,10 +110,16 @@ impl Run {
             (CUT, Some(report.disconnects.count() as f64)),
             (DRAIN, Some(report.drain_seconds)),
             (CONNECT, Some(report.connect_seconds)),
-            (CPU_PER_DELIVERY, report.cpu_us_per_delivery()),
+            (CPU_PER_DELIVERY, cpu_per_delivery),
             (USER_SHARE, user_share),
             (CPU, server.cpu_cores),
             (RSS, rss),
+            (USER_NS_PER_DELIVERY, generator.user_ns_per_delivery),
+            (NS_PER_SEGMENT, own_cpu.map(|seconds| seconds * 1e9 / reads)),
+            (
+                DELIVERIES_PER_SEGMENT,
+                Some(report.delivered as f64 / reads),
+            ),
         ] {
             self.set(&figure, value);
         }

@@ -2,18 +2,14 @@
 //! in an order that rotates from repeat to repeat. Repeats are outermost, so that every case is
 //! measured early and late, and time that runs out costs repeats, not cases.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
-
 use crate::bound::Bound;
-use crate::comparison::{Comparison, Plot, Remark, Section, Validity};
+use crate::comparison::{Comparison, Plot, Section, Validity};
 use crate::error::Result;
 use crate::figure::Figure;
 use crate::host::Host;
 use crate::output::Output;
-use crate::process;
 use crate::run::Run;
 
 /// Repeats that lie further apart than this are no steady figure.
@@ -22,8 +18,8 @@ const RELATIVE_RANGE_MAX: f64 = 0.25;
 /// A comparison that is to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct Study {
-    pub(crate) program: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) program: String,
+    pub(crate) title: String,
     /// What is compared and how, for the page.
     pub(crate) about: String,
     pub(crate) repeats: u32,
@@ -48,10 +44,10 @@ pub(crate) struct Turn {
 
 impl Study {
     /// A study of nothing: what it does not say is added by the program.
-    pub(crate) fn new(program: &'static str, title: &'static str, about: String) -> Self {
+    pub(crate) fn new(program: &str, title: &str, about: String) -> Self {
         Self {
-            program,
-            title,
+            program: program.to_owned(),
+            title: title.to_owned(),
             about,
             repeats: 1,
             time_limit: Duration::MAX,
@@ -102,7 +98,7 @@ impl Study {
         let words: Vec<String> = std::env::args().skip(1).collect();
         let command = format!("{} {}", self.program, words.join(" "));
         let mut comparison = Comparison {
-            title: self.title.to_owned(),
+            title: self.title,
             command: command.trim().to_owned(),
             about: self.about,
             host,
@@ -119,13 +115,7 @@ impl Study {
         };
         comparison.make_rows();
         let warnings = warnings(&comparison, &self.steady);
-        if !warnings.is_empty() {
-            let title = "Warnings".into();
-            comparison.remarks.push(Remark {
-                title,
-                text: warnings,
-            });
-        }
+        comparison.remark("Warnings", warnings);
         comparison
     }
 
@@ -133,26 +123,6 @@ impl Study {
         let has = |section: &&Section| section.scenarios.iter().any(|one| one.name == scenario);
         let section = self.sections.iter().find(has);
         section.map_or(&[], |section| &section.figures)
-    }
-}
-
-/// The `main` of a program. Exit status: 0 all is as wanted, 1 it could not be made, 2 wrong usage, 3 a
-/// bound is missed or a run is invalid.
-pub(crate) fn main<A: Parser>(program: &str, run: impl FnOnce(&A) -> Result<bool>) -> ExitCode {
-    if let Some(status) = process::run_if_asked() {
-        return status;
-    }
-    let done = match A::try_parse() {
-        Ok(args) => run(&args),
-        Err(error) => return cli::refuse(&error, "error", program),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(3),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
     }
 }
 
@@ -167,18 +137,16 @@ fn rotated<C: Clone>(cases: &[C], repeat: u32) -> Vec<C> {
 /// Figures whose repeats lie far apart.
 fn warnings(comparison: &Comparison, steady: &[Figure]) -> String {
     let mut text = String::new();
-    for (scenario, candidate) in comparison.cases() {
-        for figure in steady {
-            let row = comparison.row(&scenario.name, candidate, figure);
-            let range = row.map_or(0.0, |row| row.spread.relative_range());
-            if range > RELATIVE_RANGE_MAX {
-                text += &format!(
-                    "- {}, {candidate}: {} differs by {:.0} % between repeats: measure on a quieter machine, or with more repeats\n",
-                    scenario.name,
-                    figure.name,
-                    range * 100.0
-                );
-            }
+    for (scenario, candidate, figure) in comparison.told() {
+        let row = comparison.row(&scenario.name, candidate, figure);
+        let range = row.map_or(0.0, |row| row.spread.relative_range());
+        if steady.contains(figure) && range > RELATIVE_RANGE_MAX {
+            text += &format!(
+                "- {}, {candidate}: {} differs by {:.0} % between repeats: measure on a quieter machine, or with more repeats\n",
+                scenario.name,
+                figure.name,
+                range * 100.0
+            );
         }
     }
     text
@@ -188,18 +156,34 @@ fn warnings(comparison: &Comparison, steady: &[Figure]) -> String {
 pub(crate) mod tests {
     use super::*;
     use crate::bound::{Against, Limit};
+    use crate::comparison::Scenario;
     use crate::figure::{CPU, P99};
 
     /// Two candidates in one scenario of two repeats.
     fn study() -> Study {
         let candidates = vec!["ours".into(), "theirs".into()];
-        let mut section = Section::new("load", "Some load.", vec![P99, CPU], candidates);
-        section.scenarios[0].x = Some(10.0);
-        let bound = Bound::new("load", "ours", P99, Limit::AtMost(0.5));
+        let section = Section {
+            title: "load".into(),
+            about: "Some load.".into(),
+            figures: vec![P99, CPU],
+            scenarios: vec![Scenario {
+                name: "load".into(),
+                x: Some(10.0),
+                candidates,
+            }],
+        };
+        let bound = Bound {
+            scenario: "load".into(),
+            candidate: "ours".into(),
+            at: None,
+            figure: P99,
+            against: Against::Ratio("theirs".into()),
+            limit: Limit::AtMost(0.5),
+        };
         Study {
             repeats: 2,
             sections: vec![section],
-            bounds: vec![bound.against(Against::Ratio("theirs".into()))],
+            bounds: vec![bound],
             steady: vec![P99],
             ..Study::new("example", "An example", "Two candidates.".into())
         }

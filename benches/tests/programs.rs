@@ -76,7 +76,7 @@ fn names(data: &Value) -> Vec<(&str, &str)> {
 
 #[test]
 fn every_send_of_a_floor_is_read_once() {
-    let flags = "--clients 50 --repeats 2 --passes 3 --warmup-passes 1";
+    let flags = "--sockets 50 --repeats 2 --passes 3";
     let floor = measured("floor", flags);
     assert_eq!(runs(&floor.data).len(), 2);
     for run in runs(&floor.data) {
@@ -97,7 +97,7 @@ fn every_send_of_a_floor_is_read_once() {
 
 #[test]
 fn sockets_that_do_not_fill_a_window_and_long_frames_are_no_exception() {
-    let flags = "--sockets 65 --bytes 200000 --repeats 1 --passes 2 --interval 1ms";
+    let flags = "--sockets 65 --sizes 200000 --repeats 1 --passes 2";
     let floor = measured("floor", flags);
     let run = &runs(&floor.data)[0];
     assert_eq!(figure(run, "floor_sends"), 130.0);
@@ -153,8 +153,7 @@ fn a_driver_is_measured_beside_its_floor() {
 
 #[test]
 fn idle_clients_have_all_joined_before_they_are_watched() {
-    let flags =
-        "--drivers uring --scenarios idle --idle-clients 20 --idle-duration 100ms --repeats 1";
+    let flags = "--drivers uring --scenarios idle --clients 20 --duration 100ms --repeats 1";
     let drivers = measured("drivers", flags);
     let run = &runs(&drivers.data)[0];
     assert_eq!(figure(run, "idle_clients"), 20.0);
@@ -224,7 +223,7 @@ fn every_point_of_a_curve_is_beside_its_floor_and_every_curve_has_two_plots() {
 
 #[test]
 fn stalled_clients_join_beside_those_that_are_measured() {
-    let flags = "--quick --curves stalled --clients 4 --repeats 1 --duration 300ms";
+    let flags = "--quick --curves stalled --clients 200 --repeats 1 --duration 300ms";
     let curves = measured("curves", flags);
     let names = names(&curves.data);
     for (at, who) in [
@@ -246,7 +245,7 @@ fn every_hostile_case_is_measured_and_the_healthy_get_all_of_it_once() {
     let hostile = measured(
         "hostile",
         &format!(
-            "--scenarios kinds,stalled,broken,flood,memory --clients 20 --broken tls,port-scan --repeats 1 --duration 500ms --markdown {}",
+            "--scenarios kinds,stalled,broken,flood,memory --clients 20 --candidates stalled,slow,churn,garbage,half-open,herd,tls,port-scan,flooder --repeats 1 --duration 500ms --markdown {}",
             page.display()
         ),
     );
@@ -315,7 +314,7 @@ fn every_attack_is_measured_beside_the_same_load_without_it() {
 /// Messages are so far apart that each is a segment of its own to each client.
 #[test]
 fn those_side_by_side_see_the_same_traffic() {
-    let flags = "--clients 12 --rate 20 --full-rate 50 --duration 2s --repeats 2";
+    let flags = "--clients 12 --rates 20 --duration 2s --repeats 2";
     let own_cost = measured("own-cost", flags);
     let runs = runs(&own_cost.data);
     assert_eq!(runs.len(), 2 * 5);

@@ -10,7 +10,10 @@ pub(crate) mod socket;
 
 #[cfg(test)]
 pub(crate) use limits::ports_usual;
+pub use environment::look;
+pub use files::{Unwritable, check, check_folder, replace};
 pub use limits::{TooFewDescriptors, loopbacks, ports_each, raise_descriptors};
+pub use procfs::{Process, Switches, Usage};
 
 use std::io;
 

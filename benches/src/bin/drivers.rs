@@ -1,9 +1,5 @@
-//! See [`benches::programs::drivers`].
+//! `benches::main` under this name.
 
-#![forbid(unsafe_code)]
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    benches::programs::drivers::main()
+fn main() -> std::process::ExitCode {
+    benches::main("drivers")
 }

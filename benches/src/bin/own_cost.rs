@@ -1,9 +1,5 @@
-//! See [`benches::programs::own_cost`].
+//! `benches::main` under this name.
 
-#![forbid(unsafe_code)]
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    benches::programs::own_cost::main()
+fn main() -> std::process::ExitCode {
+    benches::main("own-cost")
 }

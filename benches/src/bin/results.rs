@@ -1,9 +1,5 @@
-//! See [`benches::programs::results`].
+//! `benches::main` under this name.
 
-#![forbid(unsafe_code)]
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    benches::programs::results::main()
+fn main() -> std::process::ExitCode {
+    benches::main("results")
 }

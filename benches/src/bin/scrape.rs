@@ -1,9 +1,5 @@
-//! See [`benches::programs::scrape`].
+//! `benches::main` under this name.
 
-#![forbid(unsafe_code)]
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    benches::programs::scrape::main()
+fn main() -> std::process::ExitCode {
+    benches::main("scrape")
 }

@@ -28,7 +28,8 @@ const GOVERNOR_FILE: &str = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_govern
 const VULNERABILITIES: &str = "/sys/devices/system/cpu/vulnerabilities";
 
 /// Looks around. `ready_line` is what a server of this same build said, if that is the one.
-pub(crate) fn look(target: IpAddr, ready_line: Option<&str>) -> Environment {
+#[must_use]
+pub fn look(target: IpAddr, ready_line: Option<&str>) -> Environment {
     let loadgen = this_program();
     let server = ready_line.map_or_else(Program::default, |_| loadgen.clone());
     Environment {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {path}: {error}; choose a place that can be written", path = path.display())]
-pub(crate) struct Unwritable {
+pub struct Unwritable {
     pub(crate) path: PathBuf,
     pub(crate) error: io::Error,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Unwritable {
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) fn check(path: &Path) -> Result<(), Unwritable> {
+pub fn check(path: &Path) -> Result<(), Unwritable> {
     let checked = Staged::create(path).and_then(Staged::discard);
     checked.map_err(|error| unwritable(path, error))
 }
@@ -26,7 +26,7 @@ pub(crate) fn check(path: &Path) -> Result<(), Unwritable> {
 ///
 /// # Errors
 /// When that is not so.
-pub(crate) fn check_folder(folder: &Path) -> Result<(), Unwritable> {
+pub fn check_folder(folder: &Path) -> Result<(), Unwritable> {
     fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
     check(&folder.join("run.json"))
 }
@@ -35,7 +35,7 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), Unwritable> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Unwritable> {
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), Unwritable> {
     replace_all([(path.to_owned(), content.to_vec())])
 }
 

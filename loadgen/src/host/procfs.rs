@@ -7,7 +7,7 @@ use rustix::param::clock_ticks_per_second;
 
 /// A process, told apart from a later one that got the same id.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Process {
+pub struct Process {
     pid: u32,
     /// When it started, in the kernel's own count.
     started_ticks: u64,
@@ -15,26 +15,28 @@ pub(crate) struct Process {
 
 /// What a process has used since it started.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Usage {
-    pub(crate) user_seconds: f64,
-    pub(crate) system_seconds: f64,
+pub struct Usage {
+    /// CPU time in its own code.
+    pub user_seconds: f64,
+    /// CPU time in the kernel.
+    pub system_seconds: f64,
     /// The most memory it ever had resident; `None` where the kernel does not say.
-    pub(crate) rss_peak_bytes: Option<u64>,
+    pub rss_peak_bytes: Option<u64>,
     /// The memory it has resident now.
-    pub(crate) rss_bytes: Option<u64>,
+    pub rss_bytes: Option<u64>,
     /// Descriptors it has open now; `None` where it may not be looked at.
-    pub(crate) descriptors: Option<u64>,
+    pub descriptors: Option<u64>,
     /// Of all threads that it has now; `None` where it may not be looked at.
-    pub(crate) switches: Option<Switches>,
+    pub switches: Option<Switches>,
 }
 
 /// How often threads gave up their processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Switches {
+pub struct Switches {
     /// They had to wait for something.
-    pub(crate) voluntary: u64,
+    pub voluntary: u64,
     /// Their time was up, or somebody more urgent came.
-    pub(crate) involuntary: u64,
+    pub involuntary: u64,
 }
 
 /// How a thread spent its time (see "schedstat" in proc(5) and the kernel's sched-stats).
@@ -71,7 +73,8 @@ impl Scheduled {
 
 impl Process {
     /// The process with this id; `None` if there is none.
-    pub(crate) fn find(pid: u32) -> Option<Self> {
+    #[must_use]
+    pub fn find(pid: u32) -> Option<Self> {
         let stat = Stat::read(pid)?;
         Some(Self {
             pid,
@@ -85,7 +88,8 @@ impl Process {
     }
 
     /// What it has used; `None` if it has ended.
-    pub(crate) fn usage(&self) -> Option<Usage> {
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
         let stat = Stat::read(self.pid).filter(|stat| stat.started_ticks == self.started_ticks)?;
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let ticks_per_second = clock_ticks_per_second() as f64;

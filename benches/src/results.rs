@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use loadgen::host::replace;
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::{output, study};
+use crate::{output, process};
 
 mod report;
 mod text;
 
 use report::{Extent, Made, Report};
-use text::Sources;
+use text::{Block, Sources};
 
 /// Measure everything that results/ holds, and renew the figures in README.md, results/README.md and
 /// docs/tuning.md
@@ -24,7 +26,7 @@ use text::Sources;
 /// could not be made, 2 wrong usage. Whether bounds are met is what the reports say.
 #[derive(Debug, Parser)]
 #[command(name = "results", version, max_term_width = 100)]
-pub(super) struct Args {
+struct Args {
     /// Measure fewer repeats and points, for a first look: about 16 minutes instead of 55
     #[arg(long, conflicts_with = "trial")]
     quick: bool,
@@ -38,8 +40,12 @@ pub(super) struct Args {
     texts: bool,
 
     /// Measure only these reports, by their folders, and leave the others as they are
-    #[arg(long, value_name = "FOLDER", value_delimiter = ',', conflicts_with = "texts",
-          value_parser = report::ALL.map(|report| report.folder))]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        value_delimiter = ',',
+        conflicts_with = "texts"
+    )]
     only: Vec<String>,
 
     /// Write below DIR, which has README.md and results/
@@ -53,22 +59,50 @@ const INDEX: &str = "results/index.json";
 /// The figures of all reports are to stay small, in bytes.
 const RESULTS_BYTES_MAX: u64 = 5_000_000;
 
+/// The reports, and what the texts show of them: results.toml.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    reports: Vec<Report>,
+    blocks: Vec<Block>,
+}
+
 /// The program.
-pub fn main() -> ExitCode {
-    study::main("results", write)
+pub(crate) fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return cli::refuse(&error, "error", "results"),
+    };
+    process::exit_code(write(&args, &declared()))
+}
+
+fn declared() -> Declared {
+    let text = include_str!("../results.toml");
+    toml::from_str(text).unwrap_or_else(|error| panic!("results.toml: {error}"))
 }
 
 /// Makes the reports and the texts; what could not be made is told, and the others are made.
-fn write(args: &Args) -> Result<bool> {
+fn write(args: &Args, declared: &Declared) -> Result<bool> {
     let root = &args.root;
     let mut faults = Vec::new();
+    for folder in &args.only {
+        if declared
+            .reports
+            .iter()
+            .all(|report| report.folder != *folder)
+        {
+            return Err(Error::Run(format!(
+                "--only {folder}: no report has this folder"
+            )));
+        }
+    }
     if !args.texts {
         let mut made = if args.only.is_empty() {
             Vec::new()
         } else {
             read_index(root)?
         };
-        for report in report::ALL.iter().filter(|report| args.wants(report)) {
+        for report in declared.reports.iter().filter(|report| args.wants(report)) {
             made.retain(|made| made.folder != report.folder);
             match report.make(root, args.extent()) {
                 Ok(one) => made.extend(one),
@@ -76,9 +110,9 @@ fn write(args: &Args) -> Result<bool> {
             }
         }
         let text = serde_json::to_string_pretty(&made).expect("all keys are strings");
-        output::replace(&root.join(INDEX), &(text + "\n"))?;
+        replace(&root.join(INDEX), (text + "\n").as_bytes())?;
     }
-    renew(root)?;
+    renew(root, declared)?;
     let bytes = size(&root.join("results")).map_err(Error::system("read results/"))?;
     if bytes > RESULTS_BYTES_MAX {
         faults.push(format!(
@@ -92,23 +126,21 @@ fn write(args: &Args) -> Result<bool> {
 }
 
 /// Renews all that is made of the data: pages, plots, and the blocks of the texts.
-fn renew(root: &Path) -> Result<()> {
-    let sources = Sources::read(&root.join("results"))?;
+fn renew(root: &Path, declared: &Declared) -> Result<()> {
+    let sources = Sources::read(&root.join("results"), &declared.reports)?;
     for (folder, comparison) in &sources.comparisons {
         let folder = root.join("results").join(folder);
         output::write_pages(&folder, comparison)?;
     }
     let made = read_index(root)?;
-    for (name, blocks) in text::all(&sources, &made) {
-        let path = root.join(name);
+    for (file, block, content) in sources.blocks(declared, &made) {
+        let path = root.join(file);
         let unusable = |error| Error::Run(format!("{}: {error}", path.display()));
-        let mut text = fs::read_to_string(&path).map_err(unusable)?;
-        for (block, content) in blocks {
-            text = renewed(&text, block, &content).ok_or_else(|| {
-                Error::Run(format!("{name} has no place for its figures: write <!-- {block} --> and <!-- /{block} --> on lines of their own"))
-            })?;
-        }
-        output::replace(&path, &text)?;
+        let text = fs::read_to_string(&path).map_err(unusable)?;
+        let text = renewed(&text, block, &content).ok_or_else(|| {
+            Error::Run(format!("{file} has no place for its figures: write <!-- {block} --> and <!-- /{block} --> on lines of their own"))
+        })?;
+        replace(&path, text.as_bytes())?;
     }
     Ok(())
 }
@@ -161,24 +193,36 @@ impl Args {
     }
 
     fn wants(&self, report: &Report) -> bool {
-        self.only.is_empty() || self.only.iter().any(|folder| folder == report.folder)
+        self.only.is_empty() || self.only.contains(&report.folder)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn all_reports_are_wanted_unless_some_are_named() {
         let wanted = |arguments: &[&str]| {
             let args = Args::parse_from([&["results"], arguments].concat());
-            let wanted = report::ALL.iter().filter(|report| args.wants(report));
+            let wanted = declared()
+                .reports
+                .into_iter()
+                .filter(|report| args.wants(report));
             wanted.map(|report| report.folder).collect::<Vec<_>>()
         };
-        assert_eq!(wanted(&[]).len(), report::ALL.len());
+        assert_eq!(wanted(&[]).len(), declared().reports.len());
         assert_eq!(wanted(&["--only", "limits,job"]), ["job", "limits"]);
-        assert!(Args::try_parse_from(["results", "--only", "x"]).is_err());
+        let args = Args::parse_from(["results", "--only", "x"]);
+        let error = write(&args, &declared()).unwrap_err().to_string();
+        assert!(error.contains("--only x"), "{error}");
+    }
+
+    #[test]
+    fn every_command_line_is_consistent() {
+        Args::command().debug_assert();
     }
 
     #[test]

@@ -7,30 +7,47 @@ use std::fs;
 use std::path::Path;
 
 use record::{Percentiles, figures};
+use serde::Deserialize;
 
-use super::report::{self, Made};
+use super::Declared;
+use super::report::{Made, Report};
 use crate::comparison::{Comparison, Section};
 use crate::error::{Error, Result};
-use crate::figure::{CPU, CPU_PER_DELIVERY, HIGHEST_RATE, LOST, P99, RSS};
+use crate::figure::Figure;
 use crate::page;
 use crate::run::{Run, with_unit};
 use crate::spread::digits;
 use crate::table::Table;
+
+/// A place in a text, and what it shows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Block {
+    file: String,
+    block: String,
+    shows: Vec<Shown>,
+}
+
+/// Parts of a comparison.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shown {
+    /// The folder of its report.
+    of: String,
+    parts: Vec<String>,
+}
 
 /// The data of the reports that are there.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     job: Option<record::Report>,
     /// By folder.
-    pub(super) comparisons: BTreeMap<&'static str, Comparison>,
+    pub(super) comparisons: BTreeMap<String, Comparison>,
 }
-
-/// The name of a block, and its text.
-type Block = (&'static str, String);
 
 impl Sources {
     /// Reads what is under `results`.
-    pub(super) fn read(results: &Path) -> Result<Self> {
+    pub(super) fn read(results: &Path, reports: &[Report]) -> Result<Self> {
         let read = |file: &str| fs::read(results.join(file)).ok();
         let wrong =
             |file: &str, error| Error::Run(format!("results/{file}: {error}: measure it again"));
@@ -40,58 +57,94 @@ impl Sources {
                 serde_json::from_slice(&text).map_err(|error| wrong("job/run.json", error))?;
             sources.job = Some(job);
         }
-        for report in report::ALL.iter().filter(|report| report.folder != "job") {
+        for report in reports.iter().filter(|report| report.folder != "job") {
             let file = format!("{}/data.json", report.folder);
             if let Some(text) = read(&file) {
                 let data = serde_json::from_slice(&text).map_err(|error| wrong(&file, error))?;
-                sources.comparisons.insert(report.folder, data);
+                sources.comparisons.insert(report.folder.clone(), data);
             }
         }
         Ok(sources)
     }
 
-    /// What `text` makes of a report, with a link to its data; nothing if it is not there.
-    fn with_data(&self, folder: &str, to: &str, text: impl Fn(&Comparison) -> String) -> String {
-        let Some(comparison) = self.comparisons.get(folder) else {
+    /// All blocks: file, name and text.
+    pub(super) fn blocks<'a>(
+        &self,
+        declared: &'a Declared,
+        made: &[Made],
+    ) -> Vec<(&'a str, &'a str, String)> {
+        let mut blocks = vec![
+            ("README.md", "summary", summary(self)),
+            (
+                "results/README.md",
+                "index",
+                index(self, &declared.reports, made),
+            ),
+            ("results/README.md", "job", job(self)),
+        ];
+        for block in &declared.blocks {
+            let shown = block
+                .shows
+                .iter()
+                .map(|shown| self.show(shown, &block.file));
+            let text = shown.collect::<Vec<_>>().join("\n");
+            blocks.push((&block.file, &block.block, text));
+        }
+        blocks
+    }
+
+    /// The parts of a report, with a link to its data; nothing if it is not there.
+    fn show(&self, shown: &Shown, file: &str) -> String {
+        let Some(comparison) = self.comparisons.get(&shown.of) else {
             return String::new();
         };
-        let text = text(comparison);
+        let folder = match file.starts_with("results/") {
+            true => shown.of.clone(),
+            false => format!("../results/{}", shown.of),
+        };
+        let parts = shown
+            .parts
+            .iter()
+            .map(|part| show_part(comparison, part, &folder));
+        let parts: String = parts.collect::<Vec<_>>().join("\n");
         format!(
-            "{}\n\n[Data]({to}{folder}/data.json), [page]({to}{folder}/report.md).\n",
-            text.trim_end()
+            "{}\n\n[Data]({folder}/data.json), [page]({folder}/report.md).\n",
+            parts.trim_end()
         )
     }
 }
 
-/// All blocks, by text.
-pub(super) fn all(sources: &Sources, made: &[Made]) -> [(&'static str, Vec<Block>); 3] {
-    let here = |folder, text: fn(&Comparison) -> String| sources.with_data(folder, "", text);
-    let coalescing = here("curves", rate_curve) + "\n" + &here("coalescing", all_sections);
-    [
-        ("README.md", vec![("summary", summary(sources))]),
-        (
-            "results/README.md",
-            vec![
-                ("index", index(sources, made)),
-                ("job", job(sources)),
-                ("drivers", here("drivers", drivers)),
-                ("limits", here("limits", |it| page::bounds(&it.bounds))),
-                ("coalescing", coalescing),
-                ("peers", here("peers", peers)),
-                ("wins", here("peers", wins)),
-                ("hostile", here("hostile", hostile)),
-                ("broken", here("broken", hostile)),
-                ("attacks", here("attacks", hostile)),
-            ],
-        ),
-        (
-            "docs/tuning.md",
-            vec![(
-                "coalescing",
-                sources.with_data("coalescing", "../results/", all_sections),
-            )],
-        ),
-    ]
+/// A part of a comparison by its name.
+fn show_part(it: &Comparison, part: &str, folder: &str) -> String {
+    let table = |section: &Section| page::table(it, section).to_string();
+    if let Some(figure) = Figure::named(part) {
+        return page::by_scenario(it, &figure).to_string();
+    }
+    if let Some(plot) = it.plots.iter().find(|plot| plot.file == part) {
+        return format!("![{}]({folder}/{})\n", plot.title, plot.file);
+    }
+    if let Some(section) = it.sections.iter().find(|section| section.title == part) {
+        return table(section);
+    }
+    if let Some(remark) = it.remarks.iter().find(|remark| remark.title == part) {
+        return remark.text.clone();
+    }
+    match part {
+        "bounds" => page::bounds(&it.bounds),
+        "tables" => {
+            let told = |section: &Section| format!("{}\n\n{}", section.about, table(section));
+            it.sections.iter().map(told).collect::<Vec<_>>().join("\n")
+        }
+        "validity" => {
+            let invalid = it.runs.iter().filter(|run| !Run::is_valid(run)).count();
+            format!(
+                "Of {} runs, {invalid} were INVALID: a healthy client did not get each message of the others exactly once and in order, or the figures may not be believed.\n",
+                it.runs.len()
+            )
+        }
+        // What was not measured is not told.
+        _ => String::new(),
+    }
 }
 
 /// README.md's: a picture, and the ratios.
@@ -140,9 +193,9 @@ fn summary(sources: &Sources) -> String {
 }
 
 /// All reports in one table.
-fn index(sources: &Sources, made: &[Made]) -> String {
+fn index(sources: &Sources, reports: &[Report], made: &[Made]) -> String {
     let mut table = Table::new(["report", "of commit", "by", "took", "verdict"]);
-    for report in &report::ALL {
+    for report in reports {
         let Some(made) = made.iter().find(|made| made.folder == report.folder) else {
             continue;
         };
@@ -196,61 +249,6 @@ fn job(sources: &Sources) -> String {
     )
 }
 
-fn drivers(it: &Comparison) -> String {
-    let tables =
-        [CPU_PER_DELIVERY, P99, CPU].map(|figure| page::by_scenario(it, &figure).to_string());
-    format!("{}\n{}", tables.join("\n"), page::bounds(&it.bounds))
-}
-
-fn peers(it: &Comparison) -> String {
-    let figures = [P99, LOST, CPU_PER_DELIVERY, RSS, HIGHEST_RATE];
-    let tables = figures.map(|figure| page::by_scenario(it, &figure).to_string());
-    let plots = it
-        .plots
-        .iter()
-        .map(|plot| format!("\n![{}](peers/{})\n", plot.title, plot.file));
-    format!(
-        "{}\n{}{}",
-        tables.join("\n"),
-        page::bounds(&it.bounds),
-        plots.collect::<String>()
-    )
-}
-
-fn wins(it: &Comparison) -> String {
-    let remark = it
-        .remarks
-        .iter()
-        .find(|remark| remark.title == "Where a peer wins");
-    remark.map_or_else(String::new, |remark| remark.text.clone())
-}
-
-fn hostile(it: &Comparison) -> String {
-    let invalid = it.runs.iter().filter(|run| !Run::is_valid(run)).count();
-    format!(
-        "Of {} runs, {invalid} were INVALID: a healthy client did not get each message of the others exactly once and in order, or the figures may not be believed.\n\n{}",
-        it.runs.len(),
-        page::bounds(&it.bounds)
-    )
-}
-
-fn rate_curve(it: &Comparison) -> String {
-    let section = it.sections.iter().find(|section| section.title == "Rate");
-    let table = section.map_or_else(String::new, |section| page::table(it, section).to_string());
-    format!(
-        "{table}\n![CPU per delivery by rate](curves/rate-cpu.svg) ![delivery p99 by rate](curves/rate-p99.svg)"
-    )
-}
-
-fn all_sections(it: &Comparison) -> String {
-    let section = |section: &Section| format!("{}\n\n{}", section.about, page::table(it, section));
-    it.sections
-        .iter()
-        .map(section)
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 fn load_of(job: &record::Report) -> String {
     format!(
         "{} clients x {} messages/s of {} bytes",
@@ -275,10 +273,8 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_not_told() {
-        for (text, blocks) in all(&Sources::default(), &[]) {
-            for (block, content) in blocks {
-                assert_eq!(content.trim(), "", "{text}: {block}");
-            }
+        for (file, block, text) in Sources::default().blocks(&super::super::declared(), &[]) {
+            assert_eq!(text.trim(), "", "{file}: {block}");
         }
     }
 }
