@@ -8,10 +8,10 @@ mod limits;
 pub(crate) mod procfs;
 pub(crate) mod socket;
 
-#[cfg(test)]
-pub(crate) use limits::ports_usual;
 pub use environment::look;
 pub use files::{Unwritable, check, check_folder, replace};
+#[cfg(test)]
+pub(crate) use limits::ports_usual;
 pub use limits::{TooFewDescriptors, loopbacks, ports_each, raise_descriptors};
 pub use procfs::{Process, Switches, Usage};
 
