@@ -79,6 +79,42 @@ fn every_fault_of_an_event_stream_is_exactly_that() {
     assert_eq!(notices["closing: too slow"]["count"], json!(1));
 }
 
+/// 12 clients, each of which is cut about 12 times in 600 ms.
+const CUTS: &str = "--protocol websocket --cut-every 50ms";
+
+#[test]
+fn clients_that_are_cut_and_resume_get_every_message_once_and_in_order() {
+    let server = RelayServer::start(Faults::default());
+    let (code, report) = measure(&server, &[], CUTS);
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(report["delivered"], json!(1100));
+    assert_eq!(faults_of(&report), json!({}));
+    let cuts = &report["cuts"];
+    assert_eq!(cuts["cut"], cuts["resumed"]);
+    let cut = cuts["cut"].as_u64().unwrap();
+    assert!(cut >= 12, "{cut}");
+    assert_eq!(server.connections() as u64, 12 + cut);
+}
+
+#[test]
+fn what_a_server_repeats_or_leaves_out_when_a_client_resumes_is_found() {
+    let measured = |repeats| {
+        let server = RelayServer::start(Faults {
+            repeats,
+            ..Faults::default()
+        });
+        let (code, report) = measure(&server, &[], CUTS);
+        assert_eq!(code, 3, "{report:#}");
+        report
+    };
+    let repeated = measured(1);
+    assert!(repeated["duplicated"].as_u64().unwrap() > 0, "{repeated:#}");
+    assert_eq!(repeated["lost"], json!(0));
+    let left_out = measured(-1);
+    assert!(left_out["lost_while_connected"].as_u64().unwrap() > 0);
+    assert_eq!(left_out["duplicated"], json!(0));
+}
+
 #[test]
 fn another_websocket_server_is_spoken_to_as_it_is_told_to_be() {
     let server = RelayServer::start(Faults::default());
@@ -145,6 +181,12 @@ fn what_belongs_to_another_protocol_is_refused_in_one_line() {
         ),
         ("--protocol events --senders 2", "give --publishers"),
         ("--protocol websocket --publishers 2", "give --senders"),
+        ("--cut-every 1s", "--protocol uringcast has none"),
+        (
+            "--protocol websocket --ws-path=/x --cut-every 1s",
+            "--ws-path has none",
+        ),
+        ("--protocol websocket --cut-every 1ms", "10ms"),
         ("--protocol websocket --ws-join=%d", "%s for the stamp"),
     ] {
         let output = loadgen(nowhere, flags).output().unwrap();

@@ -24,7 +24,7 @@ pub use disconnects::{Disconnects, Notices};
 pub use environment::{Environment, Limits, Program};
 pub use hostile::{HostileKind, HostileOutcome, HostileOutcomes};
 pub use load::{Arrival, Protocol, Sizes};
-pub use measured::{Account, LatencyTable, Percentiles, Unrecorded};
+pub use measured::{Account, Cuts, LatencyTable, Percentiles, Unrecorded};
 pub use printable::printable;
 pub use process::{Consumption, Generator, GeneratorThread, Second};
 pub use server_view::{Quantiles, ServerSecond, ServerView};
@@ -133,6 +133,9 @@ pub struct Report {
     /// Clients that were disconnected, and what the server said.
     #[serde(rename = "departures")]
     pub disconnects: Disconnects,
+    /// Connections that were cut on purpose, if any were to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cuts: Option<Cuts>,
     /// What the server's process used in the measured time.
     pub server: Consumption,
     /// What the load generator used in the measured time.

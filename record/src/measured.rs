@@ -75,6 +75,23 @@ pub struct Percentiles {
     pub count: u64,
 }
 
+/// Connections that were cut on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cuts {
+    /// How many were cut.
+    pub cut: u64,
+    /// How many of them were resumed exactly where they were.
+    pub resumed: u64,
+}
+
+impl Cuts {
+    /// Adds those of other clients.
+    pub fn add(&mut self, other: Self) {
+        self.cut += other.cut;
+        self.resumed += other.resumed;
+    }
+}
+
 /// Samples that are counted because they could not be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unrecorded {

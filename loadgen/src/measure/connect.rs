@@ -107,7 +107,8 @@ impl Connector {
         Some((client, self.connect(client)))
     }
 
-    fn connect(&self, client: u32) -> io::Result<TcpStream> {
+    /// Begins to connect a client, of whatever run.
+    pub(crate) fn connect(&self, client: u32) -> io::Result<TcpStream> {
         let socket = socket::for_target(self.target)?;
         // A message must not wait for the acknowledgement of the one before it.
         socket.set_tcp_nodelay(true)?;

@@ -1,12 +1,15 @@
 //! One client: a socket, what it has yet to send, and what a read has partial.
 //!
 //! A client that is read is one of thousands, and what is known of it is rarely still in the cache. So
-//! it is kept in a single line of it: between messages there is nothing of the stream to be kept, and
-//! what a partial message leaves is elsewhere.
+//! it is kept in a single line of it: between messages there is nothing of the stream to be kept, unless
+//! it is to be resumed, and what a partial message leaves is elsewhere.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use mio::net::TcpStream;
+use protocol::Position;
+use socket2::SockRef;
 
 use crate::host::clock::Clock;
 use crate::host::socket;
@@ -24,12 +27,23 @@ const CACHE_LINE_BYTES: usize = 64;
 #[repr(align(64))]
 pub(crate) struct Connection {
     pub(crate) outbox: Outbox,
-    /// The stream, while it stands inside a message.
-    partial: Option<Box<Inbox>>,
+    /// The stream, while it stands inside a message or if it is to be resumed.
+    inbox: Option<Box<Inbox>>,
     socket: TcpStream,
     client: u32,
+    /// Messages that the server was asked to confirm and has not.
+    pub(crate) unconfirmed: u32,
     /// Whether the connection is known to stand.
     connected: bool,
+    /// Whether the server has confirmed that the client has joined.
+    pub(crate) joined: bool,
+}
+
+/// What a client takes with it from one connection to the next.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    outbox: Outbox,
+    position: Position,
 }
 
 // mio's sockets are larger where assertions are on.
@@ -43,11 +57,40 @@ impl Connection {
         outbox.push(Item::Name { after: None });
         Self {
             outbox,
-            partial: None,
+            inbox: None,
             socket,
             client,
+            unconfirmed: 0,
             connected: false,
+            joined: false,
         }
+    }
+
+    /// A client that comes back.
+    pub(crate) fn back(client: u32, socket: TcpStream, remains: Remains) -> Self {
+        let Remains {
+            mut outbox,
+            position,
+        } = remains;
+        outbox.begin_anew(Item::Name {
+            after: Some(position),
+        });
+        Self {
+            outbox,
+            inbox: Some(Box::new(Inbox::behind(position))),
+            ..Self::new(client, socket)
+        }
+    }
+
+    /// What a client that can come back takes with it; the end of its connection is then a reset. `None` if
+    /// it could not.
+    pub(crate) fn cut(&mut self) -> Option<Remains> {
+        let position = self.inbox.as_ref().and_then(|inbox| inbox.position());
+        let position = position.filter(|_| self.joined && self.unconfirmed == 0)?;
+        // Without it, the connection would be closed in order, which is no worse than it could be.
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        let outbox = std::mem::take(&mut self.outbox);
+        Some(Remains { outbox, position })
     }
 
     /// Whether the connection stands.
@@ -93,18 +136,20 @@ impl Connection {
         recent: &mut Recent,
         book: impl FnMut(&Arrival<'_>),
     ) -> Result<(), Undecodable> {
-        let partial = self.partial.take();
-        let mut inbox = partial.map_or_else(|| Inbox::new(identity.protocol), |inbox| *inbox);
+        let inbox = self.inbox.take();
+        let mut inbox = inbox.map_or_else(|| Inbox::new(identity.protocol), |inbox| *inbox);
         inbox.decode(bytes, identity, recent, book)?;
-        if inbox.is_mid_message() {
-            self.partial = Some(Box::new(inbox));
+        if inbox.is_mid_message() || identity.resumes {
+            self.inbox = Some(Box::new(inbox));
         }
         Ok(())
     }
 
     /// Whether the stream stands inside a message: an end here is a partial message.
     pub(crate) fn is_mid_message(&self) -> bool {
-        self.partial.is_some()
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.is_mid_message())
     }
 
     /// Sends what the socket takes; `sent` is told of each item that it took whole, and when that was

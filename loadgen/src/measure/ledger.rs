@@ -39,8 +39,7 @@ pub(crate) struct Ledger {
     /// How many receive a message, here or elsewhere: all that receive, but for its author if that is
     /// one of them and not to get its own.
     everybody: u32,
-    /// Whether authors are to get their own messages back.
-    own_copies: bool,
+    own_copies: OwnCopies,
     messages: Vec<Message>,
     /// If only some of the clients belong here: when each message came to them, in order, until
     /// all of them have it.
@@ -101,6 +100,8 @@ pub(crate) enum Receipt {
     Duplicate,
     /// It came back to its author.
     Echo,
+    /// It came back to its author, who may get it.
+    Returned,
     /// Its number was never given out.
     NeverSent,
 }
@@ -170,8 +171,18 @@ pub(crate) struct Extent {
     pub(crate) publishers: u32,
     /// Those whose deliveries are booked here.
     pub(crate) here: Range<u32>,
-    /// Whether authors are to get their own messages back.
-    pub(crate) own_copies: bool,
+    pub(crate) own_copies: OwnCopies,
+}
+
+/// Whether authors get their own messages back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnCopies {
+    /// None of them: one that comes is an echo.
+    Never,
+    /// Each of them is owed.
+    Owed,
+    /// Each once at most, if a client comes back which had not seen it before.
+    Perhaps,
 }
 
 impl Ledger {
@@ -207,7 +218,7 @@ impl Ledger {
             clients: clients_here,
             sample: Sample::of(receivers),
             receivers,
-            everybody: if publishers > 0 || own_copies {
+            everybody: if publishers > 0 || own_copies == OwnCopies::Owed {
                 clients
             } else {
                 clients - 1
@@ -238,7 +249,7 @@ impl Ledger {
         let measured = self.is_measured(number);
         self.tallies[usize::from(measured)].sent += 1;
         let author = self.messages[number as usize].author;
-        let expects_none = self.is_receiver(author) && !self.own_copies;
+        let expects_none = self.is_receiver(author) && self.own_copies != OwnCopies::Owed;
         let author = self.client(author);
         author.sent += 1;
         self.settled += u64::from(expects_none && !author.disconnected);
@@ -251,7 +262,10 @@ impl Ledger {
         gone.disconnected = true;
         let received = u64::from(gone.received);
         let sent = u64::from(gone.sent);
-        let settled = received + if self.own_copies { 0 } else { sent };
+        let settled = match self.own_copies {
+            OwnCopies::Never | OwnCopies::Perhaps => received + sent,
+            OwnCopies::Owed => received,
+        };
         if self.is_receiver(client) {
             self.settled -= settled;
             self.present -= 1;
@@ -266,7 +280,8 @@ impl Ledger {
             return Receipt::NeverSent;
         };
         let tally = &mut self.tallies[usize::from(measured)];
-        if message.author == receiver && !self.own_copies {
+        let is_own = message.author == receiver && self.own_copies != OwnCopies::Owed;
+        if is_own && self.own_copies == OwnCopies::Never {
             tally.echoed += 1;
             return Receipt::Echo;
         }
@@ -274,6 +289,9 @@ impl Ledger {
         if !self.received.set(number, here) {
             tally.duplicated += 1;
             return Receipt::Duplicate;
+        }
+        if is_own {
+            return Receipt::Returned;
         }
         let has = |previous| self.received.is_set(previous, here);
         if !stamp.previous.is_none_or(has) {
@@ -291,7 +309,8 @@ impl Ledger {
             Some(_) if !measured => Reach::Some,
             Some(arrivals) => {
                 let is_here = message.author.wrapping_sub(self.first_client) < self.receivers;
-                let receivers = self.receivers - u32::from(is_here && !self.own_copies);
+                let receivers =
+                    self.receivers - u32::from(is_here && self.own_copies != OwnCopies::Owed);
                 message.receivers += 1;
                 keep(&mut arrivals[number as usize], receivers as usize, now_ns)
             }

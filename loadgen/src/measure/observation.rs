@@ -5,12 +5,12 @@
 
 use std::ops::Range;
 
-use record::{Disconnects, Protocol};
+use record::{Cuts, Disconnects, Protocol};
 
 use super::barrier::Barrier;
 use super::completion::Gathering;
 use super::latency::{Kind, Latencies};
-use super::ledger::{Extent, Ledger, Reach, Receipt};
+use super::ledger::{Extent, Ledger, OwnCopies, Reach, Receipt};
 use super::plan::Plan;
 use super::schedule::{Due, Schedule};
 use crate::host::clock::MILLISECOND_NS;
@@ -37,6 +37,8 @@ pub(crate) struct Observation {
     pub(crate) foreign: u64,
     /// Measured messages that were sent on time: no later than [`SEND_LAG_MAX_NS`] after it.
     pub(crate) sent_on_time: u64,
+    /// Connections that were cut, and came back.
+    pub(crate) cuts: Cuts,
     traffic: Traffic,
     /// Messages that are due and not yet with the kernel.
     waiting: u64,
@@ -75,7 +77,11 @@ impl Observation {
             clients: plan.clients,
             publishers: plan.publishers,
             here: clients.clone(),
-            own_copies: plan.own_copies,
+            own_copies: match plan.cut_every {
+                Some(_) => OwnCopies::Perhaps,
+                None if plan.own_copies => OwnCopies::Owed,
+                None => OwnCopies::Never,
+            },
         };
         Self {
             barrier: Barrier::new(clients, plan.clients, worker, plan.threads),
@@ -87,6 +93,7 @@ impl Observation {
             corrupt: 0,
             foreign: 0,
             sent_on_time: 0,
+            cuts: Cuts::default(),
             traffic: Traffic::default(),
             waiting: 0,
             warmup_messages,
@@ -115,6 +122,7 @@ impl Observation {
         self.corrupt += next.corrupt;
         self.foreign += next.foreign;
         self.sent_on_time += next.sent_on_time;
+        self.cuts.add(next.cuts);
         self.traffic.add(&next.traffic);
         self.waiting += next.waiting;
         self
@@ -185,11 +193,12 @@ impl Observation {
                     self.latencies.delivered(stamp, now_ns);
                     return self.reached(stamp, reach);
                 }
-                Receipt::Fresh { .. } | Receipt::Duplicate | Receipt::Echo => {}
+                Receipt::Fresh { .. } | Receipt::Duplicate | Receipt::Echo | Receipt::Returned => {}
                 Receipt::NeverSent => self.corrupt += 1,
             },
             Arrival::Probe { round } => self.barrier.received(receiver, *round),
-            Arrival::Joined | Arrival::Resumed(_) => self.barrier.named(receiver),
+            Arrival::Joined => self.barrier.named(receiver),
+            Arrival::Resumed(is_whole) => self.cuts.resumed += u64::from(*is_whole),
             Arrival::Notice(text) => disconnects::noticed(&mut self.disconnects, text),
             Arrival::Foreign => self.foreign += 1,
             Arrival::Corrupt => self.corrupt += 1,
@@ -212,6 +221,11 @@ impl Observation {
                 times,
             }),
         }
+    }
+
+    /// A client's connection was cut, and it is about to come back.
+    pub(crate) fn cut(&mut self) {
+        self.cuts.cut += 1;
     }
 
     /// `client` has gone, and with it the messages that were still in its outbox.

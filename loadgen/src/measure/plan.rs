@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) dialect: Option<Dialect>,
     /// Whether clients are to get their own messages back.
     pub(crate) own_copies: bool,
+    /// How often each client's connection is cut, if it is.
+    pub(crate) cut_every: Option<Duration>,
     pub(crate) clients: u32,
     /// How many send: clients, or the publishers if there are any.
     pub(crate) senders: u32,
@@ -78,6 +80,7 @@ impl Default for Plan {
             host: "127.0.0.1:9989".into(),
             dialect: None,
             own_copies: false,
+            cut_every: None,
             clients: 5000,
             senders: 5000,
             publishers: 0,
@@ -210,7 +213,7 @@ impl Plan {
             receivers: self.clients,
             host: self.host.clone(),
             dialect: self.dialect.clone(),
-            resumes: false,
+            resumes: self.cut_every.is_some(),
         }
     }
 

@@ -160,6 +160,9 @@ fn add(sum: &mut Report, one: &Report, together: bool) {
     add_account(&mut sum.warmup, one.warmup);
     sum.disconnects.add(&one.disconnects);
     sum.disordered += one.disordered;
+    if let Some(cuts) = one.cuts {
+        sum.cuts.get_or_insert_default().add(cuts);
+    }
     sum.cut_short |= one.cut_short;
 }
 

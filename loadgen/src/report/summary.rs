@@ -113,7 +113,16 @@ fn write_ledger(out: &mut impl Write, report: &Report) -> fmt::Result {
         grouped(report.duplicated),
         grouped(report.reordered),
         grouped(report.corrupt)
-    )
+    )?;
+    match report.cuts {
+        None => Ok(()),
+        Some(cuts) => writeln!(
+            out,
+            "cut          {}, {} resumed where they were",
+            counted(cuts.cut, "connection"),
+            grouped(cuts.resumed)
+        ),
+    }
 }
 
 fn write_latencies(out: &mut impl Write, report: &Report) -> fmt::Result {

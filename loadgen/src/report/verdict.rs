@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use record::{Account, GeneratorThread, Percentiles, Unrecorded};
+use record::{Account, Cuts, GeneratorThread, Percentiles, Unrecorded};
 
 use crate::measure::ledger::audit::Audit;
 use crate::measure::ledger::order::Order;
@@ -61,6 +61,7 @@ pub(crate) struct Evidence<'a> {
     /// How long was measured, in seconds, and how long was to be, if a signal ended it.
     pub(crate) cut_short: Option<(f64, Duration)>,
     pub(crate) server_ended: bool,
+    pub(crate) cuts: Cuts,
     pub(crate) rate_requested: f64,
     pub(crate) rate_achieved: f64,
     /// Measured messages that were to be sent.
@@ -93,6 +94,8 @@ pub(crate) enum Problem {
         lost: Connections,
         how: String,
     },
+    /// Connections that were cut did not come back, or not where they were.
+    NotResumed(Cuts),
     /// Deliveries never came.
     Lost {
         while_connected: u64,
@@ -175,7 +178,7 @@ pub(crate) fn problems(evidence: &Evidence<'_>) -> Vec<Problem> {
 }
 
 /// What ended before its time.
-fn problems_of_the_run(evidence: &Evidence<'_>) -> [(bool, Problem); 3] {
+fn problems_of_the_run(evidence: &Evidence<'_>) -> [(bool, Problem); 4] {
     let how = evidence.disconnects_in_words.to_owned();
     let publishers = evidence.publishers_disconnected;
     let lost = Connections {
@@ -197,6 +200,10 @@ fn problems_of_the_run(evidence: &Evidence<'_>) -> [(bool, Problem); 3] {
         (!evidence.completed, Problem::CutShort),
         (evidence.server_ended, Problem::ServerEnded),
         (evidence.disconnected > 0, clients_lost),
+        (
+            evidence.cuts.resumed < evidence.cuts.cut,
+            Problem::NotResumed(evidence.cuts),
+        ),
     ]
 }
 

@@ -19,6 +19,9 @@ use crate::wire::codec::Topic;
 use crate::wire::dialect::{Dialect, RequestPath, Template};
 use crate::wire::identity::Login;
 
+/// No client comes back sooner.
+const CUT_EVERY_MIN: Duration = Duration::from_millis(10);
+
 /// The longest time that an option takes.
 const TIME_MAX: Duration = Duration::from_secs(48 * 3600);
 
@@ -67,6 +70,12 @@ pub(super) struct Args {
     /// Expect each client to get its own messages back
     #[arg(long)]
     own_copies: bool,
+
+    /// Cut the WebSocket connection of each client every TIME, one client after the other, and resume it where
+    /// it was: each client is still to get every message once and in order. The server needs a --history
+    /// that is as long
+    #[arg(long, value_name = "TIME", value_parser = cli::duration_within(CUT_EVERY_MIN..=TIME_MAX), conflicts_with = "own_copies")]
+    cut_every: Option<Duration>,
 
     /// Start a private server of this same build on a free port, measure it, and end it
     #[arg(long, conflicts_with_all = ["addr", "server_pid"])]
@@ -250,6 +259,14 @@ impl Args {
         if self.own_copies && self.protocol.has_publishers() {
             return Err(Refusal::NoOwnCopies(self.protocol));
         }
+        if self.cut_every.is_some() {
+            let other = self.dialect_flag().map(str::to_owned);
+            let protocol = (self.protocol != Protocol::WebSocket)
+                .then(|| format!("--protocol {}", self.protocol));
+            if let Some(sign) = other.or(protocol) {
+                return Err(Refusal::NoResuming(sign));
+            }
+        }
         let publishers = self.publishers()?;
         let senders = self.senders(publishers)?;
         let rate = self.total_rate(senders)?;
@@ -260,6 +277,7 @@ impl Args {
             host: self.addr.clone(),
             dialect: self.dialect()?,
             own_copies: self.own_copies,
+            cut_every: self.cut_every,
             clients: self.clients,
             senders,
             publishers,

@@ -4,6 +4,7 @@
 //! the run's own messages from probes, the server's notices and strangers' talk. The protocol is
 //! looked at once per read, never per delivery.
 
+use protocol::Position;
 use record::Protocol;
 
 use super::codec::{Codec, Undecodable};
@@ -38,6 +39,19 @@ impl Inbox {
             Protocol::Redis => Self::Redis(Packets::new()),
             Protocol::Nats => Self::Nats(Packets::new()),
             Protocol::Mqtt => Self::Mqtt(Packets::new()),
+        }
+    }
+
+    /// An inbox of a client that comes back, at the beginning of a stream.
+    pub(crate) const fn behind(position: Position) -> Self {
+        Self::WebSocket(WebSocket::new(Some(position)))
+    }
+
+    /// The last position that came, where the protocol has such a thing.
+    pub(crate) const fn position(&self) -> Option<Position> {
+        match self {
+            Self::WebSocket(wire) => wire.position(),
+            _ => None,
         }
     }
 

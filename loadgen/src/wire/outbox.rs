@@ -76,6 +76,14 @@ impl Outbox {
         }
     }
 
+    /// On another connection: `first`, then all that waits, from its beginning.
+    pub(crate) fn begin_anew(&mut self, first: Item) {
+        self.begun = None;
+        self.waiting
+            .retain(|item| matches!(item, Item::Probe { .. } | Item::Message(_)));
+        self.waiting.push_front(first);
+    }
+
     pub(crate) fn holds_name(&self) -> bool {
         matches!(self.waiting.front(), Some(Item::Name { .. }))
     }
@@ -329,6 +337,34 @@ mod tests {
             .unwrap();
         assert_eq!(socket.taken, frame_of(&Item::Probe { round: 1 }, 0));
         assert_eq!(sent, [Item::Leftover]);
+    }
+
+    #[test]
+    fn on_another_connection_what_was_begun_begins_anew_behind_the_name() {
+        let mut outbox = Outbox::default();
+        outbox.push(Item::Probe { round: 1 });
+        outbox.push(Item::Answer(b"pong".to_vec()));
+        outbox.push(Item::Probe { round: 2 });
+        let mut socket = Trickle {
+            takes: vec![2],
+            taken: Vec::new(),
+        };
+        outbox
+            .flush(&mut socket, no_clock, frame_of, |_, _| ())
+            .unwrap();
+        outbox.begin_anew(NAME);
+        socket.takes = vec![100; 3];
+        socket.taken.clear();
+        let mut sent = Vec::new();
+        outbox
+            .flush(&mut socket, no_clock, frame_of, |item, _| {
+                sent.push(item.clone());
+            })
+            .unwrap();
+        let items = [NAME, Item::Probe { round: 1 }, Item::Probe { round: 2 }];
+        assert_eq!(sent, items);
+        let whole: Vec<u8> = items.iter().flat_map(|item| frame_of(item, 0)).collect();
+        assert_eq!(socket.taken, whole);
     }
 
     #[test]

@@ -101,7 +101,6 @@ impl WebSocket {
     }
 
     /// The last position that came.
-    #[cfg(test)]
     pub(crate) const fn position(&self) -> Option<Position> {
         self.position
     }

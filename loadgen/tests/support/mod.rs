@@ -58,6 +58,8 @@ pub(crate) struct Faults {
     pub(crate) delay: Duration,
     /// The author gets its own messages back.
     pub(crate) echo: bool,
+    /// Who comes back is given so many messages more than it missed, or less.
+    pub(crate) repeats: isize,
     /// After so many connections the server accepts no other.
     pub(crate) refuses_after: Option<usize>,
 }
@@ -68,6 +70,7 @@ impl Default for Faults {
             action: Box::new(|_| Action::Deliver),
             delay: Duration::ZERO,
             echo: false,
+            repeats: 0,
             refuses_after: None,
         }
     }
@@ -100,6 +103,7 @@ enum Event {
         id: u64,
         name: Vec<u8>,
         speech: Speech,
+        after: Option<usize>,
         stream: TcpStream,
     },
     /// Under a name of its own, if it has not joined.
@@ -107,6 +111,8 @@ enum Event {
         id: u64,
         name: Option<Vec<u8>>,
         message: Vec<u8>,
+        /// Its author wants to be told that it was taken.
+        number: Option<u64>,
         at: Instant,
     },
     Left {
@@ -130,6 +136,7 @@ impl RelayServer {
         let mut relay = Relay {
             faults,
             members: HashMap::new(),
+            history: Vec::new(),
             messages: 0,
             misdeeds: Arc::clone(&misdeeds),
             passages: Arc::clone(&passages),
@@ -193,10 +200,12 @@ fn read_all(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io::
     stream.set_nodelay(true)?;
     let mut first = [0];
     stream.peek(&mut first)?;
+    let mut after = None;
     let (speech, name) = match first[0] {
         b'P' => return read_posts(id, stream, events),
         b'G' => {
             let (target, _) = web::read_head(&mut stream)?;
+            after = web::position_in(&target);
             let name = web::name_in(&target).map(|name| name.as_bytes().to_vec());
             if target.starts_with("/events") {
                 (Speech::Events, name.unwrap())
@@ -215,14 +224,17 @@ fn read_all(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io::
         id,
         name,
         speech,
+        after,
         stream: stream_to_write,
     };
     let _ = events.send(joined);
     loop {
+        let mut number = None;
         let message = match speech {
             Speech::Frames => read_frame(&mut stream)?,
             Speech::Objects => {
                 let object: Value = serde_json::from_slice(&web::read_message(&mut stream)?)?;
+                number = object["id"].as_u64();
                 object["text"].as_str().unwrap().as_bytes().to_vec()
             }
             Speech::Relay => web::read_message(&mut stream)?,
@@ -235,6 +247,7 @@ fn read_all(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io::
             id,
             name: None,
             message,
+            number,
             at: Instant::now(),
         };
         let _ = events.send(said);
@@ -251,6 +264,7 @@ fn read_posts(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io
             id,
             name: Some(name),
             message,
+            number: None,
             at: Instant::now(),
         };
         let _ = events.send(said);
@@ -282,6 +296,8 @@ struct Member {
 struct Relay {
     faults: Faults,
     members: HashMap<u64, Member>,
+    /// Names and messages, probes included.
+    history: Vec<(Vec<u8>, Vec<u8>)>,
     messages: u64,
     misdeeds: Arc<AtomicU64>,
     passages: Arc<Mutex<Vec<Passage>>>,
@@ -295,10 +311,10 @@ impl Relay {
                     id,
                     name,
                     speech,
+                    after,
                     mut stream,
                 } => {
-                    let named = str::from_utf8(&name).unwrap();
-                    let _ = stream.write_all(&web::joined(speech, named, self.messages));
+                    let _ = stream.write_all(&self.welcome(speech, &name, after));
                     let member = Member {
                         name,
                         speech,
@@ -312,10 +328,31 @@ impl Relay {
                     id,
                     name,
                     message,
+                    number,
                     at,
-                } => self.relay(id, name, &message, at),
+                } => {
+                    self.relay(id, name, &message, at);
+                    if let (Some(number), Some(author)) = (number, self.members.get_mut(&id)) {
+                        let accepted = web::accepted(number, self.history.len());
+                        let _ = author.stream.write_all(&accepted);
+                    }
+                }
             }
         }
+    }
+
+    /// What somebody is sent who joins: what it missed, if it says where it was.
+    fn welcome(&self, speech: Speech, name: &[u8], after: Option<usize>) -> Vec<u8> {
+        let end = self.history.len();
+        let named = str::from_utf8(name).unwrap();
+        let mut wire = web::joined(speech, named, after.unwrap_or(end), after.is_some());
+        let from = after.map_or(end, |after| {
+            after.saturating_sub_signed(self.faults.repeats)
+        });
+        for (at, (author, message)) in self.history.iter().enumerate().skip(from) {
+            wire.extend(web::message(speech, author, message, at + 1).wire);
+        }
+        wire
     }
 
     fn relay(&mut self, author: u64, name: Option<Vec<u8>>, message: &[u8], at: Instant) {
@@ -328,6 +365,7 @@ impl Relay {
         let Some(name) = name.or(member.map(|member| member.name.clone())) else {
             return;
         };
+        self.history.push((name.clone(), message.to_vec()));
         let mut receivers: Vec<u64> = self.members.keys().copied().collect();
         receivers.sort_unstable();
         let half = receivers.len() / 2;
@@ -365,7 +403,7 @@ impl Relay {
         if action != Action::Deliver {
             self.misdeeds.fetch_add(1, Ordering::SeqCst);
         }
-        let position = self.messages;
+        let position = self.history.len();
         let member = self.members.get_mut(&receiver).unwrap();
         let encoded = web::message(member.speech, name, message, position);
         let (name_at, message_at, mut wire) = (encoded.name_at, encoded.text_at, encoded.wire);

@@ -111,21 +111,42 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The place behind so many messages.
+fn place(position: usize) -> String {
+    format!("{:016x}.{position}", 0xabc)
+}
+
+/// The position that a target says.
+pub(crate) fn position_in(target: &str) -> Option<usize> {
+    let (_, after) = target.split_once("&after=")?;
+    let (_, position) = after.split_once('.')?;
+    position.parse().ok()
+}
+
 /// What is said to somebody who has joined.
-pub(crate) fn joined(speech: Speech, name: &str, position: u64) -> Vec<u8> {
+pub(crate) fn joined(speech: Speech, name: &str, position: usize, resumed: bool) -> Vec<u8> {
+    let place = place(position);
     match speech {
         Speech::Frames | Speech::Relay => Vec::new(),
         Speech::Objects => object(&format!(
-            r#"{{"type":"joined","name":"{name}","position":"{position:016x}.1","resumed":false}}"#
+            r#"{{"type":"joined","name":"{name}","position":"{place}","resumed":{resumed}}}"#
         )),
         Speech::Events => b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n".to_vec(),
     }
 }
 
-pub(crate) fn message(speech: Speech, name: &[u8], text: &[u8], position: u64) -> Encoded {
+/// What the author is told who gave its message a number.
+pub(crate) fn accepted(id: u64, position: usize) -> Vec<u8> {
+    let place = place(position);
+    object(&format!(
+        r#"{{"type":"accepted","id":{id},"position":"{place}"}}"#
+    ))
+}
+
+pub(crate) fn message(speech: Speech, name: &[u8], text: &[u8], position: usize) -> Encoded {
     let name = str::from_utf8(name).unwrap();
     let said = str::from_utf8(text).unwrap();
-    let place = format!("{:016x}.{position}", 0xabc);
+    let place = place(position);
     let wire = match speech {
         Speech::Frames => format!("{:<10}{name}{:<10}{said}", name.len(), said.len()).into_bytes(),
         Speech::Objects => object(&format!(

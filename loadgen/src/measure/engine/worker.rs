@@ -41,8 +41,11 @@ use crate::wire::identity::{Arrival, Identity};
 use crate::wire::outbox::Item;
 use crate::wire::recent::Recent;
 
+mod cutting;
 mod joining;
 mod leaving;
+
+use cutting::Cuts;
 
 const ALARM: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -113,6 +116,7 @@ pub(super) struct Worker<'a> {
     /// takes them.
     may_replace: bool,
     joined: u32,
+    cuts: Option<Cuts>,
 }
 
 impl WarmWorker {
@@ -192,7 +196,14 @@ impl<'a> Worker<'a> {
             connector: warm.connector,
             connections: warm.connections,
             identity: plan.identity(run),
-            recent: Recent::new(),
+            // Who is cut has to read the position of each message.
+            recent: match plan.cut_every {
+                None => Recent::new(),
+                Some(_) => Recent::none(),
+            },
+            cuts: plan
+                .cut_every
+                .map(|period| Cuts::new(period, clients.clone())),
             schedule: Schedule::new(plan).share_of(clients.clone()).peekable(),
             clients,
             next_due_ns: u64::MAX,
@@ -247,6 +258,7 @@ impl<'a> Worker<'a> {
         // Nothing was done since that would take long.
         let now_ns = self.read_ns.max(woken_ns);
         self.send_due(now_ns)?;
+        self.cut(now_ns)?;
         self.connect_more(now_ns)?;
         self.probe(now_ns)?;
         self.publish(now_ns);
@@ -267,6 +279,7 @@ impl<'a> Worker<'a> {
             connecting.then_some(now_ns + CONNECT_TURN_NS),
             self.next_connect_ns(),
             self.next_probe_ns(),
+            self.next_cut_ns(),
         ]
         .into_iter()
         .flatten()
@@ -443,9 +456,13 @@ impl<'a> Worker<'a> {
         let Some(connection) = self.connections[place].as_mut() else {
             return Ok(());
         };
+        let asks = self.identity.resumes;
+        let mut asked = 0;
         let flushed = connection.flush(&self.identity, self.clock, |item, now_ns| {
+            asked += u32::from(asks && matches!(item, Item::Message(_)));
             observation.sent(client, item, now_ns);
         });
+        connection.unconfirmed += asked;
         match flushed {
             Ok(()) => Ok(()),
             // A server that closes may have said why before.
@@ -464,16 +481,20 @@ fn book_read(
     shared: &SharedState,
     now_ns: u64,
 ) -> Result<bool, Undecodable> {
-    let mut answers = Vec::new();
+    let (mut answers, mut confirmed, mut joined) = (Vec::new(), 0, connection.joined);
     connection.decode(bytes, identity, recent, |arrival| match arrival {
+        Arrival::Accepted(_) => confirmed += 1,
         Arrival::Opened => answers.push(Item::Join),
         Arrival::Asked(answer) => answers.push(Item::Answer(answer.clone())),
         arrival => {
+            joined |= matches!(arrival, Arrival::Joined | Arrival::Resumed(_));
             if let Some(gathered) = observation.arrived(receiver, arrival, now_ns) {
                 shared.gather(gathered);
             }
         }
     })?;
+    connection.unconfirmed = connection.unconfirmed.saturating_sub(confirmed);
+    connection.joined = joined;
     let is_asked = !answers.is_empty();
     answers
         .into_iter()

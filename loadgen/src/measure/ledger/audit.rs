@@ -9,7 +9,7 @@
 
 use record::Account;
 
-use super::Ledger;
+use super::{Ledger, OwnCopies};
 
 /// What the ledger says in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,11 +24,12 @@ impl Ledger {
     /// Explains every delivery that has not come. To be asked when nothing more can come.
     pub(crate) fn audit(&self) -> Audit {
         let mut accounts = [self.opening_account(false), self.opening_account(true)];
+        let own_is_owed = self.own_copies == OwnCopies::Owed;
         let numbers = (0..).zip(&self.sent).filter(|&(_, &sent)| sent);
         for (number, _) in numbers {
             let author = self.messages[number as usize].author;
             let missing = self.received.missing(number);
-            for receiver in missing.filter(|&receiver| receiver != author || self.own_copies) {
+            for receiver in missing.filter(|&receiver| receiver != author || own_is_owed) {
                 self.book_loss(receiver, number, &mut accounts);
             }
         }

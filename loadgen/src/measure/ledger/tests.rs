@@ -14,7 +14,7 @@ fn empty(clients: u32, here: Range<u32>, warmup_messages: u32, authors: &[u32]) 
         clients,
         publishers: 0,
         here,
-        own_copies: false,
+        own_copies: OwnCopies::Never,
     };
     Ledger::new(extent, authors.iter().copied(), warmup_messages)
 }
@@ -172,7 +172,7 @@ fn what_publishers_send_is_owed_to_every_client() {
         clients: 3,
         publishers: 2,
         here: 0..5,
-        own_copies: false,
+        own_copies: OwnCopies::Never,
     };
     let mut ledger = Ledger::new(extent, [3, 4].into_iter(), 0);
     for number in 0..2 {
@@ -203,7 +203,7 @@ fn own_copies_are_owed_where_they_are_expected() {
         clients: 3,
         publishers: 0,
         here: 0..3,
-        own_copies: true,
+        own_copies: OwnCopies::Owed,
     };
     let mut ledger = Ledger::new(extent, [0, 1].into_iter(), 0);
     send_all(&mut ledger);
@@ -220,4 +220,23 @@ fn own_copies_are_owed_where_they_are_expected() {
     assert_eq!((measured.expected, measured.delivered), (6, 3));
     assert_eq!((measured.lost(), measured.lost_to_disconnects), (3, 1));
     assert_eq!(measured.echoed, 0);
+}
+
+#[test]
+fn own_copies_that_may_come_are_no_deliveries_and_come_once() {
+    let extent = Extent {
+        clients: 3,
+        publishers: 0,
+        here: 0..3,
+        own_copies: OwnCopies::Perhaps,
+    };
+    let mut ledger = Ledger::new(extent, [0].into_iter(), 0);
+    send_all(&mut ledger);
+    assert_eq!(deliver(&mut ledger, 0, 0, 1), Receipt::Returned);
+    assert_eq!(deliver(&mut ledger, 0, 0, 2), Receipt::Duplicate);
+    assert_eq!(ledger.balance().outstanding(), 2);
+    deliver(&mut ledger, 1, 0, 3);
+    let measured = ledger.audit().measured;
+    assert_eq!((measured.expected, measured.delivered), (2, 1));
+    assert_eq!((measured.lost(), measured.duplicated), (1, 1));
 }

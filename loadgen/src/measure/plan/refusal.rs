@@ -66,6 +66,10 @@ pub(crate) enum Refusal {
         flag: &'static str,
         protocol: Protocol,
     },
+    #[error(
+        "--cut-every needs a server that resumes, and {0} has none: give --protocol websocket alone"
+    )]
+    NoResuming(String),
     #[error("--ws-message has no place for the stamp: write %s where it belongs")]
     NoStamp,
     #[error("--ws-join has a place for a stamp, and joining has none: leave out %s")]

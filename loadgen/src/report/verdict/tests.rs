@@ -56,6 +56,7 @@ fn good() -> Evidence<'static> {
         completed: true,
         cut_short: None,
         server_ended: false,
+        cuts: Cuts::default(),
         rate_requested: 100.0,
         rate_achieved: 100.0,
         messages: 1000,

@@ -33,6 +33,12 @@ impl fmt::Display for Problem {
                 };
                 write!(f, "{lost} {verb} disconnected: {how}")
             }
+            Self::NotResumed(cuts) => write!(
+                f,
+                "{} of {} that were cut did not resume where they were: raise the server's --history",
+                grouped(cuts.cut - cuts.resumed),
+                counted(cuts.cut, "connection")
+            ),
             Self::Lost {
                 while_connected,
                 to_disconnects,

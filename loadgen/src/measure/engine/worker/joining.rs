@@ -1,12 +1,13 @@
 //! How the engine lets clients join: it starts them as the connector allows, and sends the rounds of
 //! probes that the barrier asks for, before the load and once more behind it.
 
+use mio::net::TcpStream;
 use mio::{Interest, Token};
 use record::Protocol;
 
 use super::Worker;
 use crate::host::refused;
-use crate::measure::connection::Connection;
+use crate::measure::connection::{Connection, Remains};
 use crate::measure::error::RunError;
 use crate::measure::phases::Phase;
 use crate::wire::outbox::Item;
@@ -35,6 +36,25 @@ impl Worker<'_> {
         let Some((client, started)) = self.connector.start() else {
             return Ok(());
         };
+        let socket = self.watched(client, started)?;
+        let place = self.place(client);
+        self.connections[place] = Some(Connection::new(client, socket));
+        Ok(())
+    }
+
+    /// Lets a client that was cut come back.
+    pub(super) fn start_again(&mut self, client: u32, remains: Remains) -> Result<(), RunError> {
+        let socket = self.watched(client, self.connector.connect(client))?;
+        let place = self.place(client);
+        self.connections[place] = Some(Connection::back(client, socket, remains));
+        Ok(())
+    }
+
+    fn watched(
+        &self,
+        client: u32,
+        started: std::io::Result<TcpStream>,
+    ) -> Result<TcpStream, RunError> {
         let mut socket = started.map_err(|error| self.connect_error(client, error))?;
         self.poll
             .registry()
@@ -44,9 +64,7 @@ impl Worker<'_> {
                 Interest::READABLE | Interest::WRITABLE,
             )
             .map_err(refused("watch a socket"))?;
-        let place = self.place(client);
-        self.connections[place] = Some(Connection::new(client, socket));
-        Ok(())
+        Ok(socket)
     }
 
     /// Before the load, a client that is gone is one more to be started.
