@@ -40,6 +40,10 @@ use memory::MemoryLimit;
 use service_manager::passed_listeners;
 use signals::Reloader;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use wire::fuzz::wire as fuzz_wire;
+
 pub use driver::{Driver, NoRing, RingSizes};
 pub use listener::DeadPeers;
 pub use server::{Config, Handle, Server, ServerError, Summary};

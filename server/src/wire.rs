@@ -4,6 +4,8 @@
 //! out [`Event`]s, a frames message as a slice of what was read; [`output`] words what peers are sent. All of
 //! it is bytes in and bytes out: no sockets, no clock, and no type of the hub.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod http;
 mod output;
 mod page;
