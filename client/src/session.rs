@@ -427,8 +427,9 @@ impl<'a, O: Output> Session<'a, O> {
                 self.output.trouble(&format!("{lines} {what}"));
             }
         }
-        // Where lines are accepted, those say all.
-        let refused = self.stats.closed_by_server && !self.settings.interactive && !is_websocket;
+        // A WebSocket that was joined has said of each line whether it was refused.
+        let is_told = self.settings.interactive || self.progress.after().is_some();
+        let refused = self.stats.closed_by_server && !is_told;
         match outcome {
             Outcome::Done if unaccepted + unsent > 0 || self.failed || refused => Outcome::Failed,
             outcome => outcome,

@@ -97,6 +97,12 @@ fn the_reason_for_closing_is_shown_and_accepted_lines_stay_sent() {
     peer.ends();
     let finished = client.wait();
     assert_eq!((finished.code, &finished.stderr[..]), (Some(0), said));
+    // One that is not even let in has sent nothing, which is no success.
+    let client = ann(&server, &[]);
+    let mut peer = WebSocketPeer::accept(&server, &json!({"name": "ann"}));
+    peer.say(&closing);
+    let refused = client.finish();
+    assert_eq!((refused.code, &refused.stderr[..]), (Some(1), said));
     // A client that wanted to stay has lost the server.
     let client = ann(&server, &["--no-send"]);
     let mut peer = WebSocketPeer::ann(&server, 0);

@@ -292,7 +292,8 @@ impl Progress {
 
     /// The client's own message ends at `position`.
     pub(crate) fn accepted(&mut self, position: Position) {
-        if self.is_in(position) {
+        let is_passed = |after: Position| position.sequence <= after.sequence;
+        if self.is_in(position) && !self.after.is_some_and(is_passed) {
             self.own.insert(position.sequence);
             self.pass_own();
         }
