@@ -11,7 +11,7 @@ use clap::{ColorChoice, CommandFactory as _, Parser};
 use cli::{DURATION_MAX, Describe, Section};
 use protocol::text;
 
-use crate::connection::Address;
+use crate::address::Address;
 use crate::display::Colours;
 use crate::history;
 
