@@ -18,7 +18,7 @@ const HEADERS_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Request {
     /// The chat page, or only its head.
-    Page { wants_body: bool },
+    Page { wants_body: bool, fields: String },
     /// A WebSocket, with the answer to its handshake.
     WebSocket {
         name: Option<String>,
@@ -227,7 +227,8 @@ impl<'a> Head<'a> {
                 self.check_method("GET, HEAD")?;
                 self.check_no_body()?;
                 let wants_body = self.method == "GET";
-                Ok(Request::Page { wants_body })
+                let fields = page::fields(self.host);
+                Ok(Request::Page { wants_body, fields })
             }
             "/ws" => self.websocket(rules),
             "/events" => self.events(rules),
@@ -471,13 +472,13 @@ impl Cors {
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// The page, behind which the connection ends.
-pub(super) fn page_answer(wants_body: bool) -> Event<'static> {
+pub(super) fn page_answer(wants_body: bool, fields: &str) -> Event<'static> {
     let body = if wants_body { page::HTML } else { "" };
     let head = head(
         200,
         "text/html; charset=utf-8",
         page::HTML.len(),
-        page::FIELDS,
+        fields,
         false,
     );
     Event::Reply {

@@ -114,9 +114,9 @@ impl Web {
 
     fn begin(&mut self, request: Request, rules: &Rules) -> Event<'_> {
         match request {
-            Request::Page { wants_body } => {
+            Request::Page { wants_body, fields } => {
                 self.state = State::Served;
-                http::page_answer(wants_body)
+                http::page_answer(wants_body, &fields)
             }
             Request::Events { name, after, reply } => {
                 self.state = State::Events;
