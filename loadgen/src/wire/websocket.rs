@@ -23,9 +23,9 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// The last frame of a message.
-const FINAL: u8 = 0x80;
+pub(crate) const FINAL: u8 = 0x80;
 const RESERVED: u8 = 0x70;
-const CONTINUATION: u8 = 0;
+pub(crate) const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -33,7 +33,7 @@ pub(crate) const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// In the second byte: a mask follows.
-const MASKED: u8 = 0x80;
+pub(crate) const MASKED: u8 = 0x80;
 
 /// Longer lengths are in further bytes.
 const SHORT_MAX: usize = 125;
