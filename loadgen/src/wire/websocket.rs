@@ -174,7 +174,7 @@ impl Codec for WebSocket {
             }
             Kind::Opened if identity.dialect.is_some() => return Ok(Some(Arrival::Opened)),
             Kind::Opened | Kind::Pong => return Ok(Some(Arrival::Chatter)),
-            Kind::Refused => return Ok(Some(Arrival::Notice(body.into()))),
+            Kind::Refused => return Ok(Some(Arrival::Notice(body.trim_ascii_end().into()))),
             Kind::Ping => return Ok(Some(Arrival::Asked(frame(FINAL | PONG, body)))),
             Kind::Close => {
                 self.answer = Some(frame(FINAL | CLOSE, body.get(..2).unwrap_or_default()));
@@ -564,7 +564,7 @@ pub(super) mod tests {
         let notice = |text: &[u8]| format!("{:?}", Arrival::Notice(text.into()));
         assert_eq!(
             read(&identity(), stream, &[]),
-            [notice(b"no origin\n"), notice(b"HTTP/1.1 404 Not Found")]
+            [notice(b"no origin"), notice(b"HTTP/1.1 404 Not Found")]
         );
     }
 }
