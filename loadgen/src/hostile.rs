@@ -8,7 +8,6 @@
 mod args;
 mod client;
 mod clients;
-mod web;
 
 pub(crate) use args::{HostileArgs, HostilePlan};
 pub(crate) use clients::HostileClients;

@@ -192,7 +192,7 @@ mod tests {
     use std::sync::mpsc::TryRecvError;
 
     use super::*;
-    use crate::hub::{Log, SortBy};
+    use crate::hub::{Log, Reading, SortBy};
 
     #[test]
     fn every_command_is_answered_and_none_after_the_worker_has_ended() {
@@ -253,7 +253,8 @@ mod tests {
         sender.send(command).unwrap();
         assert!(!commands.carry_out(&mut hub, None, now));
         assert_eq!(taken.try_recv(), Ok(()));
-        hub.accept(([127, 0, 0, 1], 1).into(), now);
+        let id = hub.accept(([127, 0, 0, 1], 1).into(), now);
+        assert_eq!(hub.receive(id, b"3", now), Reading::Continue);
         assert_eq!(hub.counters().closed[crate::hub::Reason::Full], 1);
     }
 }

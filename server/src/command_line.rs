@@ -170,6 +170,20 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     write_deadline: Duration,
 
+    /// Accept web pages of ORIGIN, such as https://chat.example, as well as those of the host that they
+    /// connect to; can be given several times; *: accept all
+    #[arg(long, help_heading = RELOADABLE, value_name = "ORIGIN", value_parser = origin)]
+    allow_origin: Vec<String>,
+
+    /// Serve the chat page at `/`, or not
+    #[arg(long, help_heading = RELOADABLE, value_name = "on|off", default_value = "on", value_parser = on_or_off)]
+    page: Switch,
+
+    /// Ping a WebSocket client, or one of events, that was sent nothing for TIME, so that proxies keep its
+    /// connection open; 0s: never
+    #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "25s", value_parser = patience)]
+    websocket_ping: Duration,
+
     /// Stop draining after TIME, and exit with status 1 if something was not delivered; 0s: never
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     drain_timeout: Duration,
@@ -194,6 +208,10 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub(crate) log: EnvFilter,
 }
+
+/// Whether something is on. No `bool`, which would be a flag without a value.
+#[derive(Debug, Clone, Copy)]
+struct Switch(bool);
 
 /// What to do instead of serving.
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -287,6 +305,9 @@ impl CommandLine {
             write_deadline: self.write_deadline,
             binary: self.binary,
             control_characters: self.control_characters,
+            websocket_ping: self.websocket_ping,
+            page: self.page.0,
+            origins: self.allow_origin.clone(),
             ..Limits::default()
         }
     }
@@ -357,6 +378,28 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 /// 0 on the command line is no limit.
 fn limit(most: u32) -> Option<u32> {
     (most > 0).then_some(most)
+}
+
+/// What browsers send as `Origin`, or `*`.
+fn origin(text: &str) -> Result<String, String> {
+    const REMEDY: &str = "write a scheme and a host, and a port if it has one, such as \
+                          https://chat.example or http://10.0.0.1:8080";
+    let host = text
+        .strip_prefix("https://")
+        .or(text.strip_prefix("http://"));
+    let is_origin = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#']));
+    if text == "*" || is_origin {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(REMEDY.into())
+}
+
+fn on_or_off(text: &str) -> Result<Switch, String> {
+    match text {
+        "on" => Ok(Switch(true)),
+        "off" => Ok(Switch(false)),
+        _ => Err("write on or off".into()),
+    }
 }
 
 /// The kernel takes whole seconds, up to `MAX_TCP_KEEPIDLE`.
@@ -510,5 +553,10 @@ mod tests {
         assert!(refusal(&["server", "--threads", "-1"]).contains("1..=1024"));
         assert!(refusal(&["server", "--keepalive", "10h"]).contains("longer than 9h 6min 7s"));
         assert!(refusal(&["server", "--keepalive", "1ms"]).contains("less than 1s"));
+        for origin in ["chat.example", "https://", "https://chat.example/", "null"] {
+            let refusal = refusal(&["server", "--allow-origin", origin]);
+            assert!(refusal.contains("such as https://chat.example"), "{origin}");
+        }
+        assert!(refusal(&["server", "--page", "yes"]).contains("write on or off"));
     }
 }

@@ -28,6 +28,7 @@ mod names;
 mod pace;
 mod presence;
 mod reload;
+mod replies;
 mod send_queue;
 mod session;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -58,6 +59,7 @@ use input_budget::InputBudget;
 use log::Reader;
 use pace::Pace;
 use presence::Presence;
+use replies::Pings;
 use send_queue::SendQueue;
 use session::{Phase, Session};
 use slow::Lag;
@@ -70,9 +72,12 @@ pub use limits::{ControlCharacters, Limits, SlowPolicy};
 pub use log::Log;
 pub use pace::Coalesce;
 pub use snapshot::{
-    ConnectionInfo, ConnectionList, Counters, Ended, Measures, PerReason, Snapshot, SortBy,
+    ConnectionInfo, ConnectionList, Counters, Ended, Measures, PerReason, PerWire, Snapshot,
+    SortBy, Wire, WireCounters,
 };
 pub use transmit::Transmit;
+
+use crate::wire::Rules;
 
 /// Names a connection of one hub. Slots are used again, generations only after 2^32 connections,
 /// so an identifier that outlived its connection names nothing.
@@ -123,6 +128,8 @@ pub enum Reading {
 #[derive(Debug)]
 pub struct Hub {
     limits: Limits,
+    /// What of them the wires keep.
+    rules: Rules,
     admission: Arc<Admission>,
     input_budget: InputBudget,
     /// What was told of joins and leaves, if they are told.
@@ -142,6 +149,7 @@ pub struct Hub {
     paused: FairQueue,
     /// Sessions whose reading is paused until it is time again.
     throttled: Throttled,
+    pings: Pings,
     resumed: VecDeque<ConnectionId>,
     closes: VecDeque<Close>,
     deadlines: Deadlines,
@@ -248,10 +256,12 @@ impl Hub {
             newcomers: 0,
             lag: Lag::default(),
             log: Reader::with(log, &limits),
+            rules: limits.rules(),
             limits,
             send_queue: SendQueue::new(),
             paused: FairQueue::default(),
             throttled: Throttled::default(),
+            pings: Pings::default(),
             resumed: VecDeque::new(),
             closes: VecDeque::new(),
             deadlines: Deadlines::default(),
@@ -286,25 +296,25 @@ impl Hub {
         entry.insert(Session::new(
             id,
             peer,
-            &self.limits,
             self.input_budget.share(),
             (now, served),
         ));
         self.next_generation = self.next_generation.wrapping_add(1);
         self.counters.accepted += 1;
         self.counters.connections += 1;
-        self.note_deadline(id.slot, now);
-        if self.is_draining() {
-            self.close(id.slot, &CloseReason::Shutdown, now);
-            return id;
-        }
-        match self.admission.admit(peer.ip(), &self.limits) {
-            Ok(admitted) => self.sessions[id.slot as usize].admitted = Some(admitted),
-            Err(refusal) => {
-                warn!(target: "server::session", %peer, reason = %refusal, "refused");
-                self.close(id.slot, &refusal, now);
+        let admitted = match self.is_draining() {
+            true => Err(CloseReason::Shutdown),
+            false => self.admission.admit(peer.ip(), &self.limits),
+        };
+        let session = &mut self.sessions[id.slot as usize];
+        match admitted {
+            Ok(admitted) => session.admitted = Some(admitted),
+            Err(why) => {
+                warn!(target: "server::session", %peer, reason = %why, "refused");
+                session.phase = Phase::Refused { since: served, why };
             }
         }
+        self.note_deadline(id.slot, now);
         id
     }
 
@@ -321,9 +331,8 @@ impl Hub {
     #[must_use]
     pub fn has_joined(&self, id: ConnectionId) -> bool {
         let session = self.sessions.get(id.slot as usize);
-        session.is_none_or(|session| {
-            session.id != id || !matches!(session.phase, Phase::Naming { .. })
-        })
+        let is_new = |phase: &Phase| matches!(phase, Phase::Naming { .. } | Phase::Refused { .. });
+        session.is_none_or(|session| session.id != id || !is_new(&session.phase))
     }
 
     /// The driver released the connection: its slot is free.
@@ -410,6 +419,13 @@ impl Hub {
     /// become slow is noticed.
     #[inline]
     fn settle(&mut self, now: Instant) {
+        if self.log_grew || self.log.made_room() || !self.paused.is_empty() {
+            self.settle_all(now);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_all(&mut self, now: Instant) {
         loop {
             if std::mem::take(&mut self.log_grew) {
                 self.watch_lag(now);

@@ -20,10 +20,6 @@ mod server;
 mod service_manager;
 mod signals;
 mod threads;
-#[expect(
-    dead_code,
-    reason = "the hub is about to take its input and encodings from here"
-)]
 mod wire;
 
 use std::ffi::OsString;

@@ -19,7 +19,6 @@ use thiserror::Error;
 
 use web::Web;
 
-#[expect(unused_imports, reason = "the hub is about to use them")]
 pub(crate) use output::{Code, Entry, accepted, encode, first_message_bytes, joined, missed, ping};
 
 /// How messages are encoded for a subscriber.
@@ -36,15 +35,6 @@ pub(crate) enum Encoding {
 impl Encoding {
     /// All of them, in the order of their index.
     pub(crate) const ALL: [Self; 3] = [Self::Frames, Self::WebSocket, Self::Events];
-
-    /// The name in logs and metrics.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Frames => "frames",
-            Self::WebSocket => "websocket",
-            Self::Events => "events",
-        }
-    }
 }
 
 /// What peers may do, as far as their bytes say; the same for all connections.
@@ -299,6 +289,11 @@ impl Input {
         }
     }
 
+    /// Whether the peer speaks HTTP, or what that led to.
+    pub(crate) const fn is_web(&self) -> bool {
+        matches!(self.wire, Wire::Web(_))
+    }
+
     /// Takes other limits. A message that was begun under the old ones goes to its end.
     pub(crate) fn set_rules(&mut self, rules: &Rules) {
         match self.wire {
@@ -343,6 +338,7 @@ impl Input {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
 impl Fault {
     /// How the peer is told.
     pub(crate) const fn code(&self) -> Code {

@@ -2,13 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 use mio::net::TcpStream;
 use record::HostileKind;
 
-use super::web::{self, Drip};
-use crate::host::clock::nanoseconds;
 use crate::host::socket;
 use crate::wire::codec::{Hello, Undecodable};
 use crate::wire::disconnects::CloseReason;
@@ -38,7 +35,6 @@ const PART_OF_A_HELLO_BYTES: usize = 3;
 pub(super) struct HostileClient {
     pub(super) kind: HostileKind,
     pub(super) socket: TcpStream,
-    identity: Rc<Identity>,
     inbox: Inbox,
     is_connected: bool,
     /// Tells it from all others; later ones have higher numbers.
@@ -47,15 +43,12 @@ pub(super) struct HostileClient {
     pub(super) began_ns: u64,
     /// What a slow client may read by now.
     pub(super) allowance_bytes: f64,
-    /// What one that floods has written.
+    /// What a flooder has written.
     pub(super) flooded_bytes: u64,
     /// Whether anybody's message has come.
     pub(super) has_heard: bool,
-    /// What it has yet to say first.
+    /// What it says first.
     opening: Vec<u8>,
-    /// How it says that, if not at once.
-    drip: Option<Drip>,
-    dripped_ns: u64,
 }
 
 /// What reading came to.
@@ -75,7 +68,7 @@ impl HostileClient {
         number: u64,
         target: SocketAddr,
         now_ns: u64,
-        identity: Rc<Identity>,
+        identity: &Identity,
         slow_bytes_per_second: f64,
     ) -> io::Result<Self> {
         let socket = socket::for_target(target)?;
@@ -93,10 +86,7 @@ impl HostileClient {
             allowance_bytes: 0.0,
             flooded_bytes: 0,
             has_heard: false,
-            opening: opening(kind, number, &identity),
-            drip: web::drip(kind),
-            dripped_ns: 0,
-            identity,
+            opening: opening(kind, number, identity),
         })
     }
 
@@ -113,31 +103,17 @@ impl HostileClient {
             return Ok(false);
         }
         self.is_connected = true;
-        if self.drip.is_none() {
-            self.socket.write_all(&std::mem::take(&mut self.opening))?;
-        }
+        self.socket.write_all(&self.opening)?;
         Ok(true)
     }
 
-    /// Says a bit more of what it says first, if it does so bit by bit and it is time.
-    ///
-    /// # Errors
-    /// Whatever the socket says.
-    pub(super) fn say_more(&mut self, now_ns: u64) -> io::Result<()> {
-        let Some(drip) = self.drip.filter(|_| self.is_connected) else {
-            return Ok(());
-        };
-        if self.opening.is_empty() || now_ns < self.dripped_ns + nanoseconds(drip.pause) {
-            return Ok(());
-        }
-        self.dripped_ns = now_ns;
-        let rest = self.opening.split_off(drip.bytes.min(self.opening.len()));
-        let bit = std::mem::replace(&mut self.opening, rest);
-        self.socket.write_all(&bit)
-    }
-
     /// Reads until nothing is there, or `limit_bytes` are read.
-    pub(super) fn read(&mut self, buffer: &mut [u8], limit_bytes: usize) -> Reading {
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        limit_bytes: usize,
+        identity: &Identity,
+    ) -> Reading {
         let mut reading = Reading {
             bytes: 0,
             end: None,
@@ -158,7 +134,7 @@ impl HostileClient {
                 Ok(bytes) => {
                     left_bytes -= bytes;
                     reading.bytes += bytes as u64;
-                    if let Err(error) = self.decode(&buffer[..bytes], &mut reading) {
+                    if let Err(error) = self.decode(&buffer[..bytes], identity, &mut reading) {
                         reading.end = Some(CloseReason::Undecodable(error));
                         break;
                     }
@@ -195,8 +171,12 @@ impl HostileClient {
         Ok(())
     }
 
-    fn decode(&mut self, bytes: &[u8], reading: &mut Reading) -> Result<(), Undecodable> {
-        let identity = &*self.identity;
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        identity: &Identity,
+        reading: &mut Reading,
+    ) -> Result<(), Undecodable> {
         let (mut has_heard, mut answers) = (self.has_heard, Vec::new());
         let recent = &mut Recent::none();
         self.inbox
@@ -225,10 +205,9 @@ impl HostileClient {
 /// The receive buffer of a client that reads little; `None` leaves it to the kernel.
 fn receive_buffer_bytes(kind: HostileKind, slow_bytes_per_second: f64) -> Option<usize> {
     match kind {
-        HostileKind::Stalled
-        | HostileKind::DeafJoiner
-        | HostileKind::BurstReader
-        | HostileKind::PingFlood => Some(RECEIVE_BUFFER_BYTES),
+        HostileKind::Stalled | HostileKind::DeafJoiner | HostileKind::BurstReader => {
+            Some(RECEIVE_BUFFER_BYTES)
+        }
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -262,6 +241,6 @@ fn opening(kind: HostileKind, number: u64, identity: &Identity) -> Vec<u8> {
         HostileKind::HalfOpen => joining[..PART_OF_A_HELLO_BYTES].to_vec(),
         HostileKind::Garbage if number.is_multiple_of(2) => GARBAGE.to_vec(),
         HostileKind::Garbage => [&joining[..], GARBAGE].concat(),
-        _ => web::opening(kind, number, &identity.host, joining),
+        _ => joining,
     }
 }

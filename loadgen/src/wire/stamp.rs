@@ -51,7 +51,7 @@ pub(crate) enum Reading {
 }
 
 /// Writes and reads the stamps of one run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Stamper {
     message_tag: [u8; 8],
     probe_tag: [u8; 8],

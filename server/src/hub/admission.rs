@@ -66,6 +66,12 @@ impl Admission {
         })
     }
 
+    /// Whether somebody who is there has `name`, or one that looks like it.
+    pub(super) fn is_taken(&self, name: &str) -> bool {
+        let register = self.lock();
+        keys(name).iter().any(|key| register.names.contains(key))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Register> {
         // The register is only ever changed by steps that cannot panic half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

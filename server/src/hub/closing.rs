@@ -7,13 +7,16 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use protocol::{HeaderError, MessageError, NameError};
+use bytes::Bytes;
+use protocol::{HeaderError, MessageError, NameError, websocket};
 use thiserror::Error;
 use tracing::{debug, info};
 
 use super::presence::Change;
 use super::session::{Closing, Phase};
+use super::snapshot::Wire;
 use super::{Close, ConnectionId, Disconnect, Hub};
+use crate::wire::{self, Code, Fault};
 
 impl Hub {
     /// The connection ended, or failed, at the peer's side or in the kernel.
@@ -21,9 +24,12 @@ impl Hub {
         let Some(session) = self.session_mut(id) else {
             return;
         };
+        let waits = session.in_flight.is_some() || session.has_replies();
         match (&mut session.phase, how) {
             (Phase::Released | Phase::DrainingInput { .. }, _) => return,
-            (Phase::Joined(_), how) if session.input.held_back.is_some() => {
+            (Phase::Joined(_) | Phase::Requesting { .. }, how)
+                if session.input.held_back.is_some() =>
+            {
                 let why = match how {
                     Disconnect::EndOfStream => CloseReason::Left,
                     Disconnect::Error(error) => CloseReason::Broken(error),
@@ -32,19 +38,36 @@ impl Hub {
             }
             (Phase::Closing(closing), Disconnect::EndOfStream) => closing.peer_has_left = true,
             (Phase::Closing(_) | Phase::Lingering { .. }, _) => self.release(id.slot),
-            (Phase::Naming { .. } | Phase::Joined(_), how) => {
+            (Phase::Naming { .. } | Phase::Requesting { .. }, Disconnect::EndOfStream) if waits => {
+                // It said all it had to, and waits for the answer.
+                self.close_with(id.slot, &CloseReason::Answered, Bytes::new(), now);
+                self.peer_has_left(id.slot);
+            }
+            (Phase::Refused { why, .. }, Disconnect::EndOfStream) => {
+                let why = why.clone();
+                self.close(id.slot, &why, now);
+                self.peer_has_left(id.slot);
+            }
+            (_, how) => {
                 let why = match how {
-                    Disconnect::EndOfStream if session.input.decoder.is_mid_frame() => {
+                    Disconnect::EndOfStream if session.input.wire.is_unfinished() => {
                         CloseReason::LeftMidFrame
                     }
                     Disconnect::EndOfStream => CloseReason::Left,
                     Disconnect::Error(error) => CloseReason::Broken(error),
                 };
-                self.close(id.slot, &why, now);
+                self.close_with(id.slot, &why, Bytes::new(), now);
                 self.release(id.slot);
             }
         }
         self.settle(now);
+    }
+
+    /// There is nothing to wait for once a closing session is told the last.
+    fn peer_has_left(&mut self, slot: u32) {
+        if let Phase::Closing(closing) = &mut self.sessions[slot as usize].phase {
+            closing.peer_has_left = true;
+        }
     }
 
     /// What the driver is to close next.
@@ -78,9 +101,9 @@ impl Hub {
             if session.input.held_back.take().is_some() {
                 self.resumed.push_back(session.id);
             }
-            session.input.kept.set(session.input.decoder.kept_bytes());
+            session.input.kept.set(session.input.wire.kept_bytes());
             match session.phase {
-                Phase::Naming { .. } => nameless.push(session.id.slot),
+                Phase::Naming { .. } | Phase::Requesting { .. } => nameless.push(session.id.slot),
                 Phase::DrainingInput { .. } => draining_input.push(session.id.slot),
                 _ => {}
             }
@@ -117,7 +140,10 @@ impl Hub {
         let slots: Vec<u32> = self.sessions.iter().map(|(_, it)| it.id.slot).collect();
         for slot in slots {
             match self.sessions[slot as usize].phase {
-                Phase::Naming { .. } | Phase::Joined(_) => {
+                Phase::Naming { .. }
+                | Phase::Refused { .. }
+                | Phase::Requesting { .. }
+                | Phase::Joined(_) => {
                     self.close(slot, &CloseReason::Shutdown, now);
                     self.release(slot);
                 }
@@ -140,19 +166,35 @@ impl Hub {
         self.sessions.is_empty()
     }
 
-    /// First step: leaves the log and is told why.
+    /// First step: the session leaves the log, and is told why in its own protocol.
     pub(super) fn close(&mut self, slot: u32, why: &CloseReason, now: Instant) {
+        let wire = &self.sessions[slot as usize].input.wire;
+        let notice = wire.closing(why.code(), &why.to_string());
+        self.close_with(slot, why, notice, now);
+    }
+
+    /// As [`Self::close`]; the last that the peer is told is `notice`.
+    pub(super) fn close_with(&mut self, slot: u32, why: &CloseReason, notice: Bytes, now: Instant) {
         let reason = why.kind();
+        self.cancel_ping(slot);
+        let replies = self.sessions[slot as usize].replies.take();
+        let notice = match replies {
+            None => notice,
+            Some(mut replies) => {
+                replies.push(notice);
+                replies.take_ready()
+            }
+        };
         let closing = Closing {
             since: self.served(now),
             reason,
-            notice: why.notice(),
+            notice,
             peer_has_left: false,
         };
         let had_joined = self.leave_log(slot, Phase::Closing(closing), why, now);
         let session = &mut self.sessions[slot as usize];
         session.admitted = None;
-        session.input.decoder = protocol::Decoder::new(0);
+        session.input.wire.end();
         if session.input.held_back.take().is_some() {
             // It is read from again, to throw away what comes.
             self.resumed.push_back(session.id);
@@ -175,15 +217,19 @@ impl Hub {
     /// Instead of all steps, for a peer that left while what it said is held back: it gives up its
     /// connection, its place and its name at once, and stays an author until all of it is accepted.
     fn drain_input(&mut self, slot: u32, why: &CloseReason, now: Instant) {
+        let session = &self.sessions[slot as usize];
         let next = Phase::DrainingInput {
             since: self.served(now),
+            had_joined: matches!(session.phase, Phase::Joined(_)),
             is_closed: false,
         };
+        self.cancel_ping(slot);
         self.leave_log(slot, next, why, now);
         let session = &mut self.sessions[slot as usize];
         session.admitted = None;
+        session.replies = None;
         session.in_flight = None;
-        session.partial = bytes::Bytes::new();
+        session.partial = Bytes::new();
         self.closes.push_back(Close::Release(session.id));
         self.note_deadline(slot, now);
     }
@@ -198,13 +244,18 @@ impl Hub {
             self.throttled.remove(until, slot);
         }
         self.deadlines.forget(session);
-        self.announce_leave(slot, now);
+        if let Phase::DrainingInput {
+            had_joined: true, ..
+        } = session.phase
+        {
+            self.announce_leave(slot, now);
+        }
         let session = &mut self.sessions[slot as usize];
         match std::mem::replace(&mut session.phase, Phase::Released) {
             Phase::DrainingInput {
                 is_closed: true, ..
             } => self.forget(slot),
-            Phase::DrainingInput { .. } => session.input.decoder = protocol::Decoder::new(0),
+            Phase::DrainingInput { .. } => session.input.wire.end(),
             _ => unreachable!("only one that has left ends so"),
         }
         self.count_input(slot);
@@ -223,13 +274,18 @@ impl Hub {
             Phase::Joined(subscriber) => {
                 info!(target: "server::session", name = %session.name, peer = %session.peer, reason = %why, "left");
                 self.subscribers -= 1;
+                self.counters.wires[session.encoding.into()].in_use -= 1;
                 self.newcomers -= u64::from(!subscriber.has_caught_up);
                 subscriber.leave(&mut self.log, now);
                 let given_up = pending - session.pending(self.log.head());
                 self.counters.discarded[reason] += given_up;
             }
-            Phase::Naming { .. } => {
+            Phase::Naming { .. } | Phase::Refused { .. } => {
                 debug!(target: "server::session", peer = %session.peer, reason = %why, "left before it gave a name");
+            }
+            Phase::Requesting { .. } => {
+                self.counters.wires[Wire::Http].in_use -= 1;
+                debug!(target: "server::session", peer = %session.peer, reason = %why, "asked its last");
             }
             Phase::Closing(_)
             | Phase::Lingering { .. }
@@ -279,6 +335,8 @@ impl Hub {
                 self.counters.discarded[reason] += pending;
             }
             Phase::Naming { .. }
+            | Phase::Refused { .. }
+            | Phase::Requesting { .. }
             | Phase::Joined(_)
             | Phase::DrainingInput { .. }
             | Phase::Released => {
@@ -287,8 +345,8 @@ impl Hub {
         }
         session.admitted = None;
         session.in_flight = None;
-        session.partial = bytes::Bytes::new();
-        session.input.decoder = protocol::Decoder::new(0);
+        session.partial = Bytes::new();
+        session.input.wire.end();
         self.send_queue.remove(slot);
         self.deadlines.forget(session);
         self.closes.push_back(Close::Release(session.id));
@@ -304,9 +362,18 @@ pub enum CloseReason {
     /// The peer closed its side inside a frame.
     #[error("the peer left in the middle of a frame")]
     LeftMidFrame,
+    /// The peer asked for no more than it was answered.
+    #[error("all that was asked for is answered")]
+    Answered,
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// A request that is not served.
+    #[error("a request was refused with status {status}")]
+    RequestRefused {
+        /// What HTTP calls it.
+        status: u16,
+    },
     /// Ten bytes that are not a header.
     #[error(transparent)]
     Header(#[from] HeaderError),
@@ -318,6 +385,15 @@ pub enum CloseReason {
         /// The limit.
         payload_bytes_max: usize,
     },
+    /// What WebSocket does not allow.
+    #[error(transparent)]
+    WebSocket(#[from] websocket::Error),
+    /// What is well-formed, and not what the peer has to say.
+    #[error("{0}")]
+    NotUnderstood(String),
+    /// The beginning of TLS.
+    #[error("no TLS is spoken on this port; connect without it")]
+    Tls,
     /// A name that may not be taken.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -374,6 +450,18 @@ pub enum CloseReason {
         /// The time a frame may take.
         within: Duration,
     },
+    /// A request was begun and not ended.
+    #[error("a request was not finished within {}", Seconds(*within))]
+    UnfinishedRequest {
+        /// The time a request may take.
+        within: Duration,
+    },
+    /// Nothing more was asked for.
+    #[error("no further request came within {}", Seconds(*within))]
+    Idle {
+        /// The time between two requests.
+        within: Duration,
+    },
     /// The peer does not take what it is sent.
     #[error("no byte was taken within {}", Seconds(*within))]
     Stalled {
@@ -400,10 +488,18 @@ pub enum CloseReason {
 pub enum Reason {
     /// The peer left of its own accord.
     Left,
+    /// The peer asked for something and was answered.
+    Answered,
     /// The connection broke.
     Broken,
+    /// The peer asked for what there is not.
+    RequestRefused,
+    /// The peer asked for what it may not have: its page is of another origin.
+    NotAllowed,
     /// The peer sent what the protocol does not allow.
     Malformed,
+    /// The peer wants to speak TLS, which is not spoken here.
+    Tls,
     /// A limit on size.
     TooLong,
     /// The peer took too long to say something.
@@ -432,10 +528,14 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their index in counters.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Left,
+        Self::Answered,
         Self::Broken,
+        Self::RequestRefused,
+        Self::NotAllowed,
         Self::Malformed,
+        Self::Tls,
         Self::TooLong,
         Self::Timeout,
         Self::Stalled,
@@ -455,8 +555,12 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Left => "left",
+            Self::Answered => "answered",
             Self::Broken => "broken",
+            Self::RequestRefused => "request_refused",
+            Self::NotAllowed => "not_allowed",
             Self::Malformed => "malformed",
+            Self::Tls => "tls",
             Self::TooLong => "too_long",
             Self::Timeout => "timeout",
             Self::Stalled => "stalled",
@@ -479,11 +583,23 @@ impl CloseReason {
     pub const fn kind(&self) -> Reason {
         match self {
             Self::Left => Reason::Left,
+            Self::Answered => Reason::Answered,
             Self::LeftMidFrame | Self::Broken(_) => Reason::Broken,
-            Self::Header(_) | Self::Message(_) => Reason::Malformed,
+            Self::RequestRefused { status: 400 } => Reason::Malformed,
+            Self::RequestRefused { status: 401 | 403 } => Reason::NotAllowed,
+            Self::RequestRefused { status: 413 | 431 } => Reason::TooLong,
+            Self::RequestRefused { .. } => Reason::RequestRefused,
+            Self::WebSocket(websocket::Error::TooLong { .. }) => Reason::TooLong,
+            Self::Header(_) | Self::Message(_) | Self::WebSocket(_) | Self::NotUnderstood(_) => {
+                Reason::Malformed
+            }
+            Self::Tls => Reason::Tls,
             Self::Name(NameError::TooLong { .. }) | Self::MessageTooLong { .. } => Reason::TooLong,
             Self::Name(_) => Reason::Malformed,
-            Self::NoName { .. } | Self::UnfinishedFrame { .. } => Reason::Timeout,
+            Self::NoName { .. }
+            | Self::UnfinishedFrame { .. }
+            | Self::UnfinishedRequest { .. }
+            | Self::Idle { .. } => Reason::Timeout,
             Self::Stalled { .. } => Reason::Stalled,
             Self::TooSlow { .. } => Reason::TooSlow,
             Self::TooFarBehind { .. } | Self::Hindmost { .. } => Reason::TooFarBehind,
@@ -496,19 +612,59 @@ impl CloseReason {
         }
     }
 
-    /// What the peer is told, in the protocol itself.
+    /// How a peer is told of which nothing has come.
     #[must_use]
-    pub fn notice(&self) -> bytes::Bytes {
-        let text = format!("closing: {self}");
-        protocol::frame::broadcast(protocol::SERVER_NAME.as_bytes(), text.as_bytes())
+    pub fn notice(&self) -> Bytes {
+        wire::Input::new().closing(self.code(), &self.to_string())
+    }
+
+    /// As peers are told in numbers.
+    pub(super) const fn code(&self) -> Code {
+        match self {
+            Self::Left | Self::Answered | Self::LeftMidFrame | Self::Broken(_) | Self::Shutdown => {
+                Code::GoingAway
+            }
+            Self::Name(NameError::NotUtf8 { .. })
+            | Self::Message(MessageError::NotUtf8 { .. })
+            | Self::WebSocket(websocket::Error::NotUtf8) => Code::NotUtf8,
+            Self::Name(NameError::TooLong { .. })
+            | Self::MessageTooLong { .. }
+            | Self::WebSocket(websocket::Error::TooLong { .. }) => Code::TooLong,
+            Self::Header(_)
+            | Self::RequestRefused { .. }
+            | Self::WebSocket(_)
+            | Self::NotUnderstood(_)
+            | Self::Tls => Code::Malformed,
+            Self::Name(_)
+            | Self::Message(_)
+            | Self::NameTaken
+            | Self::TooSlow { .. }
+            | Self::TooFarBehind { .. }
+            | Self::Hindmost { .. }
+            | Self::Stalled { .. } => Code::NotAllowed,
+            Self::NoName { .. }
+            | Self::UnfinishedFrame { .. }
+            | Self::UnfinishedRequest { .. }
+            | Self::Idle { .. } => Code::Timeout,
+            Self::Full { .. }
+            | Self::AddressFull { .. }
+            | Self::NoDescriptor
+            | Self::InputFull { .. } => Code::TryLater,
+        }
     }
 }
 
-impl From<protocol::DecodeError> for CloseReason {
-    fn from(error: protocol::DecodeError) -> Self {
-        match error {
-            protocol::DecodeError::Header(error) => Self::Header(error),
-            protocol::DecodeError::TooLong {
+impl From<Fault> for CloseReason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Header(error) => Self::Header(error),
+            Fault::Name(error) => Self::Name(error),
+            Fault::WebSocket(error) => Self::WebSocket(error),
+            Fault::Tls => Self::Tls,
+            Fault::Binary | Fault::Object(_) | Fault::NoName | Fault::NoText => {
+                Self::NotUnderstood(fault.to_string())
+            }
+            Fault::TooLong {
                 payload_bytes,
                 payload_bytes_max,
             } => Self::MessageTooLong {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::closing::CloseReason;
-use super::session::{Phase, Session};
+use super::session::{KEEP_ALIVE, Phase, Session};
 use super::{Hub, ServedTime, nanos};
 
 /// How often the hub asks to be called while anybody is waited for.
@@ -117,6 +117,7 @@ impl Hub {
                 .and_then(|step| self.pace.time_of(step)),
             self.throttled.next(),
             self.presence.due(),
+            self.pings.next(),
         ];
         times.into_iter().flatten().min()
     }
@@ -147,6 +148,7 @@ impl Hub {
         self.deadlines.called(now);
         self.lift_throttles(now);
         self.announce_crowd(now);
+        self.send_pings(now);
         self.expire_all(now);
         if self.next_look.is_some_and(|at| at <= now) {
             self.next_look = None;
@@ -258,9 +260,13 @@ impl Hub {
 
     fn expire(&mut self, slot: u32, now: Instant) {
         let session = &self.sessions[slot as usize];
-        match session.phase {
-            Phase::Naming { .. } | Phase::Joined(_) => {
+        match &session.phase {
+            Phase::Naming { .. } | Phase::Joined(_) | Phase::Requesting { .. } => {
                 let why = self.overdue(session, now);
+                self.close(slot, &why, now);
+            }
+            Phase::Refused { why, .. } => {
+                let why = why.clone();
                 self.close(slot, &why, now);
             }
             Phase::Closing(_) | Phase::Lingering { .. } => self.release(slot),
@@ -271,17 +277,23 @@ impl Hub {
 
     /// What a session in use is overdue with.
     fn overdue(&self, session: &Session, now: Instant) -> CloseReason {
-        if let Phase::Naming { .. } = session.phase {
-            return CloseReason::NoName {
-                within: self.limits.handshake_timeout,
-            };
-        }
-        match session.sending_since() {
-            Some(since) if since + self.limits.write_deadline <= self.served(now) => {
-                CloseReason::Stalled {
-                    within: self.limits.write_deadline,
-                }
-            }
+        let served = self.served(now);
+        let write_deadline = self.limits.write_deadline;
+        let handshake_timeout = self.limits.handshake_timeout;
+        let since = session.sending_since();
+        let is_stalled = since.is_some_and(|since| since + write_deadline <= served);
+        let is_unfinished = session.unfinished_since().is_some();
+        match session.phase {
+            Phase::Naming { .. } => CloseReason::NoName {
+                within: handshake_timeout,
+            },
+            _ if is_stalled => CloseReason::Stalled {
+                within: write_deadline,
+            },
+            Phase::Requesting { .. } if is_unfinished => CloseReason::UnfinishedRequest {
+                within: handshake_timeout,
+            },
+            Phase::Requesting { .. } => CloseReason::Idle { within: KEEP_ALIVE },
             _ => CloseReason::UnfinishedFrame {
                 within: self.limits.frame_timeout,
             },

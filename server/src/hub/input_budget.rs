@@ -88,7 +88,7 @@ impl Hub {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
             let input = &mut session.input;
             let held_back = input.held_back.as_ref().map_or(0, bytes::Bytes::len);
-            input.kept.set(held_back + input.decoder.kept_bytes());
+            input.kept.set(held_back + input.wire.kept_bytes());
         }
     }
 

@@ -1,22 +1,24 @@
-//! Intake: what peers say, taken frame by frame as the log has room for it.
+//! Intake: what peers say, taken event by event as the log has room for it.
 //!
-//! The first frame of a peer is its name, every later one a message. Before a message is decoded, room
-//! for the longest is reserved; where there is none, or its author said too much of late, the bytes are
-//! held back and the driver reads nothing more from that peer. What always holds: what was read is
-//! taken or held back, never lost; those who wait go on in turn (see [`super::fair_queue`]).
+//! A peer's wire says what its bytes mean. Before a message is decoded, room for the longest is reserved;
+//! where there is none, or its author said too much of late, the bytes are held back and the driver reads
+//! nothing more from that peer. What always holds: what was read is taken or held back, never lost; those
+//! who wait go on in turn (see [`super::fair_queue`]).
 
 use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
-use protocol::{Decoder, MessageError, NameError, frame, text};
+use protocol::{MessageError, Position, frame, text};
 use tracing::{debug, info};
 
 use super::closing::CloseReason;
 use super::log::Reservation;
 use super::presence::Change;
 use super::session::{Phase, Subscriber};
+use super::snapshot::Wire;
 use super::{ConnectionId, ControlCharacters, Hub, Limits, Reading, charge};
+use crate::wire::{self, Encoding, End, Entry, Event};
 
 /// What a session has to wait for before its next message is taken.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,21 @@ enum Wait {
     Room,
     /// It said too much.
     Until(Instant),
+    /// It has to take answers first.
+    Replies,
+}
+
+/// How a session ends by what it said.
+struct Ending {
+    why: CloseReason,
+    /// The last that it is told; `None` for what its wire says to this reason.
+    notice: Option<Bytes>,
+}
+
+impl From<CloseReason> for Ending {
+    fn from(why: CloseReason) -> Self {
+        Self { why, notice: None }
+    }
 }
 
 impl Hub {
@@ -35,7 +52,11 @@ impl Hub {
             return Reading::Continue;
         };
         match session.phase {
-            Phase::Naming { .. } | Phase::Joined(_) if !draining => {}
+            Phase::Naming { .. } | Phase::Requesting { .. } | Phase::Joined(_) if !draining => {}
+            Phase::Refused { .. } => {
+                self.refuse_in_its_words(id.slot, bytes, now);
+                return Reading::Continue;
+            }
             // Whoever is on the way out is not listened to; that its bytes are read
             // keeps the close from destroying what it was sent.
             _ => return Reading::Continue,
@@ -67,7 +88,7 @@ impl Hub {
         self.resumed.pop_front()
     }
 
-    /// Takes frames out of what a peer sent, as long as the log has room for what they may be;
+    /// Takes events out of what a peer sent, as long as the log has room for what they may be;
     /// `room` is for the first. Returns how many bytes, at the end, are to be held back, and for what.
     fn ingest(
         &mut self,
@@ -77,86 +98,246 @@ impl Hub {
         now: Instant,
     ) -> Option<(usize, Wait)> {
         let mut room = room.map(|room| Ok(Some(room)));
-        let mut took_frames = false;
-        let mut why = None;
+        let mut took_events = false;
+        let mut ending = None;
         let mut held_back = None;
         while !bytes.is_empty() {
-            let room = match room.take().unwrap_or_else(|| self.room_for_next(slot, now)) {
+            let mut room = match room.take().unwrap_or_else(|| self.room_for_next(slot, now)) {
                 Ok(room) => room,
                 Err(wait) => {
                     held_back = Some((bytes.len(), wait));
                     break;
                 }
             };
-            let took = self.take_frame(slot, &mut bytes, room, now);
+            let took = self.take_event(slot, &mut bytes, &mut room, now);
+            if room.take().is_some() {
+                self.log.gave_room_back();
+            }
             if let Ok(true) = took {
-                took_frames = true;
+                took_events = true;
                 if self.log.has_much_unread() {
                     // It may be far enough ahead by now.
                     self.read_log();
                 }
                 continue;
             }
-            self.log.gave_room_back();
-            why = took.err();
+            ending = took.err();
             break;
         }
         self.read_log();
-        self.note_unfinished(slot, took_frames, now);
-        match why {
+        self.sessions[slot as usize].input.wire.release_event();
+        self.note_unfinished(slot, took_events, now);
+        match ending {
             Some(_) if self.is_draining_input(slot) => None,
-            Some(why) => {
-                self.close(slot, &why, now);
+            Some(Ending { why, notice }) => {
+                match notice {
+                    None => self.close(slot, &why, now),
+                    Some(notice) => self.close_with(slot, &why, notice, now),
+                }
                 None
             }
             None => held_back,
         }
     }
 
-    /// Takes one frame; says whether there was a whole one.
-    fn take_frame(
+    /// Takes one event; says whether there was a whole one. A message takes the room.
+    fn take_event(
         &mut self,
         slot: u32,
         bytes: &mut &[u8],
-        room: Option<Reservation>,
+        room: &mut Option<Reservation>,
         now: Instant,
-    ) -> Result<bool, CloseReason> {
+    ) -> Result<bool, Ending> {
         let session = &mut self.sessions[slot as usize];
-        let payload = match session.input.decoder.next(bytes) {
-            Ok(Some(payload)) => payload,
-            Ok(None) => return Ok(false),
-            Err(error) if room.is_none() => return Err(name_fault(error)),
-            Err(error) => return Err(error.into()),
-        };
-        let Some(room) = room else {
-            let name = text::name(payload, self.limits.name_bytes_max)?;
-            if self.limits.unique_names
-                && let Some(admitted) = &mut session.admitted
-            {
-                admitted.take_name(name)?;
+        match session.input.wire.next(bytes, &self.rules) {
+            Ok(Some(Event::Message { text, id })) => {
+                let message = relayed(text, &self.limits)?;
+                let frame = frame::broadcast(session.name.as_bytes(), &message);
+                let came_as = protocol::HEADER_BYTES + text.len();
+                let wire = session.encoding.into();
+                let number = self.append(slot, frame, room.take(), (came_as, wire), now);
+                if let Some(id) = id {
+                    let session = &mut self.sessions[slot as usize];
+                    let replies = session.replies.get_or_insert_default();
+                    replies.push_accepted(number, id);
+                }
+                Ok(true)
             }
-            session.name = name.into();
-            self.join(slot, now);
-            return Ok(true);
-        };
-        let message = relayed(payload, &self.limits)?;
-        let frame = frame::broadcast(session.name.as_bytes(), &message);
-        let came_as = protocol::HEADER_BYTES + payload.len();
+            Ok(None) => Ok(false),
+            // What it says to be answered, one that has left says in vain.
+            Ok(Some(Event::Join { .. } | Event::Reply { .. }))
+                if matches!(session.phase, Phase::DrainingInput { .. }) =>
+            {
+                Err(CloseReason::Left.into())
+            }
+            Ok(Some(Event::Join { name, after, reply })) => {
+                if self.limits.unique_names
+                    && let Some(admitted) = &mut session.admitted
+                {
+                    admitted.take_name(name)?;
+                }
+                session.name = name.into();
+                session.encoding = session.input.wire.encoding();
+                if !reply.is_empty() {
+                    self.reply(slot, reply);
+                }
+                self.join(slot, after, now);
+                Ok(true)
+            }
+            Ok(Some(Event::Post {
+                name,
+                text,
+                keep_alive,
+            })) => {
+                if self.limits.unique_names && self.admission.is_taken(name) {
+                    return Err(CloseReason::NameTaken.into());
+                }
+                let message = relayed(text, &self.limits)?;
+                let frame = frame::broadcast(name.as_bytes(), &message);
+                let came_as = protocol::HEADER_BYTES + text.len();
+                if *session.name != *name {
+                    session.name = name.into();
+                }
+                let number = self.append(slot, frame, room.take(), (came_as, Wire::Http), now);
+                let position = self.log.position(number + 1);
+                let answer = self.sessions[slot as usize].input.wire.posted(position);
+                let end = if keep_alive { End::No } else { End::Served };
+                self.answer(slot, answer, end, now)
+            }
+            Ok(Some(Event::Reply { bytes: reply, end })) => {
+                if session.encoding == Encoding::WebSocket {
+                    // Who says nothing but pings is not listened to more often than who speaks.
+                    let said_as = protocol::HEADER_BYTES;
+                    session.input.throttle.charge(&self.limits, said_as, now);
+                }
+                self.answer(slot, reply, end, now)
+            }
+            Ok(Some(Event::Left { reply })) => Err(Ending {
+                why: CloseReason::Left,
+                notice: Some(reply),
+            }),
+            Err(fault) => Err(CloseReason::from(fault).into()),
+        }
+    }
+
+    /// Appends what a session said, which `came_as` so many bytes over a wire; returns its number.
+    #[inline]
+    fn append(
+        &mut self,
+        slot: u32,
+        frame: Bytes,
+        room: Option<Reservation>,
+        (came_as, wire): (usize, Wire),
+        now: Instant,
+    ) -> u64 {
+        let session = &mut self.sessions[slot as usize];
+        let room = room.expect("room is reserved for what may be a message");
         let charged = charge(frame.len());
         self.paused.charge(&mut session.input.share, charged);
         session.input.throttle.charge(&self.limits, came_as, now);
-        debug!(target: "server::message", name = %session.name, bytes = payload.len(), "message");
-        self.log.append(room, frame, session.id, now);
+        debug!(target: "server::message", name = %session.name, bytes = came_as - protocol::HEADER_BYTES, "message");
+        let number = self.log.append(room, frame, session.id, now);
         self.counters.messages += 1;
+        self.counters.wires[wire].messages += 1;
         self.others_to_wake = true;
-        Ok(true)
+        number
     }
 
-    /// What the next frame of a session needs in the log: nothing for a name, else room for the
-    /// longest message. Those who wait for room come first.
+    /// Answers what a session asked for.
+    fn answer(&mut self, slot: u32, reply: Bytes, end: End, now: Instant) -> Result<bool, Ending> {
+        let why = match end {
+            End::No => {
+                self.answer_and_go_on(slot, reply, now);
+                return Ok(true);
+            }
+            End::Served => CloseReason::Answered,
+            End::Refused(status) => CloseReason::RequestRefused { status },
+        };
+        self.begin_requests(slot, now);
+        Err(Ending {
+            why,
+            notice: Some(reply),
+        })
+    }
+
+    fn answer_and_go_on(&mut self, slot: u32, reply: Bytes, now: Instant) {
+        let session = &mut self.sessions[slot as usize];
+        if !session.is_in_use() {
+            return;
+        }
+        let before = session.encoding;
+        session.encoding = session.input.wire.encoding();
+        if session.encoding == Encoding::Frames {
+            self.begin_requests(slot, now);
+        }
+        if reply.is_empty() {
+            return;
+        }
+        let session = &mut self.sessions[slot as usize];
+        let replies = session.replies.get_or_insert_default();
+        if before == Encoding::WebSocket {
+            replies.push_pong(reply);
+        } else {
+            replies.push(reply);
+        }
+        self.line_up_to_reply(slot);
+    }
+
+    /// A session has asked for something by HTTP that makes it no subscriber.
+    fn begin_requests(&mut self, slot: u32, now: Instant) {
+        let since = self.served(now);
+        let phase = &mut self.sessions[slot as usize].phase;
+        match phase {
+            Phase::Requesting { since: last } => *last = since,
+            Phase::Naming { .. } => {
+                *phase = Phase::Requesting { since };
+                self.counters.wires[Wire::Http].begin();
+            }
+            _ => return,
+        }
+        self.note_deadline(slot, now);
+    }
+
+    /// One for whom there is no place has shown which protocol it speaks, or not yet.
+    fn refuse_in_its_words(&mut self, slot: u32, mut bytes: &[u8], now: Instant) {
+        let session = &mut self.sessions[slot as usize];
+        let event = session.input.wire.next(&mut bytes, &self.rules);
+        let reply = match event {
+            Ok(None) => {
+                if session.input.wire.is_web() {
+                    return;
+                }
+                Bytes::new()
+            }
+            Ok(Some(
+                Event::Join { reply, .. }
+                | Event::Reply {
+                    bytes: reply,
+                    end: End::No,
+                },
+            )) => reply,
+            _ => Bytes::new(),
+        };
+        session.encoding = session.input.wire.encoding();
+        let Phase::Refused { why, .. } = &session.phase else {
+            unreachable!("only one that is refused is told so");
+        };
+        let why = why.clone();
+        let notice = session.input.wire.closing(why.code(), &why.to_string());
+        self.close_with(slot, &why, [reply, notice].concat().into(), now);
+        self.settle(now);
+    }
+
+    /// What the next event of a session needs in the log: room for the longest message, if it may be
+    /// one. Those who wait for room come first.
     fn room_for_next(&self, slot: u32, now: Instant) -> Result<Option<Reservation>, Wait> {
         let session = &self.sessions[slot as usize];
-        if let Phase::Naming { .. } = session.phase {
+        if let Some(replies) = &session.replies
+            && replies.are_full()
+        {
+            return Err(Wait::Replies);
+        }
+        if !session.input.wire.may_be_message() {
             return Ok(None);
         }
         if let Some(until) = session.input.throttle.wait(&self.limits, now) {
@@ -173,9 +354,14 @@ impl Hub {
 
     /// What comes next has to wait: keeps `bytes` until then.
     fn hold_back(&mut self, slot: u32, bytes: Bytes, wait: Wait) {
-        let input = &mut self.sessions[slot as usize].input;
+        let session = &mut self.sessions[slot as usize];
+        let input = &mut session.input;
         input.held_back = Some(bytes);
         match wait {
+            Wait::Replies => {
+                let replies = session.replies.get_or_insert_default();
+                replies.holds_input = true;
+            }
             Wait::Room => self.paused.wait(slot, &mut input.share),
             Wait::Until(until) => {
                 input.throttle.until = Some(until);
@@ -244,69 +430,78 @@ impl Hub {
         }
     }
 
-    /// A session that has its name becomes a subscriber: it is owed the history, if any is kept, and
-    /// every message from then on.
-    fn join(&mut self, slot: u32, now: Instant) {
+    /// A session that has its name becomes a subscriber: it is owed what came after the position that it
+    /// has, or the history, if any is kept, and every message from then on.
+    fn join(&mut self, slot: u32, after: Option<Position>, now: Instant) {
         if self.limits.announce_presence {
             let change = Change::Joined(self.sessions[slot as usize].name.clone());
             self.announce(change, now, |hub, roster| {
-                hub.sessions[slot as usize].partial = roster.list();
-                hub.enter(slot);
+                hub.enter(slot, after, now);
+                let encoding = hub.sessions[slot as usize].encoding;
+                let entry = Entry::Presence(roster.list());
+                let list = wire::encode(encoding, &entry, hub.log.position(hub.log.head()));
+                hub.reply(slot, list);
             });
         } else {
-            self.enter(slot);
+            self.enter(slot, after, now);
         }
     }
 
     /// Gives a session its place in the log.
-    fn enter(&mut self, slot: u32) {
+    fn enter(&mut self, slot: u32, after: Option<Position>, now: Instant) {
         self.read_log();
         let session = &mut self.sessions[slot as usize];
-        session.input.decoder = Decoder::new(self.limits.message_bytes_max);
-        let subscriber = Subscriber::new(&mut self.log);
-        let history = self.log.head() - subscriber.cursor;
+        let from = after.and_then(|position| self.log.cursor_at(position));
+        let subscriber = Subscriber::new(&mut self.log, from);
+        let (cursor, encoding) = (subscriber.cursor, session.encoding);
+        let history = self.log.head() - cursor;
         self.newcomers += u64::from(!subscriber.has_caught_up);
+        if let Phase::Requesting { .. } = session.phase {
+            self.counters.wires[Wire::Http].in_use -= 1;
+        }
         session.phase = Phase::Joined(subscriber);
         info!(target: "server::session", name = %session.name, peer = %session.peer, "joined");
-        if history > 0 {
-            self.counters.owed += history;
-            self.send_queue.wait(slot);
-        } else if !session.partial.is_empty() {
-            // It is told who is there.
+        if session.replies.is_some() {
+            self.send_queue.remove(slot);
+        }
+        if session.in_flight.is_some() {
+            // It goes on when it has the answer to its request.
+        } else if history > 0 || session.has_replies() {
             self.send_queue.wait(slot);
         } else {
             self.send_queue.rest(slot);
         }
+        self.counters.owed += history;
         self.subscribers += 1;
         self.counters.joined += 1;
+        self.counters.wires[encoding.into()].begin();
+        if encoding != Encoding::Frames {
+            self.greet(slot, cursor, from.is_some(), now);
+        }
+    }
+
+    /// Tells a newcomer where it stands, in a wire that has words for it.
+    fn greet(&mut self, slot: u32, cursor: u64, resumed: bool, now: Instant) {
+        let session = &self.sessions[slot as usize];
+        let position = self.log.position(cursor);
+        let joined = wire::joined(session.encoding, &session.name, position, resumed);
+        self.reply(slot, joined);
+        self.schedule_ping(slot, now + self.limits.websocket_ping);
     }
 
     /// Remembers since when a frame is unfinished.
-    fn note_unfinished(&mut self, slot: u32, took_frames: bool, now: Instant) {
+    fn note_unfinished(&mut self, slot: u32, took_events: bool, now: Instant) {
         let served = self.served(now);
         let input = &mut self.sessions[slot as usize].input;
-        if !input.decoder.is_mid_frame() {
+        if !input.wire.is_unfinished() {
             input.unfinished_since = None;
-        } else if took_frames || input.unfinished_since.is_none() {
+        } else if took_events || input.unfinished_since.is_none() {
             input.unfinished_since = Some(served);
             self.note_deadline(slot, now);
         }
     }
 }
 
-/// A first frame over the limit is a name that is too long.
-fn name_fault(error: protocol::DecodeError) -> CloseReason {
-    match error {
-        protocol::DecodeError::TooLong {
-            payload_bytes,
-            payload_bytes_max,
-        } => CloseReason::Name(NameError::TooLong {
-            name_bytes: usize::try_from(payload_bytes).unwrap_or(usize::MAX),
-            name_bytes_max: payload_bytes_max,
-        }),
-        protocol::DecodeError::Header(error) => CloseReason::Header(error),
-    }
-}
 /// What is relayed of a message that came.
 fn relayed<'a>(payload: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, CloseReason> {
     if limits.binary {

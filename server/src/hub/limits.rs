@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Coalesce, charge};
+use crate::wire::Rules;
 
 /// The hub's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,14 @@ pub struct Limits {
     pub binary: bool,
     /// What becomes of control characters in messages that are text.
     pub control_characters: ControlCharacters,
+    /// How long a subscriber over WebSocket or of events may be sent nothing before it is sent a ping;
+    /// [`Self::FOREVER`] is never.
+    pub websocket_ping: Duration,
+    /// Whether browsers that ask for `/` are given the chat page.
+    pub page: bool,
+    /// Origins whose pages may connect, beside those of the server's own host, as
+    /// `https://chat.example`; `*` is any.
+    pub origins: Vec<String>,
 }
 
 /// What becomes of control characters in a message: C0 but tab and newline, DEL, and C1. Terminals act on
@@ -108,6 +117,9 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             binary: false,
             control_characters: ControlCharacters::Replace,
+            websocket_ping: Duration::from_secs(25),
+            page: true,
+            origins: Vec::new(),
         }
     }
 }
@@ -144,6 +156,16 @@ impl Limits {
             // What a full batch left over waits for a second pause.
             Coalesce::Fixed(pause) => self.lag_max + 2 * pause,
             Coalesce::Auto => self.lag_max,
+        }
+    }
+
+    /// What of them is for the wires to keep.
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            name_bytes_max: self.name_bytes_max,
+            message_bytes_max: self.message_bytes_max,
+            has_page: self.page,
+            origins: self.origins.clone(),
         }
     }
 

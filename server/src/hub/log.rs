@@ -2,12 +2,16 @@
 //!
 //! [`Log`] is shared by the hubs of all threads; appending takes a short lock. Each hub reads it
 //! through a [`Reader`], which holds what its subscribers are still owed and forgets what all of
-//! them have. Invariants: sequence numbers have no gap; what is charged for the messages that any
-//! reader still holds is at most `bytes_max`.
+//! them have. A message is kept as its frames; its [`encoding`] for another wire is made when a first
+//! subscriber needs it, for all threads, and kept beside it. Invariants: sequence numbers have no gap;
+//! what is charged for the messages that any reader still holds, and for their encodings, is at most
+//! `bytes_max`.
 
+mod encoding;
 mod reader;
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -17,6 +21,7 @@ use bytes::Bytes;
 use super::ConnectionId;
 use super::histogram::micros;
 use crate::memory::Peak;
+use encoding::Encodings;
 
 pub(super) use reader::Reader;
 
@@ -25,6 +30,8 @@ pub(super) use reader::Reader;
 pub struct Log {
     order: Mutex<Order>,
     budget: Arc<Budget>,
+    /// Drawn for each log, so that no position of another is mistaken for one of this.
+    epoch: u64,
 }
 
 /// What the lock guards: the messages that some reader has not taken over yet.
@@ -51,8 +58,9 @@ pub(super) struct Message {
     passed_after_us: AtomicU64,
     /// Readers of which some cursor has yet to pass it.
     readers_left: AtomicUsize,
+    encodings: Encodings,
     /// Gives the bytes back when the last reader forgets the message.
-    _reserved: Reservation,
+    reserved: Reservation,
 }
 
 /// A connection of any thread, or nobody.
@@ -79,6 +87,8 @@ impl Author {
 struct Budget {
     bytes: AtomicUsize,
     bytes_max: usize,
+    /// What of `bytes` is encodings for other wires.
+    encoded: AtomicUsize,
     /// The most that `bytes` was seen to be.
     peak: Peak,
     majority: Majority,
@@ -112,11 +122,13 @@ impl Log {
             budget: Arc::new(Budget {
                 bytes: AtomicUsize::new(0),
                 bytes_max,
+                encoded: AtomicUsize::new(0),
                 peak: Peak::default(),
                 majority: Majority::default(),
                 unread: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
             }),
+            epoch: RandomState::new().hash_one(()),
         })
     }
 
@@ -157,6 +169,11 @@ impl Budget {
                 bytes,
                 budget: Arc::clone(self),
             })
+    }
+
+    /// What encodings for other wires take.
+    fn encoded(&self) -> usize {
+        self.encoded.load(Ordering::Relaxed)
     }
 }
 

@@ -103,7 +103,7 @@ impl Roster {
     }
 
     /// What a newcomer is told: the number, and the first names as far as they fit.
-    pub(super) fn list(&self) -> Bytes {
+    pub(super) fn list(&self) -> Notice<'_> {
         let mut bytes = 0;
         let names = self.names.iter();
         let names = names.flat_map(|(name, &times)| (0..times).map(|_| &**name));
@@ -111,10 +111,10 @@ impl Roster {
             bytes += name.len() + 1;
             bytes <= LIST_BYTES_MAX
         });
-        notice(&Notice::Here {
+        Notice::Here {
             here: self.here,
             names: names.collect(),
-        })
+        }
     }
 }
 

@@ -28,20 +28,19 @@ impl Hub {
             self.log().bytes_max() >= limits.log_bytes_min(),
             "the log is too small"
         );
+        self.rules = limits.rules();
         for (_, session) in &mut self.sessions {
-            match session.phase {
-                Phase::Naming { .. } => {}
-                _ => {
-                    let decoder = &mut session.input.decoder;
-                    decoder.set_payload_bytes_max(limits.message_bytes_max);
-                }
-            }
+            session.input.wire.set_rules(&self.rules);
         }
         if self.limits.coalesce != limits.coalesce {
             self.change_pace(limits.coalesce);
         }
+        let other_pings = self.limits.websocket_ping != limits.websocket_ping;
         self.log.set_lead(&limits);
         self.limits = limits;
+        if other_pings {
+            self.schedule_all_pings(now);
+        }
         self.note_all_deadlines(now);
     }
 
@@ -60,11 +59,9 @@ impl Hub {
     pub(super) fn room_bytes(&self, slot: u32) -> usize {
         let session = &self.sessions[slot as usize];
         // One that was begun under a higher limit is the only one that may be longer.
-        let begun = Limits {
-            message_bytes_max: session.input.decoder.unfinished_payload_bytes(),
-            ..self.limits
-        };
-        self.limits.frame_bytes_max().max(begun.frame_bytes_max())
+        let begun = session.input.wire.unfinished_message_bytes();
+        let longer = begun.saturating_sub(self.limits.message_bytes_max);
+        self.limits.frame_bytes_max() + longer
     }
 }
 

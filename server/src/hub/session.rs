@@ -7,22 +7,25 @@
 //!                    └──────────────────────────▶ Released ◀──────────────────────────┘
 //! ```
 //! One that leaves while what it said is held back is DrainingInput: its connection is released at once.
-//! A session holds no queue: only a cursor into the log, what one send carries, and the rest of a
-//! frame that a send cut off.
+//! One whose requests are answered and that is no subscriber is Requesting, and may still join. One for
+//! whom there is no place is Refused until it shows which protocol it is to be told so in.
+//! A session holds no queue of messages: only a cursor into the log, what one send carries, the rest of a
+//! message that a send cut off, and what is said to it alone (see [`super::replies`]).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use protocol::Decoder;
 
 use super::admission::Admitted;
-use super::closing::Reason;
+use super::closing::{CloseReason, Reason};
 use super::fair_queue::Share;
 use super::input_budget::KeptInput;
 use super::log::Reader;
+use super::replies::Replies;
 use super::throttle::Throttle;
 use super::{ConnectionId, Limits, ServedTime};
+use crate::wire::{self, Encoding};
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -39,25 +42,41 @@ pub(super) struct Session {
     pub(super) in_flight: Option<InFlight>,
     /// Since when the kernel took no batch for it whole.
     pub(super) short_since: Option<ServedTime>,
-    /// The rest of a frame of which the peer has the beginning; goes out before anything else.
+    /// The rest of a message of which the peer has the beginning; goes out before anything else.
     pub(super) partial: Bytes,
+    /// What is said to it alone, before the next messages.
+    pub(super) replies: Option<Box<Replies>>,
     /// Messages it was sent whole.
     pub(super) sent_messages: u64,
     /// Bytes the kernel took for it.
     pub(super) sent_bytes: u64,
     /// When the kernel last took one.
     pub(super) progress_at: Option<Instant>,
-    /// `partial` is the rest of a message, which was owed, and not a notice.
+    /// `partial` is the rest of a message, which was owed, and not a reply.
     pub(super) partial_is_message: bool,
+    /// How messages are encoded for it.
+    pub(super) encoding: Encoding,
 }
+
+/// How long a connection may be kept open between two requests.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long the messages of one that has left may wait for room, or for its turn; then they are dropped.
 pub(super) const DRAIN_INPUT_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Accepted; its first frame is its name. It is sent nothing.
+    /// Accepted; it has yet to say who it is. It is sent no messages.
     Naming {
+        since: ServedTime,
+    },
+    /// There is no place for it. It is told once it has shown its protocol, or at last in frames.
+    Refused {
+        since: ServedTime,
+        why: CloseReason,
+    },
+    /// Some request of it was answered, the last at `since`, and another may come. It is sent no messages.
+    Requesting {
         since: ServedTime,
     },
     Joined(Subscriber),
@@ -72,6 +91,8 @@ pub(super) enum Phase {
     /// log has room, for [`DRAIN_INPUT_MAX`]. It has no connection any more, no place and no name.
     DrainingInput {
         since: ServedTime,
+        /// It was a subscriber.
+        had_joined: bool,
         /// The driver has released the connection.
         is_closed: bool,
     },
@@ -111,8 +132,8 @@ pub(super) struct Closing {
 /// What came from the peer and was not taken yet.
 #[derive(Debug)]
 pub(super) struct Input {
-    pub(super) decoder: Decoder,
-    /// When the first byte of a frame came whose last has not come.
+    pub(super) wire: wire::Input,
+    /// When the first byte of a frame or a request came whose last has not come.
     pub(super) unfinished_since: Option<ServedTime>,
     /// While it has to wait: what was read before the reading stopped.
     pub(super) held_back: Option<Bytes>,
@@ -134,18 +155,14 @@ pub(super) struct InFlight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     /// Whole messages; a subscriber that has them stands at `end`.
-    Batch {
-        messages: u32,
-        end: u64,
-    },
+    Batch { messages: u32, end: u64 },
     /// Whole messages for a subscriber that has skipped them meanwhile.
-    Detached {
-        messages: u32,
-    },
-    /// The rest of a partial message, or of a partial notice that it skipped some.
+    Detached { messages: u32 },
+    /// The rest of a partial message or reply.
     Partial,
-    /// That it skipped some.
-    SkipNotice,
+    /// What is said to it alone, while it stays.
+    Reply,
+    /// What it is told last.
     Notice,
 }
 
@@ -153,7 +170,6 @@ impl Session {
     pub(super) fn new(
         id: ConnectionId,
         peer: SocketAddr,
-        limits: &Limits,
         kept: KeptInput,
         (now, served): (Instant, ServedTime),
     ) -> Self {
@@ -166,7 +182,7 @@ impl Session {
             noted_deadline: None,
             name: Box::default(),
             input: Input {
-                decoder: Decoder::new(limits.name_bytes_max),
+                wire: wire::Input::new(),
                 unfinished_since: None,
                 held_back: None,
                 throttle: Throttle::default(),
@@ -176,10 +192,12 @@ impl Session {
             in_flight: None,
             short_since: None,
             partial: Bytes::new(),
+            replies: None,
             sent_messages: 0,
             sent_bytes: 0,
             progress_at: None,
             partial_is_message: false,
+            encoding: Encoding::Frames,
         }
     }
 
@@ -193,6 +211,8 @@ impl Session {
             }
             Phase::Closing(_) => partial + self.in_flight.as_ref().map_or(0, InFlight::messages),
             Phase::Naming { .. }
+            | Phase::Refused { .. }
+            | Phase::Requesting { .. }
             | Phase::Lingering { .. }
             | Phase::DrainingInput { .. }
             | Phase::Released => 0,
@@ -210,12 +230,19 @@ impl Session {
 
     /// When this session has waited long enough for what it waits for.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<ServedTime> {
+        let stalled = || self.sending_since().map(|at| at + limits.write_deadline);
         match &self.phase {
             Phase::Naming { since } => Some(*since + limits.handshake_timeout),
+            Phase::Refused { since, .. } => Some(*since + limits.linger.min(REFUSED)),
+            Phase::Requesting { since } => {
+                let idle = Some(*since + KEEP_ALIVE).filter(|_| self.input.held_back.is_none());
+                let unfinished = self.unfinished_since();
+                let request = unfinished.map(|at| at + limits.handshake_timeout).or(idle);
+                [request, stalled()].into_iter().flatten().min()
+            }
             Phase::Joined(_) => {
                 let unfinished = self.unfinished_since().map(|at| at + limits.frame_timeout);
-                let stalled = self.sending_since().map(|at| at + limits.write_deadline);
-                [unfinished, stalled].into_iter().flatten().min()
+                [unfinished, stalled()].into_iter().flatten().min()
             }
             Phase::Closing(Closing { since, reason, .. }) | Phase::Lingering { since, reason } => {
                 Some(*since + linger(*reason, limits))
@@ -227,10 +254,23 @@ impl Session {
 
     /// Whether it may say something, or be sent messages.
     pub(super) fn is_in_use(&self) -> bool {
-        matches!(self.phase, Phase::Naming { .. } | Phase::Joined(_))
+        matches!(
+            self.phase,
+            Phase::Naming { .. } | Phase::Requesting { .. } | Phase::Joined(_)
+        )
     }
 
-    /// Since when the peer owes the rest of a frame. While we do not read, it owes nothing.
+    /// Whether something is to be said to it alone, and it has come to that.
+    pub(super) fn has_replies(&self) -> bool {
+        let cursor = match &self.phase {
+            Phase::Joined(subscriber) => subscriber.cursor,
+            _ => 0,
+        };
+        let replies = self.replies.as_ref();
+        replies.is_some_and(|replies| replies.are_due(cursor))
+    }
+
+    /// Since when the peer owes the rest of a frame or a request. While we do not read, it owes nothing.
     pub(super) fn unfinished_since(&self) -> Option<ServedTime> {
         self.input
             .unfinished_since
@@ -243,10 +283,11 @@ impl Session {
     }
 }
 
-/// How long one that is on its way out may take. Those who were refused for want of a place take up
-/// little more than they would have.
+/// Those who are refused for want of a place take up little more than they would have.
+const REFUSED: Duration = Duration::from_millis(250);
+
+/// How long one that is on its way out may take.
 fn linger(reason: Reason, limits: &Limits) -> Duration {
-    const REFUSED: Duration = Duration::from_millis(250);
     match reason {
         Reason::Full | Reason::AddressFull => limits.linger.min(REFUSED),
         _ => limits.linger,
@@ -254,10 +295,10 @@ fn linger(reason: Reason, limits: &Limits) -> Duration {
 }
 
 impl Subscriber {
-    /// A newcomer at the begin of the history.
-    pub(super) fn new(log: &mut Reader) -> Self {
+    /// A newcomer at `from`, which the log holds, or at the begin of the history.
+    pub(super) fn new(log: &mut Reader, from: Option<u64>) -> Self {
         let mut newcomer = Self {
-            cursor: log.enter(),
+            cursor: log.enter(from),
             own_ahead: 0,
             put_off_until: 0,
             counts: false,
@@ -325,7 +366,7 @@ impl InFlight {
     fn messages(&self) -> u64 {
         match self.content {
             Content::Batch { messages, .. } | Content::Detached { messages } => u64::from(messages),
-            Content::Partial | Content::SkipNotice | Content::Notice => 0,
+            Content::Partial | Content::Reply | Content::Notice => 0,
         }
     }
 
@@ -341,11 +382,11 @@ impl InFlight {
     /// messages, and the rest of the one that was partial (empty when none was).
     ///
     /// A rest holds on to one message only, never to the whole batch.
-    pub(super) fn split_at(&self, sent: usize) -> (u64, Bytes) {
+    pub(super) fn split_at(&self, sent: usize, encoding: Encoding) -> (u64, Bytes) {
         let mut whole = 0;
         let mut begin = 0;
         while begin < sent {
-            let end = begin + broadcast_bytes_at(&self.bytes[begin..]);
+            let end = begin + wire::first_message_bytes(encoding, &self.bytes[begin..]);
             if end > sent {
                 let rest = if begin == 0 && end == self.bytes.len() {
                     let mut rest = self.bytes.clone();
@@ -361,20 +402,6 @@ impl InFlight {
         }
         (whole, Bytes::new())
     }
-}
-
-/// How long the broadcast (name frame and message frame) is that `wire` begins with.
-fn broadcast_bytes_at(wire: &[u8]) -> usize {
-    let name = frame_bytes_at(wire);
-    name + frame_bytes_at(&wire[name..])
-}
-
-fn frame_bytes_at(wire: &[u8]) -> usize {
-    wire.first_chunk()
-        .and_then(|header| protocol::header::parse(header).ok())
-        .and_then(|payload_bytes| usize::try_from(payload_bytes).ok())
-        .map(|payload_bytes| protocol::HEADER_BYTES + payload_bytes)
-        .expect("a batch holds the whole frames that we built")
 }
 
 #[cfg(test)]
@@ -395,7 +422,7 @@ mod tests {
             },
         };
         for sent in 0..=in_flight.bytes.len() {
-            let (whole, rest) = in_flight.split_at(sent);
+            let (whole, rest) = in_flight.split_at(sent, Encoding::Frames);
             let ends: Vec<usize> = (0..=3).map(|n| messages[..n].concat().len()).collect();
             assert_eq!(
                 whole,

@@ -16,8 +16,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use protocol::{SERVER_NAME, frame};
 use tracing::info;
 
 use super::closing::{CloseReason, Reason};
@@ -241,10 +239,4 @@ impl Lag {
 fn has_stalled(session: &Session, time: Duration, served: ServedTime) -> bool {
     let since = session.sending_since();
     since.is_some_and(|since| since + time <= served)
-}
-
-/// What a subscriber is told that missed messages.
-pub(super) fn skip_notice(missed: u64) -> Bytes {
-    let text = format!("skipped {missed} messages: you were too far behind");
-    frame::broadcast(SERVER_NAME.as_bytes(), text.as_bytes())
 }

@@ -14,6 +14,7 @@ use super::closing::{CloseReason, Reason};
 use super::histogram::{Histogram, micros};
 use super::session::{Phase, Session};
 use super::{ConnectionId, Hub};
+use crate::wire::Encoding;
 
 /// What a hub measures as it goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,6 +121,86 @@ pub struct Counters {
     pub discarded: PerReason,
     /// Connections that ended, by reason.
     pub closed: PerReason,
+    /// The part of each wire.
+    pub wires: PerWire,
+}
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// Frames.
+    Frames,
+    /// WebSocket.
+    WebSocket,
+    /// Server-sent events, to listen only.
+    Events,
+    /// Requests of HTTP: to publish, and for what is no subscriber.
+    Http,
+}
+
+impl Wire {
+    /// All wires, in the order of their index in [`PerWire`].
+    pub const ALL: [Self; 4] = [Self::Frames, Self::WebSocket, Self::Events, Self::Http];
+
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Frames => "frames",
+            Self::WebSocket => "websocket",
+            Self::Events => "events",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl From<Encoding> for Wire {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Frames => Self::Frames,
+            Encoding::WebSocket => Self::WebSocket,
+            Encoding::Events => Self::Events,
+        }
+    }
+}
+
+/// What was counted of one wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WireCounters {
+    /// Connections that are in use now: of subscribers, or of those whose requests are answered.
+    pub in_use: u64,
+    /// Connections that came into use.
+    pub began: u64,
+    /// Messages accepted.
+    pub messages: u64,
+    /// Deliveries that were handed to the kernel whole.
+    pub delivered: u64,
+}
+
+/// The counters of each [`Wire`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PerWire([WireCounters; Wire::ALL.len()]);
+
+impl WireCounters {
+    /// A connection came into use.
+    pub(super) fn begin(&mut self) {
+        self.began += 1;
+        self.in_use += 1;
+    }
+}
+
+impl Index<Wire> for PerWire {
+    type Output = WireCounters;
+
+    fn index(&self, wire: Wire) -> &WireCounters {
+        &self.0[wire as usize]
+    }
+}
+
+impl IndexMut<Wire> for PerWire {
+    fn index_mut(&mut self, wire: Wire) -> &mut WireCounters {
+        &mut self.0[wire as usize]
+    }
 }
 
 /// One count for each [`Reason`].
@@ -163,10 +244,24 @@ impl AddAssign for Counters {
             self.discarded[reason] += other.discarded[reason];
             self.closed[reason] += other.closed[reason];
         }
+        for wire in Wire::ALL {
+            let (sum, more) = (&mut self.wires[wire], other.wires[wire]);
+            sum.in_use += more.in_use;
+            sum.began += more.began;
+            sum.messages += more.messages;
+            sum.delivered += more.delivered;
+        }
     }
 }
 
 impl Counters {
+    /// So many were handed to the kernel whole. Hot: once per send.
+    #[inline]
+    pub(super) fn count_delivered(&mut self, encoding: Encoding, messages: u64) {
+        self.delivered += messages;
+        self.wires.0[encoding as usize].delivered += messages;
+    }
+
     /// Deliveries that are owed and neither made nor given up.
     #[must_use]
     pub fn pending(&self) -> u64 {
@@ -196,8 +291,10 @@ pub struct ConnectionInfo {
     pub name: Box<str>,
     /// Where it comes from.
     pub peer: SocketAddr,
-    /// `naming`, `joined`, `closing`, `lingering`, `draining_input` or `released`.
+    /// `naming`, `refused`, `requesting`, `joined`, `closing`, `lingering`, `draining_input` or `released`.
     pub state: &'static str,
+    /// What it speaks, as far as it is known: frames at first.
+    pub wire: Wire,
     /// Since it was accepted.
     pub age: Duration,
     /// Messages it is owed.
@@ -309,10 +406,20 @@ impl Hub {
 }
 
 impl Session {
+    /// What it speaks, as far as it is known.
+    fn wire(&self) -> Wire {
+        match self.phase {
+            Phase::Requesting { .. } => Wire::Http,
+            _ => self.encoding.into(),
+        }
+    }
+
     /// What a list sees, but for the name.
     fn info(&self, hub: &Hub, now: Instant) -> ConnectionInfo {
         let (state, backlog_bytes) = match &self.phase {
             Phase::Naming { .. } => ("naming", 0),
+            Phase::Refused { .. } => ("refused", 0),
+            Phase::Requesting { .. } => ("requesting", 0),
             Phase::Joined(subscriber) => ("joined", hub.log.backlog_bytes(subscriber.cursor)),
             Phase::Closing(_) => ("closing", 0),
             Phase::Lingering { .. } => ("lingering", 0),
@@ -324,6 +431,7 @@ impl Session {
             name: Box::default(),
             peer: self.peer,
             state,
+            wire: self.wire(),
             age: now.saturating_duration_since(self.accepted_at),
             backlog_messages: self.pending(hub.log.head()),
             backlog_bytes,

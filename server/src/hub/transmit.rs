@@ -9,7 +9,6 @@ use bytes::{Buf, Bytes};
 
 use super::closing::Reason;
 use super::session::{Content, InFlight, Phase};
-use super::slow::skip_notice;
 use super::{ConnectionId, Hub};
 
 /// Bytes for a driver to send. It has one transmit of a connection at a time.
@@ -52,10 +51,6 @@ impl Hub {
                 content,
             });
             let id = session.id;
-            let put_off_until = self.pace.sends(self.subscribers, self.log.head(), now);
-            if let Phase::Joined(subscriber) = &mut session.phase {
-                subscriber.put_off_until = put_off_until;
-            }
             self.note_send(slot, turn);
             return Some(Transmit { id, bytes });
         }
@@ -101,11 +96,7 @@ impl Hub {
                 self.sent_detached(id.slot, &in_flight, sent, messages);
             }
             Content::Partial => self.sent_partial(id.slot, sent),
-            Content::SkipNotice => {
-                let session = &mut self.sessions[id.slot as usize];
-                session.partial = in_flight.bytes.slice(sent..);
-                session.partial_is_message = false;
-            }
+            Content::Reply => self.sent_reply(id.slot, &in_flight.bytes, sent),
             Content::Notice => self.sent_notice(id.slot, sent),
         }
         if sent > 0 {
@@ -136,6 +127,7 @@ impl Hub {
         let is_put_off = until > 0
             && until > self.pace.step(now)
             && session.partial.is_empty()
+            && !session.has_replies()
             && !self.is_draining()
             && !self.log.is_lagging()
             && !self.fills_a_batch(slot);
@@ -161,27 +153,42 @@ impl Hub {
     /// What to send to a connection that waits; `None` when it turns out to be owed nothing.
     #[inline]
     fn next_content(&mut self, slot: u32, now: Instant) -> Option<(Bytes, Content)> {
-        let session = &mut self.sessions[slot as usize];
+        let mut session = &mut self.sessions[slot as usize];
         debug_assert!(session.in_flight.is_none(), "one send at a time");
+        let (subscribers, head) = (self.subscribers, self.log.head());
         if !session.partial.is_empty() {
+            let put_off_until = self.pace.sends(subscribers, head, now);
+            if let Phase::Joined(subscriber) = &mut session.phase {
+                subscriber.put_off_until = put_off_until;
+            }
             return Some((session.partial.clone(), Content::Partial));
         }
+        if session.replies.is_some() {
+            if let Some(reply) = self.next_reply(slot) {
+                self.pace.sends(subscribers, head, now);
+                return Some((reply, Content::Reply));
+            }
+            session = &mut self.sessions[slot as usize];
+        }
+        let encoding = session.encoding;
         match &mut session.phase {
             Phase::Joined(subscriber) => {
                 if subscriber.missed > 0 {
-                    let missed = std::mem::take(&mut subscriber.missed);
-                    return Some((skip_notice(missed), Content::SkipNotice));
+                    self.pace.sends(subscribers, head, now);
+                    return Some((self.next_reply(slot)?, Content::Reply));
                 }
                 let cursor = subscriber.cursor;
                 let batch = if subscriber.own_ahead == 0 {
-                    self.batches.shared(&self.log, cursor)
+                    self.batches.shared(&self.log, cursor, encoding)
                 } else {
-                    self.batches.without_own(&self.log, cursor, session.id)
+                    let own = session.id;
+                    self.batches.without_own(&self.log, cursor, encoding, own)
                 };
                 let Some(oldest) = batch.oldest else {
                     subscriber.advance(&mut self.log, batch.end, 0, now);
                     return None;
                 };
+                subscriber.put_off_until = self.pace.sends(subscribers, head, now);
                 let waited_us = self.waited.micros(oldest, now);
                 self.measures.queue_to_wire.record(waited_us);
                 let messages = u64::from(batch.messages);
@@ -193,9 +200,12 @@ impl Hub {
                 Some((batch.bytes, content))
             }
             Phase::Closing(closing) if !closing.notice.is_empty() => {
+                self.pace.sends(subscribers, head, now);
                 Some((closing.notice.clone(), Content::Notice))
             }
             Phase::Naming { .. }
+            | Phase::Refused { .. }
+            | Phase::Requesting { .. }
             | Phase::Closing(_)
             | Phase::Lingering { .. }
             | Phase::DrainingInput { .. }
@@ -230,6 +240,8 @@ impl Hub {
                 self.counters.discarded[closing.reason] += messages - begun;
             }
             Phase::Naming { .. }
+            | Phase::Refused { .. }
+            | Phase::Requesting { .. }
             | Phase::Lingering { .. }
             | Phase::DrainingInput { .. }
             | Phase::Released => {}
@@ -247,6 +259,8 @@ impl Hub {
             }
             Phase::Closing(closing) => self.counters.discarded[closing.reason] += missed,
             Phase::Naming { .. }
+            | Phase::Refused { .. }
+            | Phase::Requesting { .. }
             | Phase::Lingering { .. }
             | Phase::DrainingInput { .. }
             | Phase::Released => {}
@@ -267,12 +281,12 @@ impl Hub {
         let mut whole = u64::from(messages);
         let mut begun = whole;
         if sent < in_flight.bytes.len() {
-            (whole, session.partial) = in_flight.split_at(sent);
+            (whole, session.partial) = in_flight.split_at(sent, session.encoding);
             session.partial_is_message = true;
             begun = whole + u64::from(!session.partial.is_empty());
         }
         session.sent_messages += whole;
-        self.counters.delivered += whole;
+        self.counters.count_delivered(session.encoding, whole);
         begun
     }
 
@@ -284,7 +298,7 @@ impl Hub {
             session.partial = Bytes::new();
             let whole = u64::from(session.partial_is_message);
             session.sent_messages += whole;
-            self.counters.delivered += whole;
+            self.counters.count_delivered(session.encoding, whole);
         }
     }
 
@@ -301,7 +315,8 @@ impl Hub {
         match &session.phase {
             Phase::Joined(subscriber) => {
                 let owed = subscriber.cursor < self.log.head() || subscriber.missed > 0;
-                if owed || !session.partial.is_empty() {
+                let replies = session.replies.is_some() && session.has_replies();
+                if owed || !session.partial.is_empty() || replies {
                     self.send_queue.wait(slot);
                 } else if self.says_goodbye {
                     self.close(slot, &super::CloseReason::Shutdown, now);
@@ -317,7 +332,12 @@ impl Hub {
                     self.send_queue.wait(slot);
                 }
             }
-            Phase::Naming { .. }
+            Phase::Naming { .. } | Phase::Requesting { .. } => {
+                if !session.partial.is_empty() || session.has_replies() {
+                    self.send_queue.wait(slot);
+                }
+            }
+            Phase::Refused { .. }
             | Phase::Lingering { .. }
             | Phase::DrainingInput { .. }
             | Phase::Released => {}

@@ -7,7 +7,7 @@
 use std::fmt::{Display, Write};
 
 use crate::command::Figures;
-use crate::hub::{Histogram, PerReason, Reason};
+use crate::hub::{Histogram, PerReason, PerWire, Reason, Wire, WireCounters};
 
 /// The content type of what [`write`] writes.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,6 +31,7 @@ pub(super) fn write(figures: &Figures, whole: &Whole<'_>) -> String {
     write_server(&mut page, whole);
     write_connections(&mut page, figures);
     write_deliveries(&mut page, figures, whole);
+    write_wires(&mut page, &figures.snapshot.counters.wires);
     write_times(&mut page, figures);
     write_kernel(&mut page, figures);
     page.0
@@ -109,6 +110,43 @@ fn write_deliveries(page: &mut Page, figures: &Figures, whole: &Whole<'_>) {
         help,
         snapshot.backlog_bytes_max,
     );
+}
+
+/// The part that each wire has of the connections, messages and deliveries above.
+fn write_wires(page: &mut Page, wires: &PerWire) {
+    type Part = fn(WireCounters) -> u64;
+    let families: [(_, _, _, Part); 4] = [
+        (
+            "uringcast_wire_connections",
+            "gauge",
+            "Connections in use, by wire: subscribers, and clients whose HTTP requests are answered.",
+            |wire| wire.in_use,
+        ),
+        (
+            "uringcast_wire_connections_total",
+            "counter",
+            "Connections that came into use, by wire.",
+            |wire| wire.began,
+        ),
+        (
+            "uringcast_wire_messages_received_total",
+            "counter",
+            "Messages accepted from clients, by wire.",
+            |wire| wire.messages,
+        ),
+        (
+            "uringcast_wire_deliveries_total",
+            "counter",
+            "Deliveries that the kernel accepted completely, by wire.",
+            |wire| wire.delivered,
+        ),
+    ];
+    for (name, kind, help, part) in families {
+        page.family(name, kind, help);
+        for wire in Wire::ALL {
+            page.sample(name, &[("wire", wire.name())], part(wires[wire]));
+        }
+    }
 }
 
 fn write_times(page: &mut Page, figures: &Figures) {

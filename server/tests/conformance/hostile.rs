@@ -14,9 +14,15 @@ const OVER_LIMIT: usize = 65_537;
 fn a_header_that_is_no_number_closes_its_sender(setup: Setup) {
     let why = "header byte 1 is 'G', not a digit or a space";
     let offence = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
-    for named in [false, true] {
-        closes_only_the_offender(setup, named, offence, why, Reason::Malformed);
-    }
+    closes_only_the_offender(setup, true, offence, why, Reason::Malformed);
+    let why = "header byte 1 is 'g', not a digit or a space";
+    closes_only_the_offender(
+        setup,
+        false,
+        b"get / http/1.1\r\n\r\n",
+        why,
+        Reason::Malformed,
+    );
     let why = "header byte 1 is '-', not a digit or a space";
     closes_only_the_offender(setup, true, b"-5        hello", why, Reason::Malformed);
     let why = "header byte 3 is '\\x00', not a digit or a space";

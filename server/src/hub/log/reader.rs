@@ -15,7 +15,9 @@ use bytes::Bytes;
 
 use super::super::histogram::Histogram;
 use super::super::{ConnectionId, Limits, charge};
+use super::encoding::Encodings;
 use super::{Author, Log, Message, Reservation};
+use protocol::Position;
 
 /// One hub's view of the log. See the module's text.
 #[derive(Debug)]
@@ -186,7 +188,7 @@ impl Reader {
 
     /// Bytes of the frames before `cursor`, since this reader began.
     pub(in crate::hub) fn position_bytes(&self, cursor: u64) -> u64 {
-        let held = self.held.get(self.position(cursor));
+        let held = self.held.get(self.index_of(cursor));
         held.map_or(self.head_bytes, |held| held.position_bytes)
     }
 
@@ -287,22 +289,28 @@ impl Reader {
         self.log.budget.wanted.swap(false, Ordering::SeqCst)
     }
 
-    /// Appends a message to the log. This reader sees it only by [`Self::read`].
+    /// Appends a message to the log, and returns its number. This reader sees it only by [`Self::read`].
     pub(in crate::hub) fn append(
         &self,
         reserved: Reservation,
         frame: Bytes,
         connection: ConnectionId,
         now: Instant,
-    ) {
+    ) -> u64 {
         let author = Author {
             reader: self.index,
             connection,
         };
-        self.append_by(author, reserved, frame, now);
+        self.append_by(author, reserved, frame, now)
     }
 
-    fn append_by(&self, author: Author, mut reserved: Reservation, frame: Bytes, now: Instant) {
+    fn append_by(
+        &self,
+        author: Author,
+        mut reserved: Reservation,
+        frame: Bytes,
+        now: Instant,
+    ) -> u64 {
         let charged = charge(frame.len());
         reserved.shrink_to(charged);
         let mut order = self.log.lock();
@@ -313,10 +321,13 @@ impl Reader {
             accepted_at: now,
             passed_after_us: AtomicU64::new(0),
             readers_left: AtomicUsize::new(readers.count()),
-            _reserved: reserved,
+            encodings: Encodings::default(),
+            reserved,
         });
+        let number = order.first + order.recent.len() as u64;
         order.recent.push_back(message);
         self.log.budget.unread.fetch_add(charged, Ordering::SeqCst);
+        number
     }
 
     /// Appends what the server itself says to all.
@@ -360,14 +371,28 @@ impl Reader {
 
     /// The messages from `cursor` on.
     pub(in crate::hub) fn from(&self, cursor: u64) -> impl Iterator<Item = &Arc<Message>> {
-        let position = self.position(cursor);
-        self.held.range(position..).map(|held| &held.message)
+        let index = self.index_of(cursor);
+        self.held.range(index..).map(|held| &held.message)
     }
 
-    /// A new cursor, for which nobody waits: at the first message of the history, which is the head if
-    /// there is none.
-    pub(in crate::hub) fn enter(&mut self) -> u64 {
-        let cursor = self.history;
+    /// The place before the message `cursor`, as clients are told it.
+    pub(in crate::hub) fn position(&self, cursor: u64) -> Position {
+        Position {
+            epoch: self.log.epoch,
+            sequence: cursor,
+        }
+    }
+
+    /// The cursor at `position`, if every message from there on is still held.
+    pub(in crate::hub) fn cursor_at(&self, position: Position) -> Option<u64> {
+        let cursor = Some(position.sequence).filter(|_| position.epoch == self.log.epoch);
+        cursor.filter(|cursor| (self.first..=self.head()).contains(cursor))
+    }
+
+    /// A new cursor, for which nobody waits: at `from`, which [`Self::cursor_at`] gave, or at the first
+    /// message of the history, which is the head if there is none.
+    pub(in crate::hub) fn enter(&mut self, from: Option<u64>) -> u64 {
+        let cursor = from.unwrap_or(self.history);
         self.cursors += 1;
         self.cursors_at(cursor).add(Cursors::one(false));
         cursor
@@ -406,14 +431,16 @@ impl Reader {
         *cursors == Cursors::NONE && may_be_forgotten
     }
 
-    /// Half of the log may be history, and no more than `history_messages_max`.
+    /// Half of the log may be history and encodings, and no more than `history_messages_max`.
     fn shorten_history(&mut self) {
         let head = self.head();
+        let half = self.bytes_max() / 2;
+        let bytes_max = half.saturating_sub(self.log.budget.encoded()) as u64;
         self.history = self.history.max(self.first);
         loop {
             let messages = head - self.history;
             let charged = self.charged_from(self.history);
-            if messages <= self.history_messages_max && charged <= self.bytes_max() as u64 / 2 {
+            if messages <= self.history_messages_max && charged <= bytes_max {
                 return;
             }
             self.history += 1;
@@ -470,7 +497,7 @@ impl Reader {
     /// Forgets what all cursors have passed: at `passed_at`, unless there was none. The history is kept.
     fn forget(&mut self, passed_at: Option<Instant>) {
         self.passed = self.passed.max(self.first);
-        while let Some(held) = self.held.get(self.position(self.passed))
+        while let Some(held) = self.held.get(self.index_of(self.passed))
             && held.cursors == Cursors::NONE
         {
             if let Some(at) = passed_at {
@@ -497,21 +524,21 @@ impl Reader {
 
     #[inline]
     fn cursors_at(&mut self, cursor: u64) -> &mut Cursors {
-        let position = self.position(cursor);
-        match self.held.get_mut(position) {
+        let index = self.index_of(cursor);
+        match self.held.get_mut(index) {
             Some(held) => &mut held.cursors,
             None => &mut self.at_head,
         }
     }
 
     #[inline]
-    fn position(&self, cursor: u64) -> usize {
-        let position = cursor
+    fn index_of(&self, cursor: u64) -> usize {
+        let index = cursor
             .checked_sub(self.first)
-            .and_then(|position| usize::try_from(position).ok())
+            .and_then(|index| usize::try_from(index).ok())
             .expect("a cursor keeps its message in the log");
-        debug_assert!(position <= self.held.len());
-        position
+        debug_assert!(index <= self.held.len());
+        index
     }
 }
 

@@ -45,7 +45,7 @@ impl World {
             let is_batch = matches!(content, Some(Content::Batch { .. }));
             let is_notice = match content {
                 Some(Content::Partial) => !session.partial_is_message,
-                _ => matches!(content, Some(Content::Notice | Content::SkipNotice)),
+                _ => matches!(content, Some(Content::Notice | Content::Reply)),
             };
             let peer = self.peer_mut(hub, transmit.id);
             if is_batch && !draining {

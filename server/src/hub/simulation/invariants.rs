@@ -67,7 +67,7 @@ impl World {
         let sessions = self.hubs.iter().flat_map(|hub| &hub.sessions);
         let kept = sessions.map(|(_, session)| {
             let held_back = session.input.held_back.as_ref();
-            held_back.map_or(0, bytes::Bytes::len) + session.input.decoder.kept_bytes()
+            held_back.map_or(0, bytes::Bytes::len) + session.input.wire.kept_bytes()
         });
         assert_eq!(self.hubs[0].input_budget.bytes(), kept.sum::<usize>());
     }
@@ -88,10 +88,9 @@ impl World {
             assert!(most_here <= most(self.limits.clients_per_address_max));
         }
         for (_, session) in sessions() {
-            let in_use = matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_));
             assert_eq!(
                 session.admitted.is_some(),
-                in_use,
+                session.is_in_use(),
                 "leaving frees its place"
             );
         }
@@ -236,9 +235,15 @@ fn check_places(hub: &Hub) {
             Phase::Joined(subscriber) => {
                 assert_eq!(places, 1, "{session:?} is in one place");
                 assert!(!rests || subscriber.cursor == hub.log.head());
+                assert!(!rests || !session.has_replies());
             }
             Phase::Closing(_) => assert!(places == 1 && !rests && !is_put_off),
-            Phase::Naming { .. }
+            Phase::Naming { .. } | Phase::Requesting { .. } => {
+                let is_answered = session.has_replies() || !session.partial.is_empty();
+                assert_eq!(places, usize::from(is_answered || flies), "{session:?}");
+                assert!(!rests && !is_put_off);
+            }
+            Phase::Refused { .. }
             | Phase::Lingering { .. }
             | Phase::DrainingInput { .. }
             | Phase::Released => {

@@ -187,7 +187,7 @@ impl Peer {
         if is_notice {
             assert_eq!(self.arrived, 0, "a notice never follows a partial frame");
             self.notice.extend_from_slice(bytes);
-            self.understand_notice(order);
+            self.understand_notices(order);
             return;
         }
         assert!(self.notice.is_empty(), "nothing comes inside a notice");
@@ -209,31 +209,31 @@ impl Peer {
         }
     }
 
-    /// Acts on a notice that is whole and not the last one.
-    fn understand_notice(&mut self, order: Order<'_>) {
-        let Some(text) = whole_notice(&self.notice) else {
-            return;
-        };
-        if let Some(missed) = text.strip_prefix("skipped ") {
-            let missed = missed.split(' ').next().unwrap().parse().unwrap();
-            assert_ne!(
-                self.manner,
-                Manner::Healthy,
-                "nobody healthy misses anything"
-            );
-            self.miss(missed, order.messages);
-        } else if let Some(Presence::Here { here, .. }) = Presence::parse(&text) {
-            // Unknown of one that came and went in one breath.
-            if let Some(joined_at) = self.joined_at {
-                let before = usize::try_from(joined_at).unwrap().checked_sub(1);
-                let told = before.map_or(0, |last| order.here_after[last]);
-                assert_eq!(here, told, "as many as the order tells");
+    /// Acts on the notices that are whole, and not the last one.
+    fn understand_notices(&mut self, order: Order<'_>) {
+        while let Some((text, bytes)) = whole_notice(&self.notice) {
+            if let Some(missed) = text.strip_prefix("skipped ") {
+                let missed = missed.split(' ').next().unwrap().parse().unwrap();
+                assert_ne!(
+                    self.manner,
+                    Manner::Healthy,
+                    "nobody healthy misses anything"
+                );
+                self.miss(missed, order.messages);
+            } else if let Some(Presence::Here { here, .. }) = Presence::parse(&text) {
+                // Unknown of one that came and went in one breath.
+                if let Some(joined_at) = self.joined_at {
+                    let before = usize::try_from(joined_at).unwrap().checked_sub(1);
+                    let told = before.map_or(0, |last| order.here_after[last]);
+                    assert_eq!(here, told, "as many as the order tells");
+                }
+            } else {
+                assert!(text.starts_with("closing: "), "{text}");
+                assert_eq!(bytes, self.notice.len(), "nothing comes after the notice");
+                return;
             }
-        } else {
-            assert!(text.starts_with("closing: "), "{text}");
-            return;
+            self.notice.drain(..bytes);
         }
-        self.notice.clear();
     }
 
     fn miss(&mut self, missed: u32, order: &[Accepted]) {
@@ -319,12 +319,12 @@ impl Peer {
     }
 }
 
-/// What a notice says, once all of it has come.
-fn whole_notice(mut notice: &[u8]) -> Option<String> {
+/// What the first notice says, once all of it has come, and how long it is.
+fn whole_notice(notices: &[u8]) -> Option<(String, usize)> {
     let mut decoder = protocol::Decoder::new(2000);
-    let name = decoder.next(&mut notice).ok()??;
+    let mut rest = notices;
+    let name = decoder.next(&mut rest).ok()??;
     assert_eq!(name, SERVER_NAME.as_bytes());
-    let text = decoder.next(&mut notice).ok()??.to_vec();
-    assert!(notice.is_empty(), "nothing follows but what is sent later");
-    Some(String::from_utf8(text).unwrap())
+    let text = decoder.next(&mut rest).ok()??.to_vec();
+    Some((String::from_utf8(text).unwrap(), notices.len() - rest.len()))
 }
