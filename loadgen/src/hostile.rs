@@ -8,6 +8,7 @@
 mod args;
 mod client;
 mod clients;
+mod web;
 
 pub(crate) use args::{HostileArgs, HostilePlan};
 pub(crate) use clients::HostileClients;

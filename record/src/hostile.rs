@@ -30,6 +30,24 @@ pub enum HostileKind {
     DeafJoiner,
     /// Reads all that has come, and then nothing for a while.
     BurstReader,
+    /// Sends a WebSocket frame without a mask.
+    Unmasked,
+    /// Begins a WebSocket message of a terabyte.
+    Oversized,
+    /// Sends fragments of one WebSocket message without an end.
+    EndlessFragments,
+    /// Sends WebSocket pings as fast as the server reads them, and reads no answer.
+    PingFlood,
+    /// Never sends more than half of its WebSocket handshake.
+    HalfHandshake,
+    /// Sends its WebSocket handshake in pieces, and then behaves.
+    InPieces,
+    /// Sends a head of 8 KiB, a byte a second.
+    SlowHead,
+    /// Hides a request in the body of another, whose end is a matter of opinion.
+    Smuggling,
+    /// Posts one message and has the connection closed.
+    CloseEach,
 }
 
 /// What became of the hostile clients, by kind.
@@ -72,6 +90,15 @@ impl fmt::Display for HostileKind {
             Self::Flooder => "flooders",
             Self::DeafJoiner => "deaf joiners",
             Self::BurstReader => "burst readers",
+            Self::Unmasked => "unmasked",
+            Self::Oversized => "oversized",
+            Self::EndlessFragments => "fragments",
+            Self::PingFlood => "ping flood",
+            Self::HalfHandshake => "half handshake",
+            Self::InPieces => "in pieces",
+            Self::SlowHead => "slow head",
+            Self::Smuggling => "smuggling",
+            Self::CloseEach => "close each",
         })
     }
 }

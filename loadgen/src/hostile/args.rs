@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use record::HostileKind;
 
+use super::web;
+
 /// A herd is as large as this share of the clients unless its size is given.
 const HERD_SHARE: u32 = 10;
 
@@ -67,6 +69,12 @@ pub(crate) struct HostileArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     half_open: u32,
 
+    /// Add N clients that abuse HTTP or WebSocket, whatever --protocol is; KIND is unmasked, oversized, fragments
+    /// (without an end), pings, half-handshake, pieces (of a handshake), slow-head, smuggling (of requests) or
+    /// close (after each message); repeatable
+    #[arg(long, value_name = "KIND:N")]
+    hostile_web: Vec<WebClients>,
+
     /// Add N clients that send malformed frames, and reconnect 1 s after being closed; every other one
     /// joins first
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -99,6 +107,13 @@ struct Joiners {
     at_once: u32,
 }
 
+/// So many clients that abuse HTTP or WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct WebClients {
+    kind: HostileKind,
+    clients: u32,
+}
+
 /// Clients that come back all at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Herd {
@@ -122,6 +137,11 @@ pub(crate) struct HostilePlan {
 }
 
 impl HostileArgs {
+    /// Whether any of them speak HTTP.
+    pub(crate) fn speak_http(&self) -> bool {
+        !self.hostile_web.is_empty()
+    }
+
     /// The plan of a run with so many well-behaved clients; `None` without hostile ones.
     pub(crate) fn plan(&self, clients: u32) -> Option<HostilePlan> {
         let slow = self.slow_clients;
@@ -143,6 +163,8 @@ impl HostileArgs {
                 burst.map_or(0, |burst| burst.clients),
             ),
         ];
+        let web = self.hostile_web.iter();
+        members.extend(web.map(|several| (several.kind, several.clients)));
         members.retain(|(_, count)| *count > 0);
         if members.is_empty() && self.churn.is_none() && self.deaf_joiners.is_none() {
             return None;
@@ -239,6 +261,25 @@ impl<T: FromStr<Err = String>> FromStr for Several<T> {
     }
 }
 
+impl FromStr for WebClients {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, clients) = split(text);
+        let named = web::KINDS.iter().find(|(kind, _)| *kind == name);
+        let clients = clients.and_then(positive);
+        match (named, clients) {
+            (Some(&(_, kind)), Some(clients)) => Ok(Self { kind, clients }),
+            _ => {
+                let names = web::KINDS.map(|(name, _)| name).join(", ");
+                Err(format!(
+                    "write a kind and how many, as in unmasked:5; kinds are {names}"
+                ))
+            }
+        }
+    }
+}
+
 impl FromStr for Joiners {
     type Err = String;
 
@@ -308,7 +349,7 @@ mod tests {
         let plan = plan(
             "--slow-clients 3:2000 --stalled-clients 2 --churn 50/s --reconnect-herd-at 1.5s \
              --half-open 4 --garbage-clients 5 --flooders 6 --flood-size 65kB --deaf-joiners 150/s:30 \
-             --burst-readers 7:250ms",
+             --burst-readers 7:250ms --hostile-web slow-head:8 --hostile-web pings:9",
             500,
         )
         .unwrap();
@@ -322,12 +363,14 @@ mod tests {
                 (HostileKind::Garbage, 5),
                 (HostileKind::Flooder, 6),
                 (HostileKind::BurstReader, 7),
+                (HostileKind::SlowHead, 8),
+                (HostileKind::PingFlood, 9),
             ]
         );
         assert_eq!(plan.herd_at, Duration::from_millis(1500));
         assert_eq!(plan.burst_pause, Duration::from_millis(250));
         assert_eq!((plan.flood_bytes, plan.deaf_at_once), (65_000, 30));
-        assert_eq!(plan.sockets(), 77 + 50 + 30);
+        assert_eq!(plan.sockets(), 94 + 50 + 30);
     }
 
     #[test]
@@ -354,6 +397,8 @@ mod tests {
         assert!(refusal::<Several<Time>>("10:x").contains("250ms"));
         assert!(refusal::<PerSecond>("-1/s").contains("50/s"));
         assert!(refusal::<Joiners>("5/s:0").contains("150/s:300"));
+        assert!(refusal::<WebClients>("unmasked").contains("unmasked:5"));
+        assert!(refusal::<WebClients>("teapot:1").contains("slow-head"));
         assert!(refusal::<Herd>("2s:0").contains("5s:500"));
         assert!(refusal::<Herd>("soon").contains("250ms"));
     }

@@ -2,10 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use mio::net::TcpStream;
 use record::HostileKind;
 
+use super::web::{self, Drip};
+use crate::host::clock::nanoseconds;
 use crate::host::socket;
 use crate::wire::codec::{Hello, Undecodable};
 use crate::wire::disconnects::CloseReason;
@@ -35,6 +38,7 @@ const PART_OF_A_HELLO_BYTES: usize = 3;
 pub(super) struct HostileClient {
     pub(super) kind: HostileKind,
     pub(super) socket: TcpStream,
+    identity: Rc<Identity>,
     inbox: Inbox,
     is_connected: bool,
     /// Tells it from all others; later ones have higher numbers.
@@ -43,12 +47,15 @@ pub(super) struct HostileClient {
     pub(super) began_ns: u64,
     /// What a slow client may read by now.
     pub(super) allowance_bytes: f64,
-    /// What a flooder has written.
+    /// What one that floods has written.
     pub(super) flooded_bytes: u64,
     /// Whether anybody's message has come.
     pub(super) has_heard: bool,
-    /// What it says first.
+    /// What it has yet to say first.
     opening: Vec<u8>,
+    /// How it says that, if not at once.
+    drip: Option<Drip>,
+    dripped_ns: u64,
 }
 
 /// What reading came to.
@@ -68,7 +75,7 @@ impl HostileClient {
         number: u64,
         target: SocketAddr,
         now_ns: u64,
-        identity: &Identity,
+        identity: Rc<Identity>,
         slow_bytes_per_second: f64,
     ) -> io::Result<Self> {
         let socket = socket::for_target(target)?;
@@ -86,7 +93,10 @@ impl HostileClient {
             allowance_bytes: 0.0,
             flooded_bytes: 0,
             has_heard: false,
-            opening: opening(kind, number, identity),
+            opening: opening(kind, number, &identity),
+            drip: web::drip(kind),
+            dripped_ns: 0,
+            identity,
         })
     }
 
@@ -103,17 +113,31 @@ impl HostileClient {
             return Ok(false);
         }
         self.is_connected = true;
-        self.socket.write_all(&self.opening)?;
+        if self.drip.is_none() {
+            self.socket.write_all(&std::mem::take(&mut self.opening))?;
+        }
         Ok(true)
     }
 
+    /// Says a bit more of what it says first, if it does so bit by bit and it is time.
+    ///
+    /// # Errors
+    /// Whatever the socket says.
+    pub(super) fn say_more(&mut self, now_ns: u64) -> io::Result<()> {
+        let Some(drip) = self.drip.filter(|_| self.is_connected) else {
+            return Ok(());
+        };
+        if self.opening.is_empty() || now_ns < self.dripped_ns + nanoseconds(drip.pause) {
+            return Ok(());
+        }
+        self.dripped_ns = now_ns;
+        let rest = self.opening.split_off(drip.bytes.min(self.opening.len()));
+        let bit = std::mem::replace(&mut self.opening, rest);
+        self.socket.write_all(&bit)
+    }
+
     /// Reads until nothing is there, or `limit_bytes` are read.
-    pub(super) fn read(
-        &mut self,
-        buffer: &mut [u8],
-        limit_bytes: usize,
-        identity: &Identity,
-    ) -> Reading {
+    pub(super) fn read(&mut self, buffer: &mut [u8], limit_bytes: usize) -> Reading {
         let mut reading = Reading {
             bytes: 0,
             end: None,
@@ -134,7 +158,7 @@ impl HostileClient {
                 Ok(bytes) => {
                     left_bytes -= bytes;
                     reading.bytes += bytes as u64;
-                    if let Err(error) = self.decode(&buffer[..bytes], identity, &mut reading) {
+                    if let Err(error) = self.decode(&buffer[..bytes], &mut reading) {
                         reading.end = Some(CloseReason::Undecodable(error));
                         break;
                     }
@@ -171,12 +195,8 @@ impl HostileClient {
         Ok(())
     }
 
-    fn decode(
-        &mut self,
-        bytes: &[u8],
-        identity: &Identity,
-        reading: &mut Reading,
-    ) -> Result<(), Undecodable> {
+    fn decode(&mut self, bytes: &[u8], reading: &mut Reading) -> Result<(), Undecodable> {
+        let identity = &*self.identity;
         let (mut has_heard, mut answers) = (self.has_heard, Vec::new());
         let recent = &mut Recent::none();
         self.inbox
@@ -205,9 +225,10 @@ impl HostileClient {
 /// The receive buffer of a client that reads little; `None` leaves it to the kernel.
 fn receive_buffer_bytes(kind: HostileKind, slow_bytes_per_second: f64) -> Option<usize> {
     match kind {
-        HostileKind::Stalled | HostileKind::DeafJoiner | HostileKind::BurstReader => {
-            Some(RECEIVE_BUFFER_BYTES)
-        }
+        HostileKind::Stalled
+        | HostileKind::DeafJoiner
+        | HostileKind::BurstReader
+        | HostileKind::PingFlood => Some(RECEIVE_BUFFER_BYTES),
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -241,6 +262,6 @@ fn opening(kind: HostileKind, number: u64, identity: &Identity) -> Vec<u8> {
         HostileKind::HalfOpen => joining[..PART_OF_A_HELLO_BYTES].to_vec(),
         HostileKind::Garbage if number.is_multiple_of(2) => GARBAGE.to_vec(),
         HostileKind::Garbage => [&joining[..], GARBAGE].concat(),
-        _ => joining,
+        _ => web::opening(kind, number, &identity.host, joining),
     }
 }

@@ -5,16 +5,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
-use record::{HostileKind, HostileOutcomes};
+use record::{HostileKind, HostileOutcomes, Protocol};
 use slab::Slab;
 
 use super::args::{CHURN_STAY, HostilePlan};
 use super::client::HostileClient;
+use super::web::{self, Flood};
 use crate::host::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::host::{SystemError, refused};
 use crate::wire::codec::Utterance;
@@ -35,7 +37,7 @@ const FLOOD_TURN_BYTES: usize = 256 * 1024;
 /// Messages of a flooder are handed over in batches of so many bytes, or one if it is longer.
 const FLOOD_BATCH_BYTES: usize = 64 * 1024;
 
-/// When a garbage client comes back.
+/// When one comes back that does.
 const RETURN_NS: u64 = SECOND_NS;
 
 /// Clients that may begin to connect in one turn, but for a herd.
@@ -69,10 +71,10 @@ impl HostileClients {
     ) -> Result<Self, SystemError> {
         let (commands, inbox) = channel();
         let poll = Poll::new().map_err(refused("make an epoll instance"))?;
-        let mut thread_loop = Loop::new(plan, target, poll, identity);
         let thread = thread::Builder::new()
             .name("hostile".into())
             .spawn(move || {
+                let mut thread_loop = Loop::new(plan, target, poll, &identity);
                 thread_loop.run(&inbox);
                 thread_loop.outcomes
             })
@@ -105,7 +107,8 @@ struct Loop {
     target: SocketAddr,
     poll: Poll,
     clock: Clock,
-    identity: Identity,
+    /// What clients speak: as those that measure do, WebSocket, or posts.
+    identities: [Rc<Identity>; 3],
     clients: Slab<HostileClient>,
     buffer: Vec<u8>,
     outcomes: HostileOutcomes,
@@ -119,32 +122,41 @@ struct Loop {
     deaf_joined: u64,
     /// When burst readers read next.
     burst_ns: u64,
-    /// Messages of a flooder, all of one length.
-    flood: Vec<u8>,
-    flood_frame_bytes: u64,
+    /// What kinds that flood say over and over.
+    floods: Vec<(HostileKind, Rc<Flood>)>,
     herd_left_ns: Option<u64>,
     /// Of the herd that came back: how many have received a message.
     herd_back: u32,
 }
 
 impl Loop {
-    fn new(plan: HostilePlan, target: SocketAddr, poll: Poll, identity: Identity) -> Self {
+    fn new(plan: HostilePlan, target: SocketAddr, poll: Poll, identity: &Identity) -> Self {
         let frame = payload_frame(
-            &identity,
+            identity,
             &Utterance {
                 client: NOBODY,
                 payload: &vec![b'x'; plan.flood_bytes],
                 id: None,
             },
         );
+        let kinds = plan.members.iter().map(|(kind, _)| *kind);
+        let floods = kinds.filter_map(|kind| match kind {
+            HostileKind::Flooder => Some((kind, Flood::of(&frame, FLOOD_BATCH_BYTES))),
+            kind => Some((kind, web::flood(kind, FLOOD_BATCH_BYTES)?)),
+        });
+        let identities = [None, Some(Protocol::WebSocket), Some(Protocol::Events)];
         Self {
-            flood: frame.repeat((FLOOD_BATCH_BYTES / frame.len()).max(1)),
-            flood_frame_bytes: frame.len() as u64,
+            floods: floods.map(|(kind, flood)| (kind, Rc::new(flood))).collect(),
+            identities: identities.map(|protocol| {
+                Rc::new(Identity {
+                    protocol: protocol.unwrap_or(identity.protocol),
+                    ..identity.clone()
+                })
+            }),
             plan,
             target,
             poll,
             clock: Clock::start(),
-            identity,
             clients: Slab::new(),
             buffer: vec![0; READ_BUFFER_BYTES],
             outcomes: HostileOutcomes::new(),
@@ -202,11 +214,10 @@ impl Loop {
             | HostileKind::Stalled
             | HostileKind::DeafJoiner
             | HostileKind::BurstReader => {}
-            HostileKind::Flooder => self.flood(at),
-            HostileKind::Churn
-            | HostileKind::Herd
-            | HostileKind::HalfOpen
-            | HostileKind::Garbage => self.read(at, usize::MAX),
+            HostileKind::Flooder | HostileKind::EndlessFragments | HostileKind::PingFlood => {
+                self.flood(at);
+            }
+            _ => self.read(at, usize::MAX),
         }
     }
 
@@ -220,8 +231,22 @@ impl Loop {
         self.enter(now_ns);
         self.read_slowly(seconds);
         self.read_in_bursts(now_ns);
-        for at in self.all(HostileKind::Flooder) {
-            self.flood(at);
+        for kind in self
+            .floods
+            .iter()
+            .map(|(kind, _)| *kind)
+            .collect::<Vec<_>>()
+        {
+            for at in self.all(kind) {
+                self.flood(at);
+            }
+        }
+        for kind in [HostileKind::InPieces, HostileKind::SlowHead] {
+            for at in self.all(kind) {
+                if let Err(error) = self.clients[at].say_more(now_ns) {
+                    self.failed(at, error);
+                }
+            }
         }
     }
 
@@ -323,13 +348,22 @@ impl Loop {
             self.numbers,
             self.target,
             now_ns,
-            &self.identity,
+            self.identity_of(kind),
             self.plan.slow_bytes_per_second,
         );
         if let Err(error) = client.and_then(|client| self.watch(client)) {
             let disconnects = &mut self.outcomes.entry(kind).or_default().disconnects;
             disconnects::disconnected(disconnects, &CloseReason::Broken(error));
         }
+    }
+
+    fn identity_of(&self, kind: HostileKind) -> Rc<Identity> {
+        let [own, websocket, events] = &self.identities;
+        Rc::clone(match web::protocol(kind) {
+            Some(Protocol::Events) => events,
+            Some(_) => websocket,
+            None => own,
+        })
     }
 
     fn watch(&mut self, mut client: HostileClient) -> io::Result<()> {
@@ -370,20 +404,33 @@ impl Loop {
         }
     }
 
-    /// Lets a flooder read what has come, and write as much as the server has room for.
+    /// Lets one that floods write as much as the server has room for, and read what has come, unless its
+    /// kind does not.
     fn flood(&mut self, at: usize) {
-        self.read(at, FLOOD_TURN_BYTES);
+        let kind = self.clients[at].kind;
+        if kind != HostileKind::PingFlood {
+            self.read(at, FLOOD_TURN_BYTES);
+        }
+        let floods = self.floods.iter().find(|(of, _)| *of == kind);
+        let flood = floods.map(|(_, flood)| Rc::clone(flood));
         // It may have been disconnected.
-        let Some(client) = self.clients.get_mut(at) else {
+        let (Some(client), Some(flood)) = (self.clients.get_mut(at), flood) else {
             return;
         };
         let before_bytes = client.flooded_bytes;
-        let written = client.flood(&self.flood, FLOOD_TURN_BYTES);
-        let frames = |bytes| bytes / self.flood_frame_bytes;
+        let written = client.flood(&flood.bytes, FLOOD_TURN_BYTES);
+        let frames = |bytes| bytes / flood.frame_bytes as u64;
         let sent = frames(client.flooded_bytes) - frames(before_bytes);
-        let outcome = self.outcomes.entry(HostileKind::Flooder).or_default();
-        outcome.sent_messages += sent;
+        self.outcomes.entry(kind).or_default().sent_messages += sent;
         if let Err(error) = written {
+            self.failed(at, error);
+        }
+    }
+
+    /// A client cannot write any more; the server may have said why.
+    fn failed(&mut self, at: usize, error: io::Error) {
+        self.read(at, LAST_READ_BYTES_MAX);
+        if self.clients.contains(at) {
             self.disconnected(at, &CloseReason::Broken(error));
         }
     }
@@ -391,7 +438,7 @@ impl Loop {
     fn read(&mut self, at: usize, limit_bytes: usize) {
         let client = &mut self.clients[at];
         let had_heard = client.has_heard;
-        let reading = client.read(&mut self.buffer, limit_bytes, &self.identity);
+        let reading = client.read(&mut self.buffer, limit_bytes);
         let (kind, has_heard) = (client.kind, client.has_heard);
         let outcome = self.outcomes.entry(kind).or_default();
         outcome.received_bytes += reading.bytes;
@@ -423,9 +470,9 @@ impl Loop {
         let client = self.clients.remove(at);
         let outcome = self.outcomes.entry(client.kind).or_default();
         disconnects::disconnected(&mut outcome.disconnects, cause);
-        if client.kind == HostileKind::Garbage {
+        if returns(client.kind) {
             let return_ns = self.clock.now_ns() + RETURN_NS;
-            self.waiting.push((return_ns, HostileKind::Garbage));
+            self.waiting.push((return_ns, client.kind));
         }
     }
 
@@ -439,4 +486,10 @@ impl Loop {
             self.outcomes.entry(client.kind).or_default().still_there += 1;
         }
     }
+}
+
+/// Whether a client of this kind comes back when it was disconnected.
+fn returns(kind: HostileKind) -> bool {
+    let waits = matches!(kind, HostileKind::HalfHandshake | HostileKind::SlowHead);
+    kind == HostileKind::Garbage || (web::protocol(kind).is_some() && !waits)
 }

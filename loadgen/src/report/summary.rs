@@ -47,7 +47,7 @@ fn write_summary(out: &mut impl Write, report: &Report) -> fmt::Result {
 
 fn write_objectives(out: &mut impl Write, report: &Report) -> fmt::Result {
     for (kind, outcome) in report.hostile.iter().flatten() {
-        writeln!(out, "{kind:<13}{outcome}")?;
+        writeln!(out, "{kind:<15}{outcome}")?;
     }
     for judged in &report.slo {
         writeln!(out, "SLO          {judged}")?;

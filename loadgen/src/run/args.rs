@@ -256,6 +256,9 @@ impl Args {
         if self.password_file.is_some() && !self.protocol.is_broker() {
             return Err(Refusal::NoLogin(self.protocol));
         }
+        if self.hostile.speak_http() && self.protocol.is_broker() {
+            return Err(Refusal::NoHttp(self.protocol));
+        }
         if self.own_copies && self.protocol.has_publishers() {
             return Err(Refusal::NoOwnCopies(self.protocol));
         }

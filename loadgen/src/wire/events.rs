@@ -72,7 +72,7 @@ impl Codec for Events {
         Ok(Some(match kind {
             Kind::Begun => Arrival::Joined,
             Kind::Posted => Arrival::Chatter,
-            Kind::Refused => Arrival::Notice(body.into()),
+            Kind::Refused => Arrival::Notice(body.trim_ascii_end().into()),
             Kind::Event => event(body, identity)?,
         }))
     }
@@ -215,7 +215,7 @@ pub(super) mod tests {
     fn each_answer_to_what_is_posted_is_read_to_its_end() {
         let stream = b"HTTP/1.1 202 Accepted\r\nContent-Length: 3\r\n\r\n{} \
                        HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nfull\n";
-        let notice = format!("{:?}", Arrival::Notice(b"full\n".into()));
+        let notice = format!("{:?}", Arrival::Notice(b"full".into()));
         let said = read(&identity_of(Protocol::Events), stream, &[]);
         assert_eq!(said, ["Chatter", &notice]);
     }

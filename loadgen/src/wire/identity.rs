@@ -11,7 +11,7 @@ use super::names::{Names, Speaker};
 use super::stamp::{NAMELESS, Reading, STAMP_BYTES, Stamp, Stamper};
 
 /// What a run needs to make itself known, and to know its own messages again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Identity {
     /// Names of the clients.
     pub(crate) names: Names,

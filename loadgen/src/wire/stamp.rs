@@ -51,7 +51,7 @@ pub(crate) enum Reading {
 }
 
 /// Writes and reads the stamps of one run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stamper {
     message_tag: [u8; 8],
     probe_tag: [u8; 8],

@@ -23,9 +23,9 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// The last frame of a message.
-const FINAL: u8 = 0x80;
+pub(crate) const FINAL: u8 = 0x80;
 const RESERVED: u8 = 0x70;
-const CONTINUATION: u8 = 0;
+pub(crate) const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -33,7 +33,7 @@ pub(crate) const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// In the second byte: a mask follows.
-const MASKED: u8 = 0x80;
+pub(crate) const MASKED: u8 = 0x80;
 
 /// Longer lengths are in further bytes.
 const SHORT_MAX: usize = 125;
@@ -174,7 +174,7 @@ impl Codec for WebSocket {
             }
             Kind::Opened if identity.dialect.is_some() => return Ok(Some(Arrival::Opened)),
             Kind::Opened | Kind::Pong => return Ok(Some(Arrival::Chatter)),
-            Kind::Refused => return Ok(Some(Arrival::Notice(body.into()))),
+            Kind::Refused => return Ok(Some(Arrival::Notice(body.trim_ascii_end().into()))),
             Kind::Ping => return Ok(Some(Arrival::Asked(frame(FINAL | PONG, body)))),
             Kind::Close => {
                 self.answer = Some(frame(FINAL | CLOSE, body.get(..2).unwrap_or_default()));
@@ -564,7 +564,7 @@ pub(super) mod tests {
         let notice = |text: &[u8]| format!("{:?}", Arrival::Notice(text.into()));
         assert_eq!(
             read(&identity(), stream, &[]),
-            [notice(b"no origin\n"), notice(b"HTTP/1.1 404 Not Found")]
+            [notice(b"no origin"), notice(b"HTTP/1.1 404 Not Found")]
         );
     }
 }

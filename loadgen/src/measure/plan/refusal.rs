@@ -70,6 +70,10 @@ pub(crate) enum Refusal {
         "--cut-every needs a server that resumes, and {0} has none: give --protocol websocket alone"
     )]
     NoResuming(String),
+    #[error(
+        "--hostile-web is for servers that speak HTTP, and {0} is the protocol of a broker: leave it out"
+    )]
+    NoHttp(Protocol),
     #[error("--ws-message has no place for the stamp: write %s where it belongs")]
     NoStamp,
     #[error("--ws-join has a place for a stamp, and joining has none: leave out %s")]
