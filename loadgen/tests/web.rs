@@ -1,5 +1,5 @@
-//! Event streams, and WebSocket servers that are not uringcast: their ledger, against servers that do
-//! one thing wrong.
+//! Clients that are cut and resume, and WebSocket servers that are not uringcast: their ledger, against
+//! servers that do one thing wrong.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
@@ -35,48 +35,6 @@ fn measure(server: &RelayServer, words: &[&str], flags: &str) -> (i32, Value) {
     let report = serde_json::from_slice(&output.stdout);
     let report = report.unwrap_or_else(|_| panic!("{output:?}"));
     (output.status.code().unwrap(), report)
-}
-
-#[test]
-fn listeners_of_events_get_what_is_posted() {
-    let server = RelayServer::start(Faults::default());
-    let (code, report) = measure(
-        &server,
-        &[],
-        "--protocol events --publishers 3 --size 56..900",
-    );
-    assert_eq!(code, 0, "{report:#}");
-    assert_eq!(report["protocol"], json!("events"));
-    assert_eq!(report["publishers"], json!(3));
-    assert_eq!(report["delivered"], json!(1200));
-    assert_eq!(faults_of(&report), json!({}));
-}
-
-#[test]
-fn every_fault_of_an_event_stream_is_exactly_that() {
-    let server = faulty(|delivery| match (delivery.message, delivery.receiver) {
-        (30, 1) => Action::Drop,
-        (40, 2) => Action::Twice,
-        (50, 3) => Action::Corrupt(12),
-        (60, 4) => Action::CorruptName(9),
-        (70, 5) => Action::Evict("closing: too slow"),
-        _ => Action::Deliver,
-    });
-    let (code, report) = measure(&server, &[], "--protocol events");
-    assert_eq!(code, 3);
-    let missed = 50;
-    assert_eq!(
-        faults_of(&report),
-        json!({
-            "lost": missed + 3,
-            "lost_while_connected": 3,
-            "lost_to_disconnects": missed,
-            "duplicated": 1,
-            "corrupt": 2,
-        })
-    );
-    let notices = &report["departures"]["notices"];
-    assert_eq!(notices["closing: too slow"]["count"], json!(1));
 }
 
 /// 12 clients, each of which is cut about 12 times in 600 ms.

@@ -1,13 +1,13 @@
 //! A small broadcast server for the tests, written from the protocol's description and sharing no
 //! code with the real one. It has a thread per reader, and one that relays, and does wrong what it
-//! is told to do wrong. It counts its own misdeeds, so that tests can demand exact figures. Like the real
-//! one it speaks frames and HTTP on one port.
+//! is told to do wrong. It counts its own misdeeds, so that tests can demand exact figures. On one port it
+//! speaks whatever the load generator does: as the real one frames and HTTP, and as each of the brokers.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-pub(crate) mod broker;
-pub(crate) mod web;
+mod broker;
+mod web;
 
+use broker::Heard;
 use web::Speech;
 
 /// What to do with one message for one receiver.
@@ -85,6 +86,7 @@ pub(crate) struct RelayServer {
     passages: Arc<Mutex<Vec<Passage>>>,
     /// Where connections came from.
     peers: Arc<Mutex<Vec<IpAddr>>>,
+    pongs: Arc<AtomicU64>,
 }
 
 /// When a message passed through the server.
@@ -101,7 +103,8 @@ pub(crate) struct Passage {
 enum Event {
     Joined {
         id: u64,
-        name: Vec<u8>,
+        /// Brokers are told none, and count.
+        name: Option<Vec<u8>>,
         speech: Speech,
         after: Option<usize>,
         stream: TcpStream,
@@ -133,6 +136,7 @@ impl RelayServer {
         let misdeeds = Arc::new(AtomicU64::new(0));
         let passages = Arc::new(Mutex::new(Vec::new()));
         let peers = Arc::new(Mutex::new(Vec::new()));
+        let pongs = Arc::new(AtomicU64::new(0));
         let mut relay = Relay {
             faults,
             members: HashMap::new(),
@@ -141,16 +145,22 @@ impl RelayServer {
             misdeeds: Arc::clone(&misdeeds),
             passages: Arc::clone(&passages),
         };
-        let seen = Arc::clone(&peers);
+        let (seen, heard) = (Arc::clone(&peers), Arc::clone(&pongs));
         let accepted = relay.faults.refuses_after.unwrap_or(usize::MAX);
-        thread::spawn(move || accept(&listener, accepted, &events, &seen));
+        thread::spawn(move || accept(&listener, accepted, &events, &seen, &heard));
         thread::spawn(move || relay.run(&inbox));
         Self {
             addr,
             misdeeds,
             passages,
             peers,
+            pongs,
         }
+    }
+
+    /// How often a client of a broker answered that it is alive.
+    pub(crate) fn pongs(&self) -> u64 {
+        self.pongs.load(Ordering::SeqCst)
     }
 
     /// How many deliveries went wrong so far.
@@ -183,23 +193,32 @@ fn accept(
     at_most: usize,
     events: &Sender<Event>,
     peers: &Mutex<Vec<IpAddr>>,
+    pongs: &Arc<AtomicU64>,
 ) {
     for (id, stream) in (0..).zip(listener.incoming().take(at_most)) {
-        let (Ok(stream), events) = (stream, events.clone()) else {
+        let (Ok(stream), events, pongs) = (stream, events.clone(), Arc::clone(pongs)) else {
             return;
         };
         peers.lock().unwrap().push(stream.peer_addr().unwrap().ip());
         thread::spawn(move || {
-            let _ = read_all(id, stream, &events);
+            let _ = read_all(id, stream, &events, &pongs);
             let _ = events.send(Event::Left { id });
         });
     }
 }
 
-fn read_all(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io::Result<()> {
+fn read_all(
+    id: u64,
+    mut stream: TcpStream,
+    events: &Sender<Event>,
+    pongs: &AtomicU64,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut first = [0];
     stream.peek(&mut first)?;
+    if let Some(speech) = broker::speech(first[0]) {
+        return read_broker(id, speech, stream, events, pongs);
+    }
     let mut after = None;
     let (speech, name) = match first[0] {
         b'P' => return read_posts(id, stream, events),
@@ -222,7 +241,7 @@ fn read_all(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io::
     let stream_to_write = stream.try_clone()?;
     let joined = Event::Joined {
         id,
-        name,
+        name: Some(name),
         speech,
         after,
         stream: stream_to_write,
@@ -238,7 +257,7 @@ fn read_all(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io::
                 object["text"].as_str().unwrap().as_bytes().to_vec()
             }
             Speech::Relay => web::read_message(&mut stream)?,
-            Speech::Events => {
+            _ => {
                 assert_eq!(stream.read(&mut [0])?, 0, "a listener says nothing");
                 return Ok(());
             }
@@ -269,6 +288,44 @@ fn read_posts(id: u64, mut stream: TcpStream, events: &Sender<Event>) -> std::io
         };
         let _ = events.send(said);
         web::posted(&mut stream)?;
+    }
+}
+
+fn read_broker(
+    id: u64,
+    speech: Speech,
+    mut stream: TcpStream,
+    events: &Sender<Event>,
+    pongs: &AtomicU64,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    loop {
+        match broker::next(speech, &mut reader)? {
+            Heard::Subscribe(confirmed) => {
+                stream.write_all(&confirmed)?;
+                let joined = Event::Joined {
+                    id,
+                    name: None,
+                    speech,
+                    after: None,
+                    stream: stream.try_clone()?,
+                };
+                let _ = events.send(joined);
+            }
+            Heard::Publish(message, answer) => {
+                let said = Event::Said {
+                    id,
+                    name: Some(b"nobody".to_vec()),
+                    message,
+                    number: None,
+                    at: Instant::now(),
+                };
+                let _ = events.send(said);
+                stream.write_all(answer)?;
+            }
+            Heard::Asked(answer) => stream.write_all(answer)?,
+            Heard::Pong => drop(pongs.fetch_add(1, Ordering::SeqCst)),
+        }
     }
 }
 
@@ -314,6 +371,8 @@ impl Relay {
                     after,
                     mut stream,
                 } => {
+                    let number = self.members.len();
+                    let name = name.unwrap_or_else(|| format!("load-{number}").into_bytes());
                     let _ = stream.write_all(&self.welcome(speech, &name, after));
                     let member = Member {
                         name,

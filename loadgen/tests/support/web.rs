@@ -4,6 +4,8 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 
+use super::broker;
+
 /// The only key that the load generator sends, and its answer, from RFC 6455.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -17,6 +19,9 @@ pub(crate) enum Speech {
     /// WebSocket, with whatever the clients say.
     Relay,
     Events,
+    Redis,
+    Nats,
+    Mqtt,
 }
 
 /// A message as it goes to one receiver, and where in it name and text begin.
@@ -127,11 +132,11 @@ pub(crate) fn position_in(target: &str) -> Option<usize> {
 pub(crate) fn joined(speech: Speech, name: &str, position: usize, resumed: bool) -> Vec<u8> {
     let place = place(position);
     match speech {
-        Speech::Frames | Speech::Relay => Vec::new(),
         Speech::Objects => object(&format!(
             r#"{{"type":"joined","name":"{name}","position":"{place}","resumed":{resumed}}}"#
         )),
         Speech::Events => b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n".to_vec(),
+        _ => Vec::new(),
     }
 }
 
@@ -166,6 +171,7 @@ pub(crate) fn message(speech: Speech, name: &[u8], text: &[u8], position: usize)
             "id: {place}\nevent: message\ndata: {{\"name\":\"{name}\",\"text\":\"{said}\"}}\n\n"
         )
         .into_bytes(),
+        Speech::Redis | Speech::Nats | Speech::Mqtt => broker::message(speech, text),
     };
     let find = |what: &[u8]| wire.windows(what.len()).position(|window| window == what);
     Encoded {
@@ -190,6 +196,7 @@ pub(crate) fn closing(speech: Speech, why: &str) -> Vec<u8> {
         Speech::Events => {
             format!("event: closing\ndata: {{\"reason\":\"{reason}\"}}\n\n").into_bytes()
         }
+        Speech::Redis | Speech::Nats | Speech::Mqtt => broker::closing(speech, why),
     }
 }
 
