@@ -1,6 +1,5 @@
 //! Which clients are hostile, and how: the options, and the plan that they come to.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -28,41 +27,41 @@ const FLOOD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 #[command(next_help_heading = "Hostile clients, beside the others and counted apart")]
 pub(crate) struct HostileArgs {
     /// Add N clients that read at a steady rate: --slow-rate, or as in 10:2000
-    #[arg(long, value_name = "N[:BYTES/s]")]
-    slow_clients: Option<Several<Bytes>>,
+    #[arg(long, value_name = "N[:BYTES/s]", value_parser = several(bytes))]
+    slow_clients: Option<Several<u64>>,
 
     /// Let slow clients read BYTES a second each, from 1 on, as in 60kB/s
-    #[arg(long, value_name = "BYTES/s", default_value = "2000")]
-    slow_rate: Bytes,
+    #[arg(long, value_name = "BYTES/s", default_value = "2000", value_parser = bytes)]
+    slow_rate: u64,
 
     /// Add N clients that join and never read
     #[arg(long, value_name = "N", default_value_t = 0)]
     stalled_clients: u32,
 
     /// Add N clients that read all that has come, then nothing for TIME [default: 1s]
-    #[arg(long, value_name = "N[:TIME]")]
-    burst_readers: Option<Several<Time>>,
+    #[arg(long, value_name = "N[:TIME]", value_parser = several(cli::duration))]
+    burst_readers: Option<Several<Duration>>,
 
     /// Add N clients that send as fast as the server reads, and read all they receive
     #[arg(long, value_name = "N", default_value_t = 0)]
     flooders: u32,
 
     /// Let flooders send messages of BYTES, from 0 on
-    #[arg(long, value_name = "BYTES", default_value = "1000")]
-    flood_size: Bytes,
+    #[arg(long, value_name = "BYTES", default_value = "1000", value_parser = bytes)]
+    flood_size: u64,
 
     /// Add R clients a second that join and never read; of more than N at once [default: 300] the oldest
     /// leaves
-    #[arg(long, value_name = "R/s[:N]")]
+    #[arg(long, value_name = "R/s[:N]", value_parser = joiners)]
     deaf_joiners: Option<Joiners>,
 
     /// Add R clients a second that join, stay for half a second, and leave
-    #[arg(long, value_name = "R/s")]
-    churn: Option<PerSecond>,
+    #[arg(long, value_name = "R/s", value_parser = per_second)]
+    churn: Option<f64>,
 
     /// Add N clients (a tenth of --clients) that leave together at TIME of the measurement, and connect
     /// again at once
-    #[arg(long, value_name = "TIME[:N]")]
+    #[arg(long, value_name = "TIME[:N]", value_parser = herd)]
     reconnect_herd_at: Option<Herd>,
 
     /// Add N connections that never send more than a part of their first header
@@ -72,8 +71,8 @@ pub(crate) struct HostileArgs {
     /// Add N clients that abuse HTTP or WebSocket, whatever --protocol is; KIND is unmasked, oversized, fragments
     /// (without an end), pings, half-handshake, pieces (of a handshake), slow-head, smuggling (of requests) or
     /// close (after each message); repeatable
-    #[arg(long, value_name = "KIND:N")]
-    hostile_web: Vec<WebClients>,
+    #[arg(long, value_name = "KIND:N", value_parser = web_clients)]
+    hostile_web: Vec<(HostileKind, u32)>,
 
     /// Add N clients that send malformed frames, and reconnect 1 s after being closed; every other one
     /// joins first
@@ -81,41 +80,22 @@ pub(crate) struct HostileArgs {
     garbage_clients: u32,
 }
 
-/// A number of bytes, perhaps a second: `1`, `60kB/s`, `8MB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bytes(u64);
-
-/// A time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Time(Duration);
-
 /// So many clients, and perhaps what they are to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Several<T> {
     clients: u32,
     how: Option<T>,
 }
 
-/// So many a second.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct PerSecond(f64);
-
 /// Clients that keep coming, and how many stay.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 struct Joiners {
-    per_second: PerSecond,
+    per_second: f64,
     at_once: u32,
 }
 
-/// So many clients that abuse HTTP or WebSocket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct WebClients {
-    kind: HostileKind,
-    clients: u32,
-}
-
 /// Clients that come back all at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Herd {
     at: Duration,
     clients: Option<u32>,
@@ -163,19 +143,18 @@ impl HostileArgs {
                 burst.map_or(0, |burst| burst.clients),
             ),
         ];
-        let web = self.hostile_web.iter();
-        members.extend(web.map(|several| (several.kind, several.clients)));
+        members.extend(&self.hostile_web);
         members.retain(|(_, count)| *count > 0);
         if members.is_empty() && self.churn.is_none() && self.deaf_joiners.is_none() {
             return None;
         }
         Some(HostilePlan {
             members,
-            slow_bytes_per_second: slow_rate.0 as f64,
-            burst_pause: burst_pause.map_or(BURST_PAUSE, |pause| pause.0),
-            flood_bytes: usize::try_from(self.flood_size.0).unwrap_or(usize::MAX),
-            churn_per_second: self.churn.map_or(0.0, |churn| churn.0),
-            deaf_per_second: self.deaf_joiners.map_or(0.0, |it| it.per_second.0),
+            slow_bytes_per_second: slow_rate as f64,
+            burst_pause: burst_pause.unwrap_or(BURST_PAUSE),
+            flood_bytes: usize::try_from(self.flood_size).unwrap_or(usize::MAX),
+            churn_per_second: self.churn.unwrap_or(0.0),
+            deaf_per_second: self.deaf_joiners.map_or(0.0, |it| it.per_second),
             deaf_at_once: self.deaf_joiners.map_or(0, |it| it.at_once),
             herd_at: self.reconnect_herd_at.map_or(Duration::MAX, |herd| herd.at),
         })
@@ -206,106 +185,74 @@ impl HostilePlan {
     }
 }
 
-impl FromStr for Bytes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix("/s").unwrap_or(text);
-        let number = number.strip_suffix('B').unwrap_or(number);
-        let (number, factor) = match (number.strip_suffix(['k', 'K']), number.strip_suffix('M')) {
-            (Some(thousands), _) => (thousands, 1_000),
-            (_, Some(millions)) => (millions, 1_000_000),
-            (None, None) => (number, 1),
-        };
-        let bytes = number
-            .parse()
-            .ok()
-            .and_then(|it: u64| it.checked_mul(factor));
-        bytes
-            .filter(|bytes| *bytes <= FLOOD_BYTES_MAX)
-            .map(Self)
-            .ok_or_else(|| "write bytes up to 8 MiB, as in 2000, 60kB or 60kB/s".into())
-    }
+/// A number of bytes, perhaps a second: `1`, `60kB/s`, `8MB`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let number = number.strip_suffix('B').unwrap_or(number);
+    let (number, factor) = match (number.strip_suffix(['k', 'K']), number.strip_suffix('M')) {
+        (Some(thousands), _) => (thousands, 1_000),
+        (_, Some(millions)) => (millions, 1_000_000),
+        (None, None) => (number, 1),
+    };
+    let bytes = number.parse::<u64>().ok();
+    let bytes = bytes.and_then(|number| number.checked_mul(factor));
+    bytes
+        .filter(|bytes| *bytes <= FLOOD_BYTES_MAX)
+        .ok_or_else(|| "write bytes up to 8 MiB, as in 2000, 60kB or 60kB/s".into())
 }
 
-impl FromStr for Time {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        cli::duration(text).map(Self)
-    }
+fn per_second(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
+    number
+        .filter(|rate: &f64| *rate > 0.0 && *rate <= 1e6)
+        .ok_or_else(|| "write clients a second, as in 50/s".into())
 }
 
-impl FromStr for PerSecond {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
-        number
-            .filter(|rate: &f64| *rate > 0.0 && *rate <= 1e6)
-            .map(Self)
-            .ok_or_else(|| "write clients a second, as in 50/s".into())
-    }
-}
-
-impl<T: FromStr<Err = String>> FromStr for Several<T> {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (clients, how) = split(text);
-        let how = how.map(str::parse).transpose()?;
+fn several<T>(
+    how: fn(&str) -> Result<T, String>,
+) -> impl Fn(&str) -> Result<Several<T>, String> + Clone {
+    move |text| {
+        let (clients, rest) = split(text);
         let clients = clients
             .parse()
             .map_err(|_| "write how many, and perhaps how, as in 10:2000 or 10:2s")?;
-        Ok(Self { clients, how })
+        let how = rest.map(how).transpose()?;
+        Ok(Several { clients, how })
     }
 }
 
-impl FromStr for WebClients {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, clients) = split(text);
-        let named = web::KINDS.iter().find(|(kind, _)| *kind == name);
-        let clients = clients.and_then(positive);
-        match (named, clients) {
-            (Some(&(_, kind)), Some(clients)) => Ok(Self { kind, clients }),
-            _ => {
-                let names = web::KINDS.map(|(name, _)| name).join(", ");
-                Err(format!(
-                    "write a kind and how many, as in unmasked:5; kinds are {names}"
-                ))
-            }
+fn web_clients(text: &str) -> Result<(HostileKind, u32), String> {
+    let (name, clients) = split(text);
+    let named = web::KINDS.iter().find(|(kind, _)| *kind == name);
+    match (named, clients.and_then(positive)) {
+        (Some(&(_, kind)), Some(clients)) => Ok((kind, clients)),
+        _ => {
+            let names = web::KINDS.map(|(name, _)| name).join(", ");
+            Err(format!(
+                "write a kind and how many, as in unmasked:5; kinds are {names}"
+            ))
         }
     }
 }
 
-impl FromStr for Joiners {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (per_second, at_once) = split(text);
-        let at_once = at_once.map_or(Some(DEAF_AT_ONCE), positive);
-        Ok(Self {
-            per_second: per_second.parse()?,
-            at_once: at_once.ok_or("write clients a second and how many stay, as in 150/s:300")?,
-        })
-    }
+fn joiners(text: &str) -> Result<Joiners, String> {
+    let (rate, at_once) = split(text);
+    let at_once = at_once.map_or(Some(DEAF_AT_ONCE), positive);
+    Ok(Joiners {
+        per_second: per_second(rate)?,
+        at_once: at_once.ok_or("write clients a second and how many stay, as in 150/s:300")?,
+    })
 }
 
-impl FromStr for Herd {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (at, clients) = split(text);
-        let refusal = "write a time and how many, as in 5s:500";
-        Ok(Self {
-            at: cli::duration(at)?,
-            clients: clients
-                .map(|clients| positive(clients).ok_or(refusal))
-                .transpose()?,
-        })
-    }
+fn herd(text: &str) -> Result<Herd, String> {
+    let (at, clients) = split(text);
+    let refusal = "write a time and how many, as in 5s:500";
+    Ok(Herd {
+        at: cli::duration(at)?,
+        clients: clients
+            .map(|clients| positive(clients).ok_or(refusal))
+            .transpose()?,
+    })
 }
 
 /// What stands before the colon, and behind it if there is one.
@@ -389,17 +336,19 @@ mod tests {
 
     #[test]
     fn refusals_say_how_to_write_it() {
-        fn refusal<T: FromStr<Err = String>>(text: &str) -> String {
-            text.parse::<T>().err().unwrap()
+        for (refused, said) in [
+            (several(bytes)("ten").err(), "10:2000"),
+            (several(bytes)("10:x").err(), "60kB/s"),
+            (several(cli::duration)("10:x").err(), "250ms"),
+            (per_second("-1/s").err(), "50/s"),
+            (joiners("5/s:0").err(), "150/s:300"),
+            (web_clients("unmasked").err(), "unmasked:5"),
+            (web_clients("teapot:1").err(), "slow-head"),
+            (herd("2s:0").err(), "5s:500"),
+            (herd("soon").err(), "250ms"),
+        ] {
+            let refused = refused.unwrap();
+            assert!(refused.contains(said), "{refused}");
         }
-        assert!(refusal::<Several<Bytes>>("ten").contains("10:2000"));
-        assert!(refusal::<Several<Bytes>>("10:x").contains("60kB/s"));
-        assert!(refusal::<Several<Time>>("10:x").contains("250ms"));
-        assert!(refusal::<PerSecond>("-1/s").contains("50/s"));
-        assert!(refusal::<Joiners>("5/s:0").contains("150/s:300"));
-        assert!(refusal::<WebClients>("unmasked").contains("unmasked:5"));
-        assert!(refusal::<WebClients>("teapot:1").contains("slow-head"));
-        assert!(refusal::<Herd>("2s:0").contains("5s:500"));
-        assert!(refusal::<Herd>("soon").contains("250ms"));
     }
 }
