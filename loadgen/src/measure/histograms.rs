@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use record::LatencyTable;
 
-use super::latency::{Kind, Latencies, percentiles};
-use crate::host::clock::SECOND_NS;
+use super::latency::{Kind, Latencies, empty_histogram, percentiles};
 
 /// A histogram of nanoseconds for each kind of latency.
 #[derive(Debug, Clone)]
@@ -18,7 +17,7 @@ pub(crate) struct Histograms(BTreeMap<Kind, Histogram<u64>>);
 impl Histograms {
     /// One without a sample for each kind.
     pub(crate) fn empty() -> Self {
-        Self(Kind::ALL.map(|kind| (kind, empty())).into())
+        Self(Kind::ALL.map(|kind| (kind, empty_histogram())).into())
     }
 
     /// Those of a run.
@@ -53,17 +52,10 @@ impl Histograms {
         }
     }
 }
-
-fn empty() -> Histogram<u64> {
-    let mut histogram = Histogram::new_with_bounds(1, 60 * SECOND_NS, 3)
-        .expect("bounds and digits are constants that a histogram accepts");
-    histogram.auto(true);
-    histogram
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::clock::SECOND_NS;
 
     #[test]
     fn names_are_read_back() {
@@ -75,7 +67,7 @@ mod tests {
 
     #[test]
     fn adding_keeps_every_sample_even_beyond_an_hour() {
-        let (mut sum, mut other) = (Histograms::empty(), empty());
+        let (mut sum, mut other) = (Histograms::empty(), empty_histogram());
         other.record(7_200 * SECOND_NS).unwrap();
         other.record(5).unwrap();
         sum.add(Kind::Delivery, &other);

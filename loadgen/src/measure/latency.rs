@@ -140,13 +140,9 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        let mut histogram = Histogram::new_with_bounds(1, 3_600 * SECOND_NS, 3)
-            .expect("bounds and digits are constants that a histogram accepts");
-        // Room for an hour is there from the start; a longer time makes more.
-        histogram.auto(true);
         Self {
             buckets: Buckets::new(),
-            histogram,
+            histogram: empty_histogram(),
             unrecorded: Unrecorded::default(),
         }
     }
@@ -179,6 +175,14 @@ impl Recorder {
     pub(crate) fn percentiles(&self) -> Percentiles {
         percentiles(&self.histogram())
     }
+}
+
+/// A histogram of nanoseconds. There is room for an hour from the start; a longer time makes more.
+pub(crate) fn empty_histogram() -> Histogram<u64> {
+    let mut histogram = Histogram::new_with_bounds(1, 3_600 * SECOND_NS, 3)
+        .expect("bounds and digits are constants that a histogram accepts");
+    histogram.auto(true);
+    histogram
 }
 
 /// What a reader wants to know of a histogram of nanoseconds.

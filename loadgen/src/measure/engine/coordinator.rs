@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use record::Disconnects;
 
 use super::shared::{Counts, SharedState, Snapshot};
 use super::worker::WorkerThread;
 use crate::host::clock::{Clock, GAP_MAX, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::measure::error::RunError;
+use crate::measure::latency::empty_histogram;
 use crate::measure::ledger::Balance;
 use crate::measure::observation::Traffic;
 use crate::measure::phases::{Facts, Phase, Phases};
@@ -254,9 +254,9 @@ impl<'a> Coordinator<'a> {
             joined: totals.joined,
             delivered: 0,
             owed: totals.owed(),
-            delivery: empty(),
-            send_lag: empty(),
-            turns: empty(),
+            delivery: empty_histogram(),
+            send_lag: empty_histogram(),
+            turns: empty_histogram(),
         };
         for snapshot in snapshots {
             status.add(&snapshot);
@@ -350,11 +350,4 @@ impl Totals {
     fn owed(&self) -> u64 {
         self.balance.outstanding() + self.waiting
     }
-}
-
-fn empty() -> Histogram<u64> {
-    let mut histogram = Histogram::new_with_bounds(1, 3_600 * SECOND_NS, 3)
-        .expect("bounds and digits are constants that a histogram accepts");
-    histogram.auto(true);
-    histogram
 }
