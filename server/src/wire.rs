@@ -338,23 +338,6 @@ impl Input {
     }
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
-impl Fault {
-    /// How the peer is told.
-    pub(crate) const fn code(&self) -> Code {
-        match self {
-            Self::Header(_) | Self::Binary | Self::Object(_) | Self::Tls => Code::Malformed,
-            Self::NoName | Self::NoText => Code::Malformed,
-            Self::WebSocket(websocket::Error::NotUtf8) => Code::NotUtf8,
-            Self::WebSocket(websocket::Error::TooLong { .. }) => Code::TooLong,
-            Self::WebSocket(_) => Code::Malformed,
-            Self::Name(NameError::NotUtf8 { .. }) => Code::NotUtf8,
-            Self::Name(NameError::TooLong { .. }) | Self::TooLong { .. } => Code::TooLong,
-            Self::Name(_) => Code::NotAllowed,
-        }
-    }
-}
-
 impl From<DecodeError> for Fault {
     fn from(error: DecodeError) -> Self {
         match error {

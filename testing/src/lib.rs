@@ -2,7 +2,7 @@
 //! tests of this crate check the sources of the whole workspace.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Says why a test cannot run here. Where `URINGCAST_NO_SKIP` is set, as in `.ci/run`, that fails the
@@ -65,6 +65,12 @@ impl Browser {
             skip(format!("no browser is installed ({})", BROWSERS.join(", ")));
         }
         found.map(Self)
+    }
+
+    /// Its program.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Renders what is at `url`, with `flags` besides those that every test needs.

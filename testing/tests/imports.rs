@@ -620,6 +620,15 @@ fn the_hub_has_no_sockets_no_clock_and_knows_nothing_of_the_layers_around_it() {
 }
 
 #[test]
+fn wires_know_bytes_and_nothing_of_the_hub() {
+    assert_eq!(forbidden("server", &["wire"], &SOCKETS_AND_CLOCKS), [""; 0]);
+    assert_eq!(
+        forbidden("server", &["wire"], &["crate::hub", "crate::driver"]),
+        [""; 0]
+    );
+}
+
+#[test]
 fn what_measures_shares_with_what_is_measured_the_protocol_alone() {
     assert_eq!(
         forbidden("server", &[], &["loadgen", "client", "benches"]),

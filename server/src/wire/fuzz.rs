@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use protocol::{Position, websocket};
 
-use super::{Encoding, End, Event, Fault, Input, Rules};
+use super::{Code, Encoding, End, Event, Fault, Input, Rules};
 
 /// What a peer said, on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,7 @@ fn take_piece(input: &mut Input, mut piece: &[u8], rules: &Rules, outcome: &mut 
                 owned(event, &mut outcome.replies)
             }
             Err(fault) => {
-                let told = input.closing(fault.code(), &fault.to_string());
+                let told = input.closing(Code::Malformed, &fault.to_string());
                 assert!(!told.is_empty());
                 outcome.fault = Some((fault, told));
                 return false;

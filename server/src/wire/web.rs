@@ -422,7 +422,7 @@ mod tests {
                     Ok(Some(Event::Reply { bytes, end })) => format!("{end:?} {}", shown(&bytes)),
                     Ok(Some(Event::Left { reply })) => format!("left {reply:?}"),
                     Err(fault) => {
-                        let told = self.input.closing(fault.code(), &fault.to_string());
+                        let told = self.input.closing(Code::Malformed, &fault.to_string());
                         self.seen.push(format!("{fault}: {}", shown(&told)));
                         break;
                     }

@@ -31,3 +31,4 @@ mod prometheus;
 mod reload;
 mod shutdown;
 mod slow;
+mod web;
