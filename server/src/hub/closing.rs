@@ -180,10 +180,7 @@ impl Hub {
         let replies = self.sessions[slot as usize].replies.take();
         let notice = match replies {
             None => notice,
-            Some(mut replies) => {
-                replies.push(notice);
-                replies.take_ready()
-            }
+            Some(mut replies) => [replies.take_ready(), notice].concat().into(),
         };
         let closing = Closing {
             since: self.served(now),

@@ -55,6 +55,9 @@ impl Hub {
             Phase::Naming { .. } | Phase::Requesting { .. } | Phase::Joined(_) if !draining => {}
             Phase::Refused { .. } => {
                 self.refuse_in_its_words(id.slot, bytes, now);
+                self.count_input(id.slot);
+                self.keep_input_budget(now);
+                self.settle(now);
                 return Reading::Continue;
             }
             // Whoever is on the way out is not listened to; that its bytes are read
@@ -173,8 +176,11 @@ impl Hub {
             Ok(Some(Event::Join { name, after, reply })) => {
                 if self.limits.unique_names
                     && let Some(admitted) = &mut session.admitted
+                    && let Err(why) = admitted.take_name(name)
                 {
-                    admitted.take_name(name)?;
+                    let notice = session.input.wire.closing(why.code(), &why.to_string());
+                    let notice = Some([reply, notice].concat().into());
+                    return Err(Ending { why, notice });
                 }
                 session.name = name.into();
                 session.encoding = session.input.wire.encoding();
@@ -325,7 +331,6 @@ impl Hub {
         let why = why.clone();
         let notice = session.input.wire.closing(why.code(), &why.to_string());
         self.close_with(slot, &why, [reply, notice].concat().into(), now);
-        self.settle(now);
     }
 
     /// What the next event of a session needs in the log: room for the longest message, if it may be
@@ -436,7 +441,10 @@ impl Hub {
         if self.limits.announce_presence {
             let change = Change::Joined(self.sessions[slot as usize].name.clone());
             self.announce(change, now, |hub, roster| {
-                hub.enter(slot, after, now);
+                if hub.enter(slot, after, now) {
+                    // It knows who was there, and is sent who came and went since.
+                    return;
+                }
                 let encoding = hub.sessions[slot as usize].encoding;
                 let entry = Entry::Presence(roster.list());
                 let list = wire::encode(encoding, &entry, hub.log.position(hub.log.head()));
@@ -447,8 +455,8 @@ impl Hub {
         }
     }
 
-    /// Gives a session its place in the log.
-    fn enter(&mut self, slot: u32, after: Option<Position>, now: Instant) {
+    /// Gives a session its place in the log; says whether it goes on where it had got to.
+    fn enter(&mut self, slot: u32, after: Option<Position>, now: Instant) -> bool {
         self.read_log();
         let session = &mut self.sessions[slot as usize];
         let from = after.and_then(|position| self.log.cursor_at(position));
@@ -461,12 +469,13 @@ impl Hub {
         }
         session.phase = Phase::Joined(subscriber);
         info!(target: "server::session", name = %session.name, peer = %session.peer, "joined");
-        if session.replies.is_some() {
+        let is_answered = session.replies.is_some() || !session.partial.is_empty();
+        if is_answered {
             self.send_queue.remove(slot);
         }
         if session.in_flight.is_some() {
             // It goes on when it has the answer to its request.
-        } else if history > 0 || session.has_replies() {
+        } else if history > 0 || is_answered {
             self.send_queue.wait(slot);
         } else {
             self.send_queue.rest(slot);
@@ -478,6 +487,7 @@ impl Hub {
         if encoding != Encoding::Frames {
             self.greet(slot, cursor, from.is_some(), now);
         }
+        from.is_some()
     }
 
     /// Tells a newcomer where it stands, in a wire that has words for it.

@@ -32,3 +32,4 @@ mod reload;
 mod shutdown;
 mod slow;
 mod web;
+mod wires;

@@ -8,6 +8,7 @@ use rand::RngExt;
 use super::super::session::{Content, Phase};
 use super::super::{Close, Coalesce, ConnectionId};
 use super::peer::{Flight, Manner, Order};
+use super::web::Speech;
 use super::{World, invariants};
 
 impl World {
@@ -98,7 +99,11 @@ impl World {
             messages: &self.order,
             here_after: &self.here_after,
         };
-        self.peers[index].take(&bytes[..sent], flight.is_notice, order);
+        let peer = &mut self.peers[index];
+        match peer.speech {
+            Speech::Frames => peer.take(&bytes[..sent], flight.is_notice, order),
+            _ => peer.take_web(&bytes[..sent], order, &mut self.rng),
+        }
         self.hubs[hub].transmitted(id, sent, self.now);
         self.observe();
     }
@@ -124,6 +129,9 @@ impl World {
         let mut peer = self.peers.remove(index);
         let in_flight = peer.in_flight.take();
         peer.check_close(&self.order);
+        if let Some(last) = peer.web.as_mut().and_then(|web| web.last.take()) {
+            self.lost.push(last);
+        }
         let drains = matches!(
             self.hubs[hub].sessions[id.slot as usize].phase,
             Phase::DrainingInput { .. }

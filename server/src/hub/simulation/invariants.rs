@@ -1,11 +1,12 @@
 //! What must hold after every step of a simulated world.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::session::{Content, Phase, Session};
 use super::super::{Close, Hub, Transmit};
 use super::World;
+use crate::wire::{self, Encoding, Entry};
 
 /// More than there are slots: a world has at most 24 peers at a time. Checks run after each step of
 /// millions of worlds, so they look slots up instead of searching.
@@ -55,13 +56,27 @@ impl World {
             assert_eq!(log.bytes(), 0, "at rest all is freed");
         }
         assert!(
-            log.bytes() <= log.bytes_max() / 2,
-            "at rest all but the history is freed"
+            log.bytes() <= log.bytes_max() / 4 * 3,
+            "at rest all but the history and its encodings is freed"
         );
     }
 }
 
 impl World {
+    /// No healthy subscriber whose connection a proxy may close is sent nothing for long.
+    pub(super) fn check_silence(&self) {
+        let most = self.limits.websocket_ping + Duration::from_secs(1);
+        for peer in self.peers.iter().filter(|peer| peer.manner.is_healthy()) {
+            let session = &self.hubs[peer.hub].sessions[peer.id.slot as usize];
+            let is_web = session.encoding != Encoding::Frames;
+            if let (Phase::Joined(_), Some(at), true) =
+                (&session.phase, session.progress_at, is_web)
+            {
+                assert!(at + most >= self.now, "silence: {session:?}");
+            }
+        }
+    }
+
     /// Each byte that came and was not taken is in the budget, over all hubs.
     fn check_input_budget(&self) {
         let sessions = self.hubs.iter().flat_map(|hub| &hub.sessions);
@@ -95,7 +110,8 @@ impl World {
             );
         }
         if self.limits.unique_names {
-            let joined = admitted().filter(|session| !session.name.is_empty());
+            // Who only publishes holds no name.
+            let joined = admitted().filter(|it| matches!(it.phase, Phase::Joined(_)));
             let mut names: Vec<_> = joined.map(|it| &it.name).collect();
             names.sort_unstable();
             let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
@@ -117,12 +133,11 @@ pub(super) fn check_batch(hub: &Hub, transmit: &Transmit) {
         messages == 1 || bytes <= bytes_max,
         "{messages} messages, {bytes} bytes"
     );
-    let mut rest = hub.log.from(end);
-    if let Some(next) = rest.find(|message| !hub.log.is_own(message, session.id)) {
-        assert!(
-            bytes + next.frame.len() > bytes_max,
-            "there was room for more"
-        );
+    let mut rest = hub.log.from(end).zip(end + 1..);
+    if let Some((next, number)) = rest.find(|(message, _)| !hub.log.is_own(message, session.id)) {
+        let entry = Entry::of_frames(&next.frame);
+        let next = wire::encode(session.encoding, &entry, hub.log.position(number));
+        assert!(bytes + next.len() > bytes_max, "there was room for more");
     }
 }
 

@@ -9,6 +9,7 @@ use protocol::{SERVER_NAME, frame};
 use rand::{Rng, RngExt};
 
 use super::super::session::Phase;
+use super::web::{self, Position, Speech, Web};
 use super::{Accepted, ConnectionId, Limits, World};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,10 @@ pub(super) struct Peer {
     pub(super) hub: usize,
     pub(super) id: ConnectionId,
     pub(super) manner: Manner,
-    name: String,
+    pub(super) name: String,
+    pub(super) speech: Speech,
+    /// What it knows of its connection, if it speaks something else than frames.
+    pub(super) web: Option<Box<Web>>,
     /// Bytes on their way to the hub.
     pub(super) to_hub: VecDeque<u8>,
     /// Well-formed messages that were said and not accepted yet.
@@ -51,7 +55,7 @@ pub(super) struct Peer {
     /// Sequence number of the first message it is owed.
     pub(super) joined_at: Option<u64>,
     /// Sequence number of the next message to arrive, and how much of it has.
-    next: u64,
+    pub(super) next: u64,
     arrived: usize,
     notice: Vec<u8>,
 }
@@ -84,6 +88,7 @@ impl Peer {
         id: ConnectionId,
         manner: Manner,
         name: String,
+        (speech, after): (Speech, Option<Position>),
         rng: &mut impl Rng,
         limits: &Limits,
     ) -> Self {
@@ -109,26 +114,50 @@ impl Peer {
             arrived: 0,
             notice: Vec::new(),
             name,
+            speech,
+            web: (speech != Speech::Frames).then(|| Box::new(Web::new(after.clone()))),
         };
         match manner {
             // Some of the faulty never say their name, some break off in it.
             Manner::Faulty if rng.random_bool(0.5) => {}
-            Manner::Faulty => peer.to_hub.extend(b"5         pe"),
-            _ => peer.to_hub.extend(&frame::encode(peer.name.as_bytes())),
+            Manner::Faulty if speech == Speech::Frames => peer.to_hub.extend(b"5         pe"),
+            Manner::Faulty => peer.to_hub.extend(b"GET /ws?name=p HTTP/1.1\r\nHo"),
+            _ if speech == Speech::Frames => {
+                peer.to_hub.extend(&frame::encode(peer.name.as_bytes()));
+            }
+            _ => {
+                let join = web::join(speech, &peer.name, after.as_ref(), rng);
+                peer.to_hub.extend(join);
+            }
         }
         peer
     }
 
     pub(super) fn speak(&mut self, rng: &mut impl Rng, message_bytes_max: usize) {
-        if self.manner == Manner::Faulty {
+        if self.manner == Manner::Faulty || self.speech == Speech::Events {
             return;
         }
         let text: Vec<u8> = (0..rng.random_range(0..=message_bytes_max))
             .map(|_| rng.random_range(b' '..=b'~'))
             .collect();
-        self.to_hub.extend(&frame::encode(&text));
         self.said
             .push_back(frame::broadcast(self.name.as_bytes(), &text));
+        let Some(web) = &mut self.web else {
+            self.to_hub.extend(&frame::encode(&text));
+            return;
+        };
+        let text = str::from_utf8(&text).unwrap();
+        if self.speech == Speech::Publishing {
+            self.to_hub.extend(web::post(&self.name, text));
+            web.ids.push_back(None);
+            return;
+        }
+        let id = rng.random_bool(0.5).then(|| web.last_id + 1);
+        web.last_id = id.unwrap_or(web.last_id);
+        web.ids.push_back(id);
+        let (said, has_ping) = web::message(text, id, web.pings.saturating_add(1), rng);
+        web.pings = web.pings.saturating_add(u8::from(has_ping));
+        self.to_hub.extend(said);
     }
 
     /// Says something that ends this peer's stay.
@@ -137,6 +166,14 @@ impl Peer {
             return;
         }
         self.manner = Manner::Faulty;
+        if self.speech == Speech::Events {
+            return;
+        }
+        if self.speech != Speech::Frames {
+            let fault = web::fault(self.speech, message_bytes_max, rng);
+            self.to_hub.extend(fault);
+            return;
+        }
         let too_long = frame::encode(&vec![b'x'; message_bytes_max + 1]);
         let fault: &[u8] = match rng.random_range(0..6) {
             0 => b"GET / HTTP/1.1\r\n\r\n",
@@ -163,8 +200,21 @@ impl Peer {
         self.to_hub.drain(..bytes).collect()
     }
 
-    pub(super) fn was_accepted(&mut self, frame: &Bytes, limits: &Limits, now: Instant) {
+    /// What it said is the message `number` of the order.
+    pub(super) fn was_accepted(
+        &mut self,
+        frame: &Bytes,
+        number: u64,
+        limits: &Limits,
+        now: Instant,
+    ) {
         self.accepted += 1;
+        if let Some(web) = &mut self.web {
+            let id = web.ids.pop_front().flatten();
+            if id.is_some() || self.speech == Speech::Publishing {
+                web.to_be_told.push_back((number, id));
+            }
+        }
         let since = now - *self.speaks_since.get_or_insert(now);
         if let Some(rate) = limits.messages_per_second_max {
             let most = f64::from(rate) * (1.0 + since.as_secs_f64());
@@ -214,19 +264,9 @@ impl Peer {
         while let Some((text, bytes)) = whole_notice(&self.notice) {
             if let Some(missed) = text.strip_prefix("skipped ") {
                 let missed = missed.split(' ').next().unwrap().parse().unwrap();
-                assert_ne!(
-                    self.manner,
-                    Manner::Healthy,
-                    "nobody healthy misses anything"
-                );
                 self.miss(missed, order.messages);
             } else if let Some(Presence::Here { here, .. }) = Presence::parse(&text) {
-                // Unknown of one that came and went in one breath.
-                if let Some(joined_at) = self.joined_at {
-                    let before = usize::try_from(joined_at).unwrap().checked_sub(1);
-                    let told = before.map_or(0, |last| order.here_after[last]);
-                    assert_eq!(here, told, "as many as the order tells");
-                }
+                self.hear_who_is_there(here, order);
             } else {
                 assert!(text.starts_with("closing: "), "{text}");
                 assert_eq!(bytes, self.notice.len(), "nothing comes after the notice");
@@ -236,7 +276,21 @@ impl Peer {
         }
     }
 
-    fn miss(&mut self, missed: u32, order: &[Accepted]) {
+    pub(super) fn hear_who_is_there(&self, here: u64, order: Order<'_>) {
+        // Unknown of one that came and went in one breath.
+        if let Some(joined_at) = self.joined_at {
+            let before = usize::try_from(joined_at).unwrap().checked_sub(1);
+            let told = before.map_or(0, |last| order.here_after[last]);
+            assert_eq!(here, told, "as many as the order tells");
+        }
+    }
+
+    pub(super) fn miss(&mut self, missed: u64, order: &[Accepted]) {
+        assert_ne!(
+            self.manner,
+            Manner::Healthy,
+            "nobody healthy misses anything"
+        );
         for _ in 0..missed {
             let joined_at = self.joined_at.unwrap();
             let expected = self.next_expected(joined_at, order);
@@ -245,7 +299,11 @@ impl Peer {
         }
     }
 
-    fn next_expected<'o>(&mut self, joined_at: u64, order: &'o [Accepted]) -> Option<&'o Bytes> {
+    pub(super) fn next_expected<'o>(
+        &mut self,
+        joined_at: u64,
+        order: &'o [Accepted],
+    ) -> Option<&'o Bytes> {
         self.next = self.next.max(joined_at);
         while let Some(accepted) = order.get(usize::try_from(self.next).unwrap()) {
             if (accepted.hub, accepted.author) != (self.hub, self.id) {
@@ -259,15 +317,22 @@ impl Peer {
     /// Whether the hub is done with it, or about to be.
     pub(super) fn is_on_its_way_out(&self, world: &World) -> bool {
         let session = &world.hubs[self.hub].sessions[self.id.slot as usize];
-        !matches!(session.phase, Phase::Naming { .. } | Phase::Joined(_))
+        !session.is_in_use() && !matches!(session.phase, Phase::Refused { .. })
     }
 
     /// Called when the hub gives the peer up.
     pub(super) fn check_close(&self, order: &[Accepted]) {
-        let gone_by_itself = self.hung_up || self.manner != Manner::Healthy || self.refused;
-        let told = String::from_utf8_lossy(&self.notice);
+        // One that only asks is let go in order while it asks for nothing.
+        let asks_no_more =
+            self.speech == Speech::Publishing && (self.said.is_empty() || self.sees_end_of_stream);
+        let gone_by_itself =
+            self.hung_up || self.manner != Manner::Healthy || self.refused || asks_no_more;
+        let told = match &self.web {
+            None => String::from_utf8_lossy(&self.notice),
+            Some(web) => web.reason.as_deref().unwrap_or_default().into(),
+        };
         assert!(
-            gone_by_itself || told.ends_with("closing: server is shutting down"),
+            gone_by_itself || told.ends_with("server is shutting down"),
             "nobody healthy is sent away: {told} {self:?}"
         );
         if let Some(joined_at) = self.joined_at
@@ -276,7 +341,14 @@ impl Peer {
         {
             self.check_that_nothing_is_left(joined_at, order);
         }
-        if self.sees_end_of_stream {
+        if let Some(web) = &self.web {
+            let is_stream = web.stream.is_websocket() || web.stream.is_events();
+            let is_told = web.is_closed && web.stream.bytes.is_empty();
+            assert!(
+                !self.sees_end_of_stream || !is_stream || is_told,
+                "before the orderly end comes the reason: {self:?}"
+            );
+        } else if self.sees_end_of_stream {
             let mut decoder = protocol::Decoder::new(1000);
             let mut notice = &self.notice[..];
             assert_eq!(
@@ -296,14 +368,22 @@ impl Peer {
             .iter()
             .filter(|accepted| (accepted.hub, accepted.author) != (self.hub, self.id))
             .count();
-        assert_eq!((left, self.arrived), (0, 0), "all that was owed arrived");
+        let in_pieces = self.web.as_ref().map_or(0, |web| web.stream.bytes.len());
+        assert_eq!(
+            (left, self.arrived + in_pieces),
+            (0, 0),
+            "all that was owed arrived"
+        );
     }
 
     /// Called after the faults stopped.
     pub(super) fn check_that_all_arrived(&self, world: &World) {
         if self.is_on_its_way_out(world) {
             assert!(
-                self.refused || self.hung_up || self.manner != Manner::Healthy,
+                self.refused
+                    || self.hung_up
+                    || self.manner != Manner::Healthy
+                    || (self.speech == Speech::Publishing && self.said.is_empty()),
                 "nobody healthy is sent away: {:?}",
                 world.hubs[self.hub].sessions[self.id.slot as usize]
             );
@@ -315,12 +395,16 @@ impl Peer {
         self.check_that_nothing_is_left(joined_at, &world.order);
         if self.manner == Manner::Healthy && !self.hung_up {
             assert!(self.said.is_empty(), "all that was said was accepted");
+            if let Some(web) = &self.web {
+                assert!(web.to_be_told.is_empty(), "and told to be so: {self:?}");
+                assert_eq!(web.ponged, web.pings, "the last ping has its pong");
+            }
         }
     }
 }
 
 /// What the first notice says, once all of it has come, and how long it is.
-fn whole_notice(notices: &[u8]) -> Option<(String, usize)> {
+pub(super) fn whole_notice(notices: &[u8]) -> Option<(String, usize)> {
     let mut decoder = protocol::Decoder::new(2000);
     let mut rest = notices;
     let name = decoder.next(&mut rest).ok()??;

@@ -14,6 +14,7 @@ mod program;
 mod roster;
 mod served;
 mod tutorial;
+mod web;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(crate) use served::Served;
 pub(crate) use server::{Driver, hub::Reason};
 pub(crate) use setup::Setup;
 pub(crate) use tutorial::Tutorial;
+pub(crate) use web::{Requests, UPGRADE, WebPeer, masked, post};
 
 /// Nothing takes so long unless it hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
