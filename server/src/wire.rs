@@ -412,4 +412,31 @@ mod tests {
             "message of 17 bytes is over the limit of 16"
         );
     }
+
+    #[test]
+    fn the_first_byte_decides() {
+        let told = |mut bytes: &[u8]| {
+            let mut input = Input::new();
+            let fault = input.next(&mut bytes, &RULES).unwrap_err().to_string();
+            (input.closing(Code::Malformed, &fault), fault)
+        };
+        let (alert, fault) = told(b"\x16\x03\x01\x02\x00");
+        assert_eq!(&alert[..], [0x15, 3, 1, 0, 2, 2, 40]);
+        assert!(fault.contains("no TLS"), "{fault}");
+        let (notice, fault) = told(b"hello, you there");
+        assert_eq!(fault, "header byte 1 is 'h', not a digit or a space");
+        assert!(notice.starts_with(b"8         *server*"), "{notice:?}");
+        let mut input = Input::new();
+        let refused = input.next(&mut &b"HELLO\r\n"[..], &RULES);
+        let is_refused = |event: &Event<'_>| {
+            matches!(
+                event,
+                Event::Reply {
+                    end: End::Refused(400),
+                    ..
+                }
+            )
+        };
+        assert!(refused.unwrap().as_ref().is_some_and(is_refused));
+    }
 }

@@ -212,6 +212,9 @@ fn encode_object(encoding: Encoding, object: ServerObject<'_>) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
     use super::*;
 
     const AT: Position = Position {
@@ -235,6 +238,62 @@ mod tests {
                 rest = &rest[message.len()..];
             }
         }
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_as_what_was_accepted() {
+        for seed in 0..300 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut bytes = vec![0; random.random_range(0..300)];
+            random.fill(&mut bytes[..]);
+            let text = match seed % 2 {
+                0 => String::from_utf8_lossy(&bytes).into_owned().into_bytes(),
+                _ => bytes,
+            };
+            let entry = Entry::Message {
+                name: "\"ann\"\u{7f}",
+                text: &text,
+            };
+            let [frames, websocket, event] = Encoding::ALL.map(|it| encode(it, &entry, AT));
+            assert_eq!(Entry::of_frames(&frames), entry, "seed {seed}");
+            let expected = ServerObject::message("\"ann\"\u{7f}", &text, AT);
+            let mut decoder = websocket::Decoder::new(websocket::Sender::Server, 4096);
+            match decoder.next(&mut &websocket[..]) {
+                Ok(Some(websocket::Message::Text(json))) => {
+                    assert_eq!(
+                        ServerObject::parse(json),
+                        Ok(expected.clone()),
+                        "seed {seed}"
+                    );
+                }
+                other => panic!("seed {seed}: {other:?}"),
+            }
+            let (kind, data) = expected.event_data();
+            let lines: Vec<&[u8]> = event.split(|&byte| byte == b'\n').collect();
+            let [id, event, line, b"", b""] = lines[..] else {
+                panic!("seed {seed}: {lines:?}");
+            };
+            assert_eq!(id, format!("id: {AT}").as_bytes());
+            assert_eq!(event, format!("event: {kind}").as_bytes());
+            assert_eq!(line, [&b"data: "[..], &data].concat(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_closing_says_the_reason_and_then_the_code() {
+        let told = closing(Encoding::WebSocket, Code::TooLong, "too long");
+        let mut decoder = websocket::Decoder::new(websocket::Sender::Server, 4096);
+        let mut rest = &told[..];
+        let first = decoder.next(&mut rest).unwrap();
+        let object = "{\"type\":\"closing\",\"reason\":\"too long\"}";
+        assert_eq!(first, Some(websocket::Message::Text(object)));
+        let close = websocket::Message::Close(Some((1009, "too long")));
+        assert_eq!(decoder.next(&mut rest), Ok(Some(close)));
+        let event = closing(Encoding::Events, Code::TooLong, "too long");
+        assert_eq!(
+            &event[..],
+            b"event: closing\ndata: {\"reason\":\"too long\"}\n\n"
+        );
     }
 
     #[test]
