@@ -1,12 +1,18 @@
-//! The command line that all comparisons have.
+//! The command line that all comparisons have, and where their results go: figures for a person, and files
+//! where they were asked for. A file is replaced at once or not at all.
 
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
+use loadgen::host::{check, check_folder, replace};
 
+use crate::comparison::Comparison;
 use crate::declared::Declared;
-use crate::output::Output;
+use crate::error::Result;
+use crate::page;
 
 /// Every repeat measures each scenario with each candidate, one right after the other, each on a fresh server
 /// of this same build. Exit status: 0 every bound is met by the median of the repeats, 1 not possible, 2 wrong
@@ -66,8 +72,18 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) quick: bool,
 
-    #[command(flatten)]
-    pub(crate) output: Output,
+    /// Write the result as JSON to FILE, or to standard output with `-` (the tables then go to
+    /// standard error)
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+
+    /// Write the tables as Markdown to FILE
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+
+    /// Write report.md, data.json and the plots to the folder DIR
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 impl Args {
@@ -76,10 +92,54 @@ impl Args {
         program: &str,
         declared: &Declared,
         words: impl IntoIterator<Item = W>,
-    ) -> Result<Self, clap::Error> {
+    ) -> std::result::Result<Self, clap::Error> {
         let matches = command(program, declared).try_get_matches_from(words)?;
         Self::from_arg_matches(&matches)
     }
+
+    /// Makes sure that results can be written, before anything is measured.
+    pub(crate) fn check_output(&self) -> Result<()> {
+        if let Some(folder) = &self.out {
+            check_folder(folder)?;
+        }
+        let mut files = [&self.json, &self.markdown].into_iter().flatten();
+        Ok(files.try_for_each(|path| if path == "-" { Ok(()) } else { check(path) })?)
+    }
+
+    /// Writes the result, in words and as files; says whether it is as wanted.
+    pub(crate) fn output(&self, comparison: &Comparison) -> Result<bool> {
+        let text = page::page(comparison);
+        let json = comparison.to_json();
+        // A closed terminal is no reason to lose the files.
+        let _ = match self.json.as_deref() {
+            Some(path) if path == "-" => writeln!(io::stderr(), "{text}")
+                .and_then(|()| io::stdout().write_all(json.as_bytes())),
+            _ => writeln!(io::stdout(), "{text}"),
+        };
+        if let Some(path) = &self.markdown {
+            replace(path, text.as_bytes())?;
+        }
+        if let Some(path) = self.json.as_ref().filter(|path| *path != "-") {
+            replace(path, json.as_bytes())?;
+        }
+        if let Some(folder) = &self.out {
+            replace(&folder.join("data.json"), json.as_bytes())?;
+            write_pages(folder, comparison)?;
+        }
+        Ok(comparison.is_as_wanted())
+    }
+}
+
+/// Writes all that is made of data.json: report.md and the plots.
+pub(crate) fn write_pages(folder: &Path, comparison: &Comparison) -> Result<()> {
+    replace(&folder.join("report.md"), page::page(comparison).as_bytes())?;
+    for one in &comparison.plots {
+        replace(
+            &folder.join(&one.file),
+            page::svg(comparison, one).as_bytes(),
+        )?;
+    }
+    Ok(())
 }
 
 /// The command line, with the scenarios and candidates that are declared.
@@ -91,16 +151,11 @@ fn command(program: &str, declared: &Declared) -> Command {
             scenarios.push(PossibleValue::new(section.name.clone()).help(help));
         }
     }
-    let names = declared
-        .names()
-        .into_iter()
-        .map(|name| PossibleValue::new(name.to_owned()));
+    let names = declared.names().into_iter().map(PossibleValue::new);
     let candidates: Vec<PossibleValue> = names.collect();
     let command = Args::command().name(program.to_owned());
-    let about = command
-        .get_about()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let about = command.get_about().map(ToString::to_string);
+    let about = about.unwrap_or_default();
     command
         .about(declared.help.clone())
         .long_about(format!("{}\n\n{about}", declared.help))
@@ -114,6 +169,8 @@ fn command(program: &str, declared: &Declared) -> Command {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::declared::ALL;
 
@@ -122,5 +179,19 @@ mod tests {
         for (program, _) in ALL {
             command(program, &Declared::of(program)).debug_assert();
         }
+    }
+
+    #[test]
+    fn what_cannot_be_written_destroys_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.json");
+        fs::write(&path, "old").unwrap();
+        let args = Args {
+            json: Some(path.clone()),
+            out: Some(path.join("below")),
+            ..Args::default()
+        };
+        assert!(args.check_output().is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     }
 }

@@ -3,9 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::figure::{self, Figure};
-use crate::run::{Run, with_unit};
-use crate::spread::{Spread, digits};
+use crate::figure::Figure;
+use crate::run::{Run, Spread, digits, with_unit};
 
 /// A figure of one candidate in one scenario, and what it has to be.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -19,7 +18,6 @@ pub(crate) struct Bound {
     /// Where the scenario is on the horizontal axis; everywhere if absent.
     #[serde(default)]
     pub(crate) at: Option<u32>,
-    #[serde(deserialize_with = "figure::by_name")]
     pub(crate) figure: Figure,
     #[serde(default)]
     pub(crate) against: Against,
@@ -61,8 +59,6 @@ pub(crate) struct Judged {
     pub(crate) candidate: String,
     /// What was judged, in words.
     pub(crate) name: String,
-    /// The same without the candidate's name.
-    pub(crate) measure: String,
     /// Of the measured figure; `x` of a ratio.
     pub(crate) unit: String,
     /// What it has to be, in words.
@@ -79,16 +75,14 @@ impl Bound {
             Against::Ratio(_) | Against::BestPeer => "x",
             Against::Nothing | Against::Beyond(_) => &*self.figure.unit,
         };
-        let own = runs.iter().filter(|run| {
-            run.scenario == self.scenario && run.candidate == self.candidate && run.counts()
-        });
+        let is_own = |run: &&Run| run.scenario == self.scenario && run.candidate == self.candidate;
+        let own = runs.iter().filter(is_own).filter(|run| run.counts());
         let values = own.filter_map(|run| self.value(run, runs));
         let measured = Spread::of(values.filter(|value| value.is_finite()));
         Judged {
             scenario: self.scenario.clone(),
             candidate: self.candidate.clone(),
-            name: self.name(&format!(", {}", self.candidate)),
-            measure: self.name(""),
+            name: self.name(),
             unit: unit.to_owned(),
             wanted: self.limit.in_words(unit),
             measured,
@@ -97,33 +91,39 @@ impl Bound {
     }
 
     fn value(&self, run: &Run, runs: &[Run]) -> Option<f64> {
+        let at = |run: &Run| (run.repeat, run.scenario.clone());
+        let is_other = |other: &&Run| at(other) == at(run) && other.candidate != run.candidate;
+        let others = runs.iter().filter(is_other).filter(|run| run.counts());
+        let theirs = |who: &String| {
+            let theirs = others.clone().find(|other| other.candidate == *who)?;
+            theirs.get(&self.figure)
+        };
         let value = run.get(&self.figure)?;
-        let beside = runs.iter().filter(|other| {
-            (other.repeat, &other.scenario) == (run.repeat, &run.scenario)
-                && other.candidate != run.candidate
-                && other.counts()
-        });
-        let mut others = beside.filter_map(|it| Some((&it.candidate, it.get(&self.figure)?)));
         match &self.against {
             Against::Nothing => Some(value),
-            Against::Ratio(by) => Some(value / others.find(|(who, _)| *who == by)?.1),
-            Against::Beyond(by) => Some(value - others.find(|(who, _)| *who == by)?.1),
+            Against::Ratio(by) => Some(value / theirs(by)?),
+            Against::Beyond(by) => Some(value - theirs(by)?),
             Against::BestPeer => {
-                let better = |one, other| self.figure.is_better(one, other);
-                let values = others.map(|(_, value)| value);
-                let best = values.reduce(|one, other| if better(other, one) { other } else { one });
-                Some(value / best?)
+                let better = |one, other| {
+                    if self.figure.is_better(other, one) {
+                        other
+                    } else {
+                        one
+                    }
+                };
+                let values = others.filter_map(|other| other.get(&self.figure));
+                Some(value / values.reduce(better)?)
             }
         }
     }
 
-    fn name(&self, candidate: &str) -> String {
-        let figure = &self.figure.name;
+    fn name(&self) -> String {
+        let own = format!("{}, {}", self.figure.name, self.candidate);
         match &self.against {
-            Against::Nothing => format!("{figure}{candidate}"),
-            Against::Ratio(by) => format!("{figure}{candidate} / {by}"),
-            Against::Beyond(by) => format!("{figure}{candidate} - {by}"),
-            Against::BestPeer => format!("{figure}{candidate} / best peer"),
+            Against::Nothing => own,
+            Against::Ratio(by) => format!("{own} / {by}"),
+            Against::Beyond(by) => format!("{own} - {by}"),
+            Against::BestPeer => format!("{own} / best peer"),
         }
     }
 }
@@ -157,10 +157,12 @@ mod tests {
     use super::*;
     use crate::figure::HIGHEST_RATE;
 
-    fn run(repeat: u32, candidate: &str, value: f64) -> Run {
-        let mut run = Run::new(repeat, "load", candidate);
-        run.set(&HIGHEST_RATE, value);
-        run
+    fn runs<const N: usize>(values: [(u32, &str, f64); N]) -> [Run; N] {
+        values.map(|(repeat, candidate, value)| {
+            let mut run = Run::new(repeat, "load", candidate);
+            run.set(&HIGHEST_RATE, value);
+            run
+        })
     }
 
     fn judge(against: Against, limit: Limit, runs: &[Run]) -> Judged {
@@ -177,25 +179,25 @@ mod tests {
 
     #[test]
     fn candidates_are_compared_within_their_repeat() {
-        let runs = [
-            run(0, "ours", 8.0),
-            run(0, "theirs", 10.0),
-            run(1, "theirs", 20.0),
-            run(1, "ours", 16.0),
-        ];
+        let runs = runs([
+            (0, "ours", 8.0),
+            (0, "theirs", 10.0),
+            (1, "theirs", 20.0),
+            (1, "ours", 16.0),
+        ]);
         let judged = judge(Against::Ratio("theirs".into()), Limit::AtMost(0.9), &runs);
         let measured = judged.measured.unwrap();
         assert_eq!((measured.min, measured.max), (0.8, 0.8));
         assert_eq!(judged.name, "highest rate, ours / theirs");
         assert!(judged.met && judged.wanted == "<= 0.900x", "{judged:?}");
-        let judged = judge(Against::Beyond("theirs".into()), Limit::AtMost(0.0), &runs);
+        let judged = judge(Against::Beyond("theirs".into()), Limit::Any, &runs);
         let measured = judged.measured.unwrap();
         assert_eq!((measured.min, measured.max), (-4.0, -2.0));
     }
 
     #[test]
     fn the_median_decides_and_never_is_of_every_repeat() {
-        let runs = [8.0, 7.0, 30.0].map(|value| run(0, "ours", value));
+        let runs = runs([(0, "ours", 8.0), (1, "ours", 7.0), (2, "ours", 30.0)]);
         let met = |limit| judge(Against::Nothing, limit, &runs).met;
         assert!(met(Limit::AtMost(8.0)) && !met(Limit::AtMost(7.9)));
         assert!(met(Limit::AtLeast(8.0)) && !met(Limit::AtLeast(8.1)));
@@ -206,18 +208,19 @@ mod tests {
     #[test]
     fn the_best_peer_that_counts_is_the_measure() {
         let judge = |runs: &[Run]| judge(Against::BestPeer, Limit::AtLeast(4.0), runs);
-        let mut runs = [
-            run(0, "ours", 1000.0),
-            run(0, "a", 200.0),
-            run(0, "b", 250.0),
-            run(1, "a", 9000.0),
-        ];
+        let mut runs = runs([
+            (0, "ours", 1000.0),
+            (0, "a", 200.0),
+            (0, "b", 250.0),
+            (1, "a", 9000.0),
+        ]);
         assert_eq!(judge(&runs).measured.unwrap().median, 4.0);
         runs[2].counts = Some(false);
         assert_eq!(judge(&runs).measured.unwrap().median, 5.0);
         runs[0].problems.push("busy".into());
         let judged = judge(&runs);
         assert!(judged.measured.is_none() && !judged.met);
-        assert!(!judge(&[run(0, "ours", 1.0)]).met, "there is no peer");
+        let alone = self::runs([(0, "ours", 1.0)]);
+        assert!(!judge(&alone).met, "there is no peer");
     }
 }

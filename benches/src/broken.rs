@@ -4,11 +4,10 @@
 //! third of a second unless the server closes it sooner, and comes back. What the server says to them is
 //! read and dropped, except where not to read is what the kind does.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use protocol::frame;
@@ -60,48 +59,27 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Between two bytes of one that sends them one by one.
 const DRIBBLE: Duration = Duration::from_millis(5);
 
-const READ_BUFFER_BYTES: usize = 64 * 1024;
-
-/// Broken peers of one kind.
-#[derive(Debug)]
-pub(crate) struct BrokenPeers {
-    over: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<u64>>,
-}
-
-impl BrokenPeers {
-    /// Starts [`COUNT`] peers of a kind, who connect to `addr` again and again.
-    pub(crate) fn start(script: &Script, addr: SocketAddr) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let peer = || {
-            let (over, script) = (Arc::clone(&over), script.clone());
-            thread::spawn(move || {
-                let mut connections = 0;
-                while !over.load(Ordering::Relaxed) {
-                    // However it ends: that the server closes such peers is what they are for.
-                    if let Ok(socket) = script.connect(addr) {
-                        connections += 1;
-                        let _ = script.behave(&socket);
-                    }
-                    thread::sleep(PAUSE);
-                }
-                connections
-            })
-        };
-        Self {
-            threads: (0..COUNT).map(|_| peer()).collect(),
-            over,
+/// Does `work` beside [`COUNT`] peers with this script, who connect to `addr` again and again; how often one
+/// of them connected.
+pub(crate) fn beside<T>(script: &Script, addr: SocketAddr, work: impl FnOnce() -> T) -> (T, u64) {
+    let (over, connections) = (AtomicBool::new(false), AtomicU64::new(0));
+    let peer = || {
+        while !over.load(Ordering::Relaxed) {
+            // However it ends: that the server closes such peers is what they are for.
+            if let Ok(socket) = script.connect(addr) {
+                connections.fetch_add(1, Ordering::Relaxed);
+                let _ = script.behave(&socket);
+            }
+            thread::sleep(PAUSE);
         }
-    }
-
-    /// Ends them; how often one of them connected.
-    pub(crate) fn end(self) -> u64 {
-        self.over.store(true, Ordering::Relaxed);
-        let ended = self.threads.into_iter().map(JoinHandle::join);
-        ended
-            .map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .sum()
-    }
+    };
+    let done = thread::scope(|scope| {
+        (0..COUNT).for_each(|_| drop(scope.spawn(peer)));
+        let done = work();
+        over.store(true, Ordering::Relaxed);
+        done
+    });
+    (done, connections.into_inner())
 }
 
 impl Script {
@@ -152,20 +130,10 @@ impl Script {
 /// Reads and drops what comes for as long as one stays, or until the server ends it.
 fn stay(mut socket: &TcpStream) -> io::Result<()> {
     let until = Instant::now() + STAY;
-    let mut buffer = vec![0; READ_BUFFER_BYTES];
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        socket.set_read_timeout(Some(left))?;
-        match socket.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
+    let mut buffer = vec![0; 64 * 1024];
+    socket.set_read_timeout(Some(STAY))?;
+    while Instant::now() < until && socket.read(&mut buffer)? > 0 {}
+    Ok(())
 }
 
 /// What is dropped now is reset.
@@ -175,6 +143,7 @@ fn reset(socket: &TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
     use std::net::TcpListener;
 
     use super::*;
@@ -220,10 +189,11 @@ mod tests {
     #[test]
     fn broken_peers_come_again_and_again_until_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let peers = BrokenPeers::start(&script("http"), listener.local_addr().unwrap());
+        let addr = listener.local_addr().unwrap();
         // More than there are at a time: some came back after they were closed.
-        let closed = (0..2 * COUNT).map(|_| drop(listener.accept().unwrap()));
-        let seen = u64::try_from(closed.count()).unwrap();
-        assert!(peers.end() >= seen);
+        let accepted = (0..2 * u64::from(COUNT)).map(|_| drop(listener.accept().unwrap()));
+        let close = || accepted.count();
+        let (closed, connections) = beside(&script("http"), addr, close);
+        assert!(connections >= closed as u64);
     }
 }

@@ -6,17 +6,19 @@ use serde::{Deserialize, Serialize};
 use crate::bound::Judged;
 use crate::figure::Figure;
 use crate::host::Host;
-use crate::run::Run;
-use crate::spread::Spread;
+use crate::run::{Run, Spread, digits};
 
 /// All of a comparison; data.json.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     pub(crate) title: String,
     /// The program and its arguments.
     pub(crate) command: String,
     /// What was compared and how.
     pub(crate) about: String,
+    /// Of this build, if it is known.
+    #[serde(default)]
+    pub(crate) commit: Option<String>,
     pub(crate) host: Host,
     pub(crate) repeats: u32,
     pub(crate) took_seconds: f64,
@@ -26,7 +28,6 @@ pub(crate) struct Comparison {
     pub(crate) sections: Vec<Section>,
     pub(crate) plots: Vec<Plot>,
     pub(crate) bounds: Vec<Judged>,
-    pub(crate) rows: Vec<Row>,
     pub(crate) remarks: Vec<Remark>,
     pub(crate) runs: Vec<Run>,
 }
@@ -44,7 +45,7 @@ pub(crate) enum Validity {
 }
 
 /// A part of the page: scenarios that are shown together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Section {
     pub(crate) title: String,
     /// What to know when reading it.
@@ -81,15 +82,19 @@ pub(crate) struct Plot {
 }
 
 /// A figure of one candidate in one scenario, over the runs that count, or over all if none does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Row {
-    pub(crate) scenario: String,
-    pub(crate) candidate: String,
-    /// [`Figure::id`].
-    pub(crate) figure: String,
     pub(crate) spread: Spread,
     /// Whether a run is valid.
     pub(crate) is_valid: bool,
+}
+
+impl Row {
+    /// The median, marked if no run of it is valid.
+    pub(crate) fn median(&self) -> String {
+        let mark = if self.is_valid { "" } else { " INVALID" };
+        digits(self.spread.median) + mark
+    }
 }
 
 /// Markdown for the end of the page.
@@ -101,15 +106,21 @@ pub(crate) struct Remark {
 
 impl Comparison {
     /// The row of a figure, if it was measured.
-    pub(crate) fn row(&self, scenario: &str, candidate: &str, figure: &Figure) -> Option<&Row> {
-        let wanted = (scenario, candidate, &*figure.id);
-        let mut rows = self.rows.iter();
-        rows.find(|row| (&*row.scenario, &*row.candidate, &*row.figure) == wanted)
+    pub(crate) fn row(&self, scenario: &Scenario, who: &str, figure: &Figure) -> Option<Row> {
+        let all = self.runs_of(scenario, who);
+        let some_count = all.iter().any(|run| run.counts());
+        // A floor is measured before the run, and does not depend on what became of that.
+        let is_floor = figure.id.starts_with("floor_");
+        let counted = all.iter().filter(|run| run.counts() || !some_count);
+        Some(Row {
+            spread: Spread::of(counted.filter_map(|run| run.get(figure)))?,
+            is_valid: is_floor || all.iter().any(|run| run.is_valid()),
+        })
     }
 
     /// The runs of one candidate in one scenario.
-    pub(crate) fn runs_of(&self, scenario: &str, candidate: &str) -> Vec<&Run> {
-        let is_meant = |run: &&Run| run.scenario == scenario && run.candidate == candidate;
+    pub(crate) fn runs_of(&self, scenario: &Scenario, who: &str) -> Vec<&Run> {
+        let is_meant = |run: &&Run| run.scenario == scenario.name && run.candidate == who;
         self.runs.iter().filter(is_meant).collect()
     }
 
@@ -121,7 +132,7 @@ impl Comparison {
                 self.runs.iter().all(is_sound)
             }
             Validity::EveryCase => self.told().all(|(scenario, candidate, _)| {
-                let runs = self.runs_of(&scenario.name, candidate);
+                let runs = self.runs_of(scenario, candidate);
                 runs.iter().any(|run| run.is_valid())
             }),
             Validity::Bounds => true,
@@ -131,24 +142,16 @@ impl Comparison {
 
     /// Every figure that is told of each candidate in each scenario.
     pub(crate) fn told(&self) -> impl Iterator<Item = (&Scenario, &String, &Figure)> {
-        self.sections.iter().flat_map(|section| {
-            let figures = section.figures.iter();
-            let of_scenario = |scenario| figures.clone().map(move |figure| (scenario, figure));
-            let told = section.scenarios.iter().flat_map(of_scenario);
-            let told: Vec<(&Scenario, &Figure)> = told.collect();
-            told.into_iter().flat_map(|(scenario, figure)| {
-                let candidates = scenario.candidates.iter();
-                candidates.map(move |candidate| (scenario, candidate, figure))
-            })
-        })
-    }
-
-    /// Makes the rows of the runs.
-    pub(crate) fn make_rows(&mut self) {
-        let told = self.told();
-        let rows =
-            told.filter_map(|(scenario, who, figure)| self.make_row(&scenario.name, who, figure));
-        self.rows = rows.collect();
+        let mut told = Vec::new();
+        for section in &self.sections {
+            for scenario in &section.scenarios {
+                for figure in &section.figures {
+                    let candidates = scenario.candidates.iter();
+                    told.extend(candidates.map(|who| (scenario, who, figure)));
+                }
+            }
+        }
+        told.into_iter()
     }
 
     /// Adds Markdown to the end of the page, if there is any.
@@ -157,22 +160,6 @@ impl Comparison {
             let title = title.to_owned();
             self.remarks.push(Remark { title, text });
         }
-    }
-
-    fn make_row(&self, scenario: &str, candidate: &str, figure: &Figure) -> Option<Row> {
-        let all = self.runs_of(scenario, candidate);
-        let some_count = all.iter().any(|run| run.counts());
-        // A floor is measured before the run, and does not depend on what became of that.
-        let is_floor = figure.id.starts_with("floor_");
-        let is_valid = is_floor || all.iter().any(|run| run.is_valid());
-        let counted = all.iter().filter(|run| run.counts() || !some_count);
-        Some(Row {
-            scenario: scenario.to_owned(),
-            candidate: candidate.to_owned(),
-            figure: figure.id.to_string(),
-            spread: Spread::of(counted.filter_map(|run| run.get(figure)))?,
-            is_valid,
-        })
     }
 
     pub(crate) fn to_json(&self) -> String {

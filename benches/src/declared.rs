@@ -1,14 +1,15 @@
 //! What a comparison declares in `comparisons/NAME.toml`: candidates, loads, figures and bounds. A word that
 //! is not known is an error, which a test finds. `cases.rs` makes of it what is measured.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::bound::Bound;
 use crate::broken::Script;
-use crate::comparison::Validity;
-use crate::figure::{self, Figure};
+use crate::comparison::{Plot, Validity};
+use crate::figure::Figure;
 use crate::serving::Program;
 
 pub(crate) const ALL: [(&str, &str); 7] = [
@@ -22,63 +23,48 @@ pub(crate) const ALL: [(&str, &str); 7] = [
 ];
 
 /// A comparison as its file declares it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Declared {
     /// The first line of `--help`.
     pub(crate) help: String,
     /// Of the page.
     pub(crate) title: String,
     pub(crate) about: String,
-    #[serde(default)]
     pub(crate) validity: Validity,
-    #[serde(default)]
     pub(crate) counts: Counts,
-    /// Whether cases of one load are measured one after the other, beside one floor, and equal cases once.
-    #[serde(default)]
+    /// Whether cases of one load are measured one after the other, beside one floor.
     pub(crate) by_load: bool,
     /// Whether a candidate that collapsed is spared higher rates.
-    #[serde(default)]
     pub(crate) spare_collapsed: bool,
     /// Passes of a floor that are measured.
-    #[serde(default)]
     pub(crate) passes: u32,
     /// The number that `--clients` replaces, and to which others are in proportion.
     pub(crate) clients: u32,
     pub(crate) warmup: Option<Time>,
     /// Arguments of every server of ours, and of every run of the load generator.
-    #[serde(default)]
     pub(crate) server: String,
-    #[serde(default)]
     pub(crate) load: String,
     pub(crate) whole: Extent,
     pub(crate) quick: Option<Extent>,
     /// The scenarios that are measured when none is named; all if empty.
-    #[serde(default)]
     pub(crate) usual: Vec<String>,
     /// Of sections that have none of their own.
-    #[serde(default, deserialize_with = "figure::all_by_name")]
     pub(crate) figures: Vec<Figure>,
-    #[serde(default, deserialize_with = "figure::all_by_name")]
-    pub(crate) steady: Vec<Figure>,
-    /// Of each section that varies something.
-    #[serde(default)]
-    pub(crate) plots: Vec<DeclaredPlot>,
+    pub(crate) plots: Vec<Plot>,
     /// Of sections that have none of their own.
-    #[serde(default)]
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) sections: Vec<Section>,
 }
 
 /// How much is measured.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Extent {
     pub(crate) repeats: u32,
     pub(crate) duration: Time,
     /// No case begins later than this.
     pub(crate) time: Option<Time>,
-    #[serde(default)]
     pub(crate) scenarios: Vec<String>,
 }
 
@@ -96,52 +82,30 @@ pub(crate) enum Counts {
     All,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DeclaredPlot {
-    pub(crate) name: String,
-    #[serde(deserialize_with = "figure::by_name")]
-    pub(crate) figure: Figure,
-    /// A figure that is the same for all candidates, and what its line is called.
-    pub(crate) floor: Option<(String, String)>,
-}
-
 /// A part of the page: a scenario, or one for each value of what is varied.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Section {
     /// What `--scenarios` calls it.
     pub(crate) name: String,
-    /// If it is not that of the scenario.
+    /// Of the table of all its scenarios; without, each has a table of its own.
     pub(crate) title: Option<String>,
-    /// The name of its scenarios, with `{rate}` of each.
+    /// The name of its scenarios, with `{clients}`, `{stalled}`, `{rate}` and `{size}` of each.
     pub(crate) scenario: Option<String>,
     pub(crate) about: String,
-    #[serde(default)]
     pub(crate) method: Method,
     pub(crate) clients: Option<u32>,
-    #[serde(default = "rate_usual")]
-    pub(crate) rate: u32,
-    #[serde(default = "size_usual")]
-    pub(crate) size: u32,
+    pub(crate) rate: Option<u32>,
+    pub(crate) size: Option<u32>,
     pub(crate) vary: Option<Vary>,
-    #[serde(default)]
-    pub(crate) x_label: String,
-    #[serde(default)]
     pub(crate) values: Vec<u32>,
-    #[serde(default)]
     pub(crate) quick: Vec<u32>,
-    /// Whether each scenario has a table of its own.
-    #[serde(default)]
-    pub(crate) a_table_each: bool,
-    /// What the load generator is told beside numbers.
-    #[serde(default)]
+    /// Further arguments of a server of ours, and of the load generator.
+    pub(crate) server: String,
     pub(crate) load: String,
     pub(crate) warmup: Option<Time>,
     /// A run is so many times as long as others.
-    #[serde(default = "times_usual")]
-    pub(crate) times: u32,
-    pub(crate) duration_max: Option<Time>,
+    pub(crate) times: Option<f64>,
     /// What a run takes at most.
     pub(crate) time_max: Option<Time>,
     /// Repeats in which it is measured at most, and with --quick.
@@ -149,15 +113,9 @@ pub(crate) struct Section {
     pub(crate) floor: Option<Passes>,
     /// Where p99 reaches the time between messages, one send may have carried several deliveries, and CPU
     /// per delivery says nothing of CPU per send.
-    #[serde(default)]
     pub(crate) one_send_each: bool,
     pub(crate) candidates: Option<Vec<Candidate>>,
-    /// What each candidate is measured with, one after the other.
-    #[serde(default)]
-    pub(crate) variants: Vec<Candidate>,
-    #[serde(default, deserialize_with = "figure::all_by_name")]
-    pub(crate) figures: Vec<Figure>,
-    #[serde(default)]
+    pub(crate) figures: Option<Vec<Figure>>,
     pub(crate) bounds: Vec<Bound>,
 }
 
@@ -226,29 +184,24 @@ pub(crate) struct Candidate {
 }
 
 /// A time as command lines give it.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Time(pub(crate) Duration);
 
 impl Declared {
     /// What the program of this name declares.
     pub(crate) fn of(program: &str) -> Self {
-        let (_, text) = ALL
-            .iter()
-            .find(|(name, _)| *name == program)
-            .expect("every program has a file");
+        let file = ALL.iter().find(|(name, _)| *name == program);
+        let (_, text) = file.expect("every program has a file");
         toml::from_str(text).unwrap_or_else(|error| panic!("{program}.toml: {error}"))
     }
 
     /// The names of the candidates that can be chosen.
-    pub(crate) fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> BTreeSet<String> {
         let own = self.sections.iter().filter_map(|it| it.candidates.as_ref());
         let all = own.flatten().chain(&self.candidates);
         let chosen = all.filter(|one| !one.always && !one.name.contains('{'));
-        let mut names: Vec<&str> = chosen.map(|one| &*one.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        chosen.map(|one| one.name.clone()).collect()
     }
 }
 
@@ -260,18 +213,6 @@ impl TryFrom<String> for Time {
     }
 }
 
-const fn rate_usual() -> u32 {
-    100
-}
-
-const fn size_usual() -> u32 {
-    64
-}
-
-const fn times_usual() -> u32 {
-    1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,13 +221,21 @@ mod tests {
     fn every_file_is_understood_and_its_names_are_consistent() {
         for (program, _) in ALL {
             let declared = Declared::of(program);
+            let Declared {
+                help,
+                title,
+                clients,
+                ..
+            } = &declared;
+            let is_complete = !help.is_empty() && !title.is_empty() && *clients > 0;
+            assert!(is_complete, "{program}");
             let sections: Vec<&str> = declared.sections.iter().map(|it| &*it.name).collect();
             let quick = declared.quick.iter().flat_map(|it| &it.scenarios);
             for name in declared.usual.iter().chain(quick) {
                 assert!(sections.contains(&&**name), "{program}: {name}");
             }
             for section in &declared.sections {
-                let is_shown = !section.figures.is_empty() || !declared.figures.is_empty();
+                let is_shown = section.figures.is_some() || !declared.figures.is_empty();
                 assert!(is_shown, "{program}: {} shows nothing", section.name);
                 assert_eq!(section.vary.is_some(), !section.values.is_empty());
             }

@@ -9,10 +9,10 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Ends a measurement without a figure.
 #[derive(Debug, Error)]
-pub enum Error {
-    /// The limit on open files is too low and cannot be raised.
+pub(crate) enum Error {
+    /// The limit on open files is too low, and cannot be raised.
     #[error(
-        "{sockets} sockets need {} descriptors, and the limit is {}: raise it as root with `ulimit -n {}`, or lower --sockets or --clients to {}",
+        "{sockets} sockets need {} descriptors, and the limit is {}: raise it as root with `ulimit -n {}`, or lower --clients to {}",
         .limit.needed, .limit.limit, .limit.needed, .limit.possible
     )]
     Descriptors {
@@ -24,20 +24,6 @@ pub enum Error {
     Run(String),
     #[error(transparent)]
     Write(#[from] Unwritable),
-    /// The system refused something that it always grants.
-    #[error("cannot {what}: {error}")]
-    System {
-        what: &'static str,
-        error: io::Error,
-    },
-}
-
-impl Error {
-    /// For `map_err`: the system would not do `what`.
-    pub(crate) fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
-        move |error| Self::System {
-            what,
-            error: error.into(),
-        }
-    }
+    #[error("the system refused what every measurement needs: {0}")]
+    Io(#[from] io::Error),
 }

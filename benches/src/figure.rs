@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// A number that a run gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub(crate) struct Figure {
     /// Its name in data.json; ends with the unit, if it has one.
     pub(crate) id: Cow<'static, str>,
@@ -15,8 +15,24 @@ pub(crate) struct Figure {
     /// `ms`, `us`, `MiB`, `x` of a ratio; empty for a count.
     pub(crate) unit: Cow<'static, str>,
     /// As with rates.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) more_is_better: bool,
+}
+
+/// A figure in a file.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    /// In a declaration, by its name in data.json.
+    Named(String),
+    /// In data.json.
+    Whole {
+        id: String,
+        name: String,
+        unit: String,
+        #[serde(default)]
+        more_is_better: bool,
+    },
 }
 
 /// Constants of figures (the name in data.json, the name for people, the unit, whether more is better), and
@@ -105,16 +121,25 @@ impl Figure {
     }
 }
 
-/// Reads a figure that is given by its name in data.json.
-pub(crate) fn by_name<'de, D: Deserializer<'de>>(from: D) -> Result<Figure, D::Error> {
-    let id = String::deserialize(from)?;
-    Figure::named(&id).ok_or_else(|| D::Error::custom(format!("there is no figure {id}")))
-}
+impl TryFrom<Written> for Figure {
+    type Error = String;
 
-/// The same of several.
-pub(crate) fn all_by_name<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Figure>, D::Error> {
-    #[derive(Deserialize)]
-    struct Named(#[serde(deserialize_with = "by_name")] Figure);
-    let named = Vec::<Named>::deserialize(from)?;
-    Ok(named.into_iter().map(|Named(figure)| figure).collect())
+    fn try_from(written: Written) -> Result<Self, String> {
+        match written {
+            Written::Named(id) => {
+                Self::named(&id).ok_or_else(|| format!("there is no figure {id}"))
+            }
+            Written::Whole {
+                id,
+                name,
+                unit,
+                more_is_better,
+            } => Ok(Self {
+                id: id.into(),
+                name: name.into(),
+                unit: unit.into(),
+                more_is_better,
+            }),
+        }
+    }
 }

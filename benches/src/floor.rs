@@ -10,7 +10,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -18,14 +17,12 @@ use rustix::net::{SendFlags, send};
 use rustix::time::ClockId;
 use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::cases::Load;
 use crate::error::{Error, Result};
-use crate::figure::{
-    FLOOR, FLOOR_COMPLETION, FLOOR_CPU, FLOOR_READER_CPU, FLOOR_READS, FLOOR_SENDS, FLOOR_WALL,
-};
+use crate::figure;
 use crate::host;
 use crate::reader::{Reader, Task, Used, now_ns};
-use crate::run::Run;
-use crate::spread::Spread;
+use crate::run::{Run, Spread};
 
 /// The longest frame that is sent, in bytes.
 const BYTES_MAX: usize = 1 << 20;
@@ -47,8 +44,8 @@ const BACKLOG: i32 = 1024;
 /// Longer than a connect waits that found no room in the backlog.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A thread that sends without a pause has a processor for more than this of the time.
-const ON_CPU_SHARE_MIN: f64 = 0.95;
+/// A thread that sends without a pause waits for a processor for less than this of the time.
+const OFF_CPU_SHARE_MAX: f64 = 0.05;
 
 /// The length of the frame in which a message of the load generator's is broadcast; of messages that
 /// are too long for a floor, the longest that it sends.
@@ -57,42 +54,24 @@ const fn frame_bytes(message_bytes: u32) -> usize {
     if bytes < BYTES_MAX { bytes } else { BYTES_MAX }
 }
 
-/// What is to be measured.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Sockets, each with a reader of its own.
-    pub sockets: u32,
-    /// Length of the frame that each is sent in each pass, at most 1 MiB.
-    pub bytes: usize,
-    /// Measured passes.
-    pub passes: u32,
-    /// Passes before these, which are not measured.
-    pub warmup_passes: u32,
-    /// The least time from the beginning of a pass to that of the next. Zero begins the next pass as
-    /// soon as all have read the one before.
-    pub interval: Duration,
-    /// The program that reads: one of this crate's, or this program itself if it is `None`.
-    pub reader: Option<PathBuf>,
-}
-
 /// One frame to each socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pass {
+struct Pass {
     /// From before the first send until after the last: F.
-    pub sending: Duration,
+    sending: Duration,
     /// From before the first send until the last receiver has read.
-    pub completion: Duration,
+    completion: Duration,
     /// CPU time of the sending thread.
-    pub send_cpu: Duration,
+    send_cpu: Duration,
     /// CPU time of the reader since the pass before.
-    pub read_cpu: Duration,
+    read_cpu: Duration,
     /// Reads that returned bytes; as many as sockets, unless a frame came in parts.
-    pub reads: u64,
+    reads: u64,
 }
 
 /// Connected sockets, with a process that reads from them.
 #[derive(Debug)]
-pub struct Floor {
+struct Floor {
     sockets: Vec<TcpStream>,
     reader: Reader,
     /// What the reader had used after the last pass.
@@ -103,113 +82,80 @@ pub struct Floor {
     began: Duration,
 }
 
-impl Plan {
-    /// Passes over `sockets` sockets with the frames of messages of `message_bytes`.
-    #[must_use]
-    pub const fn new(sockets: u32, message_bytes: u32, passes: u32, interval: Duration) -> Self {
-        Self {
-            sockets,
-            bytes: frame_bytes(message_bytes),
-            passes,
-            warmup_passes: WARMUP_PASSES,
-            interval,
-            reader: None,
-        }
+/// Measures passes that begin at least `interval` apart, over a socket for each client with the frames of
+/// the load's messages, and sets the figures of the floor. Without an interval a pass begins as soon as all
+/// have read the one before.
+pub(crate) fn measure(load: Load, passes: u32, interval: Duration, run: &mut Run) -> Result<()> {
+    let mut floor = Floor::connect(load.clients, frame_bytes(load.size), interval)?;
+    for _ in 0..WARMUP_PASSES {
+        floor.pass()?;
     }
+    let passes: Result<Vec<Pass>> = (0..passes).map(|_| floor.pass()).collect();
+    summarize(load.clients.into(), &passes?, run);
+    Ok(())
+}
 
-    /// Connects, warms up and measures; sets the figures of the floor in `run`.
-    pub(crate) fn measure(&self, run: &mut Run) -> Result<()> {
-        let mut floor = Floor::connect(self)?;
-        for _ in 0..self.warmup_passes {
-            floor.pass()?;
-        }
-        let passes: Result<Vec<Pass>> = (0..self.passes).map(|_| floor.pass()).collect();
-        self.summarize(&passes?, run);
-        Ok(())
+fn summarize(sockets: f64, passes: &[Pass], run: &mut Run) {
+    let median_ms = |of: fn(&Pass) -> Duration| {
+        let spread = Spread::of(passes.iter().map(|pass| of(pass).as_secs_f64() * 1e3));
+        spread.map(|spread| spread.median)
+    };
+    let seconds = |of: fn(&Pass) -> Duration| {
+        let sum: Duration = passes.iter().map(of).sum();
+        sum.as_secs_f64()
+    };
+    let pass_ms = median_ms(|pass| pass.sending);
+    let sends = sockets * passes.len() as f64;
+    let reads = passes.iter().map(|pass| pass.reads).sum::<u64>() as f64;
+    run.set(&figure::FLOOR, pass_ms);
+    run.set(&figure::FLOOR_COMPLETION, median_ms(|pass| pass.completion));
+    run.set(&figure::FLOOR_WALL, pass_ms.map(|ms| ms * 1e3 / sockets));
+    let (send_cpu, read_cpu) = (seconds(|pass| pass.send_cpu), seconds(|pass| pass.read_cpu));
+    run.set(&figure::FLOOR_CPU, send_cpu * 1e6 / sends);
+    run.set(&figure::FLOOR_READER_CPU, read_cpu * 1e6 / reads);
+    run.set(&figure::FLOOR_SENDS, sends);
+    run.set(&figure::FLOOR_READS, reads);
+    let off_cpu = 1.0 - send_cpu / seconds(|pass| pass.sending);
+    if off_cpu > OFF_CPU_SHARE_MAX {
+        run.warnings.push(format!(
+            "the sending thread waited for a processor for {:.0} % of its passes: see what else runs here",
+            off_cpu * 100.0
+        ));
     }
-
-    fn summarize(&self, passes: &[Pass], run: &mut Run) {
-        let median_ms = |of: fn(&Pass) -> Duration| {
-            let spread = Spread::of(passes.iter().map(|pass| of(pass).as_secs_f64() * 1e3));
-            spread.map(|spread| spread.median)
-        };
-        let seconds = |of: fn(&Pass) -> Duration| {
-            let sum: Duration = passes.iter().map(of).sum();
-            sum.as_secs_f64()
-        };
-        let pass_ms = median_ms(|pass| pass.sending);
-        let sockets = f64::from(self.sockets);
-        let sends = sockets * passes.len() as f64;
-        let reads = passes.iter().map(|pass| pass.reads).sum::<u64>() as f64;
-        run.set(&FLOOR, pass_ms);
-        run.set(&FLOOR_COMPLETION, median_ms(|pass| pass.completion));
-        run.set(&FLOOR_WALL, pass_ms.map(|ms| ms * 1e3 / sockets));
-        run.set(&FLOOR_CPU, seconds(|pass| pass.send_cpu) * 1e6 / sends);
-        run.set(
-            &FLOOR_READER_CPU,
-            seconds(|pass| pass.read_cpu) * 1e6 / reads,
-        );
-        run.set(&FLOOR_SENDS, sends);
-        run.set(&FLOOR_READS, reads);
-        let off_cpu = 1.0 - seconds(|pass| pass.send_cpu) / seconds(|pass| pass.sending);
-        if off_cpu > 1.0 - ON_CPU_SHARE_MIN {
-            run.warnings.push(format!(
-                "the sending thread waited for a processor for {:.0} % of its passes: see what else runs here",
-                off_cpu * 100.0
-            ));
-        }
-        if reads > sends {
-            let parts = format!("frames came in parts: {reads} reads for {sends} sends");
-            run.warnings.push(parts);
-        }
+    if reads > sends {
+        let parts = format!("frames came in parts: {reads} reads for {sends} sends");
+        run.warnings.push(parts);
     }
 }
 
 impl Floor {
     /// Starts the reader and connects all sockets.
-    ///
-    /// # Errors
-    /// When descriptors or source ports do not suffice, or the reader fails.
-    pub fn connect(plan: &Plan) -> Result<Self> {
-        host::raise_descriptors(plan.sockets)?;
-        let listener = listen().map_err(Error::system("listen on 127.0.0.1"))?;
-        let target = listener
-            .local_addr()
-            .map_err(Error::system("read the listener's address"))?;
+    fn connect(sockets: u32, bytes: usize, interval: Duration) -> Result<Self> {
+        host::raise_descriptors(sockets)?;
+        let listener = listen()?;
         let task = Task {
-            target,
-            sockets: plan.sockets,
-            pass_bytes: u64::from(plan.sockets) * plan.bytes as u64,
+            target: listener.local_addr()?,
+            sockets,
+            pass_bytes: u64::from(sockets) * bytes as u64,
             is_named: false,
         };
-        let mut reader = Reader::start(&task, plan.reader.as_deref())?;
-        let accepted = (0..plan.sockets).map(|_| accept(&listener));
-        let accepted: io::Result<Vec<TcpStream>> = accepted.collect();
-        let sockets = match accepted {
-            Ok(sockets) => sockets,
-            // The reader knows why it does not connect.
-            Err(error) => {
-                return Err(reader
-                    .next_used()
-                    .err()
-                    .unwrap_or(Error::system("accept a socket")(error)));
-            }
-        };
+        let mut reader = Reader::start(&task)?;
+        let sockets: io::Result<_> = (0..sockets).map(|_| accept(&listener)).collect();
+        // The reader knows why it does not connect.
+        let why = |error| reader.next_used().err().unwrap_or(Error::Io(error));
+        let sockets = sockets.map_err(why)?;
         Ok(Self {
             sockets,
             reader,
             used: Used::default(),
-            frame: vec![b'x'; plan.bytes],
-            interval: plan.interval,
+            frame: vec![b'x'; bytes],
+            interval,
             began: Duration::ZERO,
         })
     }
 
     /// Waits until it is time, sends one frame to each socket, and waits until all are read.
-    ///
-    /// # Errors
-    /// When the kernel does not take a frame whole, or the reader fails.
-    pub fn pass(&mut self) -> Result<Pass> {
+    fn pass(&mut self) -> Result<Pass> {
         let now = |clock| Duration::from_nanos(now_ns(clock));
         let early = (self.began + self.interval).saturating_sub(now(ClockId::Monotonic));
         std::thread::sleep(early);
@@ -250,10 +196,10 @@ fn send_frame(socket: &TcpStream, frame: &[u8]) -> Result<()> {
         Ok(sent) if sent == frame.len() => return Ok(()),
         Ok(sent) => sent,
         Err(Errno::AGAIN) => 0,
-        Err(errno) => return Err(Error::system("send")(errno)),
+        Err(errno) => return Err(Error::Io(errno.into())),
     };
     Err(Error::Run(format!(
-        "the kernel took {sent} of {} bytes from an empty socket: lower --bytes, or raise net.ipv4.tcp_wmem",
+        "the kernel took {sent} of {} bytes from an empty socket: lower --sizes, or raise net.ipv4.tcp_wmem",
         frame.len()
     )))
 }
@@ -278,6 +224,7 @@ fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::Figure;
 
     fn pass(milliseconds: u64, cpu_share: f64) -> Pass {
         let sending = Duration::from_millis(milliseconds);
@@ -292,24 +239,21 @@ mod tests {
 
     fn summary(passes: &[Pass]) -> Run {
         let mut run = Run::new(0, "floor", "bare send");
-        Plan::new(1000, 64, 1, Duration::ZERO).summarize(passes, &mut run);
+        summarize(1000.0, passes, &mut run);
         run
     }
 
     #[test]
     fn a_floor_is_its_median_pass_and_its_whole_cpu_time() {
         let run = summary(&[pass(1, 1.0), pass(2, 1.0), pass(9, 1.0)]);
-        let figures = [
-            FLOOR,
-            FLOOR_COMPLETION,
-            FLOOR_WALL,
-            FLOOR_SENDS,
-            FLOOR_READS,
-        ];
-        let values = figures.map(|figure| run.get(&figure).unwrap());
-        assert_eq!(values, [2.0, 4.0, 2.0, 3000.0, 3000.0]);
-        assert!((run.get(&FLOOR_CPU).unwrap() - 4.0).abs() < 1e-9);
+        let value = |figure: Figure| run.get(&figure).unwrap();
+        let medians = [figure::FLOOR, figure::FLOOR_COMPLETION, figure::FLOOR_WALL];
+        assert_eq!(medians.map(value), [2.0, 4.0, 2.0]);
+        let sums = [figure::FLOOR_SENDS, figure::FLOOR_READS];
+        assert_eq!(sums.map(value), [3000.0; 2]);
+        assert!((value(figure::FLOOR_CPU) - 4.0).abs() < 1e-9);
         assert!(run.warnings.is_empty(), "{:?}", run.warnings);
+        assert_eq!((frame_bytes(64), frame_bytes(1 << 20)), (92, BYTES_MAX));
     }
 
     #[test]
@@ -319,11 +263,5 @@ mod tests {
         let text = summary(&passes).warnings.join("\n");
         assert!(text.contains("waited for a processor for 20 %"), "{text}");
         assert!(text.contains("1500 reads for 1000 sends"), "{text}");
-    }
-
-    #[test]
-    fn a_frame_is_the_message_and_its_name_but_no_longer_than_is_sent() {
-        assert_eq!(frame_bytes(64), 92);
-        assert_eq!(frame_bytes(1 << 20), BYTES_MAX);
     }
 }

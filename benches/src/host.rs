@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use loadgen::host;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::run::MIB;
 
 /// What figures depend on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Host {
     kernel: String,
     cpu: String,
@@ -57,43 +57,25 @@ pub(crate) fn sources(sockets: u32) -> Vec<Ipv4Addr> {
 /// How often the kernel is asked.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A watch over the kernel memory of all TCP sockets of this host.
-#[derive(Debug)]
-pub(crate) struct SocketMemory {
-    before: u64,
-    /// Ends the watch when it is dropped.
-    watched: Sender<()>,
-    watch: JoinHandle<u64>,
-}
-
-impl SocketMemory {
-    /// Begins to watch.
-    pub(crate) fn watch() -> Self {
-        let (watched, ended) = channel();
-        let before = pages_now();
-        let watch = thread::spawn(move || {
+/// Does `work`; how much more memory than before the kernel had for all TCP sockets of this host meanwhile,
+/// at most, in MiB.
+pub(crate) fn socket_memory_of<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let (working, ended) = channel::<()>();
+    let before = pages_now();
+    thread::scope(|scope| {
+        let watch = scope.spawn(move || {
             let mut most = before;
             while ended.recv_timeout(MEMORY_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 most = most.max(pages_now());
             }
             most
         });
-        Self {
-            before,
-            watched,
-            watch,
-        }
-    }
-
-    /// Ends the watch; how much more than before there was at most.
-    pub(crate) fn peak_mib(self) -> f64 {
-        drop(self.watched);
-        let most = self
-            .watch
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (most - self.before) as f64 * rustix::param::page_size() as f64 / MIB
-    }
+        let done = work();
+        drop(working);
+        let most = watch.join().expect("a watch that only reads a file");
+        let bytes = (most - before) as f64 * rustix::param::page_size() as f64;
+        (done, bytes / MIB)
+    })
 }
 
 fn pages_now() -> u64 {
@@ -102,9 +84,8 @@ fn pages_now() -> u64 {
 }
 
 fn pages(sockstat: &str) -> Option<u64> {
-    let line = sockstat
-        .lines()
-        .find_map(|line| line.strip_prefix("TCP:"))?;
+    let mut lines = sockstat.lines();
+    let line = lines.find_map(|line| line.strip_prefix("TCP:"))?;
     line.split_once(" mem ")?.1.trim().parse().ok()
 }
 
@@ -117,6 +98,7 @@ mod tests {
         let text = "sockets: used 300\nTCP: inuse 13 orphan 0 tw 2 alloc 17 mem 42\nUDP: mem 7\n";
         assert_eq!(pages(text), Some(42));
         assert_eq!(pages("UDP: inuse 0 mem 7\n"), None);
-        assert!(SocketMemory::watch().peak_mib() >= 0.0);
+        let (done, mib) = socket_memory_of(|| 7);
+        assert!(done == 7 && mib >= 0.0);
     }
 }

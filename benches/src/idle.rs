@@ -1,23 +1,23 @@
 //! Idle: what clients cost that have joined and say nothing.
 //!
-//! A server is started, its memory read, then clients join from this process. That all have joined is
+//! A server is started, its memory read, then clients join, which are a bare reader's. That all have joined is
 //! proved: each has received a message, which only those get who have. Then nobody says anything for a
 //! while, and what the server did in it is read from the kernel (proc(5)): any tick of CPU time and
 //! any wait that one of its threads ended is a wake-up that nobody needed.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loadgen::host::{Process, Usage};
 use protocol::frame;
 
+use crate::cases::Case;
 use crate::error::{Error, Result};
-use crate::figure::{
-    IDLE_CLIENTS, IDLE_CPU, IDLE_PER_CLIENT, IDLE_RSS, IDLE_WAKEUPS, IDLE_WAKEUPS_OF_OTHERS,
-};
+use crate::figure;
+use crate::reader::Reader;
 use crate::run::{MIB, Run};
 use crate::serving::Serving;
 
@@ -31,20 +31,13 @@ const SERVING: &str = "serve-";
 /// closing of the client that spoke and left, and then looks whether anything else is due.
 const SETTLING: Duration = Duration::from_secs(4);
 
-/// Within it all clients have joined.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Clients that had not joined by the first message receive another.
+const MESSAGES_MAX: u32 = 60;
+const MESSAGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a client waits for a message before another is sent; clients that had not joined by the
-/// first receive the next.
-const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Lets `clients` clients join the server, and watches it for `duration`.
-pub(crate) fn measure(
-    run: &mut Run,
-    server: &Serving,
-    clients: u32,
-    duration: Duration,
-) -> Result<()> {
+/// Lets the clients of `case` join the server, and watches it for as long as a run takes.
+pub(crate) fn measure(case: &Case, server: &Serving, run: &mut Run) -> Result<()> {
+    let clients = case.load.clients;
     let process = Process::find(server.pid()).ok_or_else(has_ended)?;
     let usage = || process.usage().ok_or_else(has_ended);
     let kib = |usage: &Usage| usage.rss_bytes.unwrap_or_default() as f64 / 1024.0;
@@ -52,34 +45,27 @@ pub(crate) fn measure(
     let joined = join(server.addr(), clients)?;
     thread::sleep(SETTLING);
     let (before, serving_before) = (usage()?, wakeups(server.pid())?);
-    thread::sleep(duration);
+    thread::sleep(case.duration);
     let (after, serving_after) = (usage()?, wakeups(server.pid())?);
     drop(joined);
     let seconds = |usage: &Usage| usage.user_seconds + usage.system_seconds;
     let all = |usage: &Usage| usage.switches.unwrap_or_default().voluntary;
     let serving = serving_after.saturating_sub(serving_before);
-    let others = all(&after)
-        .saturating_sub(all(&before))
-        .saturating_sub(serving);
-    run.set(&IDLE_CLIENTS, f64::from(clients));
-    run.set(&IDLE_RSS, kib(&after) * 1024.0 / MIB);
-    run.set(
-        &IDLE_PER_CLIENT,
-        (kib(&after) - kib_without_clients) / f64::from(clients),
-    );
-    run.set(
-        &IDLE_CPU,
-        ((seconds(&after) - seconds(&before)) * TICKS_PER_SECOND).round(),
-    );
-    run.set(&IDLE_WAKEUPS, serving as f64);
-    run.set(&IDLE_WAKEUPS_OF_OTHERS, others as f64);
+    let others = (all(&after) - all(&before)).saturating_sub(serving);
+    run.set(&figure::IDLE_CLIENTS, f64::from(clients));
+    run.set(&figure::IDLE_RSS, kib(&after) * 1024.0 / MIB);
+    let per_client = (kib(&after) - kib_without_clients) / f64::from(clients);
+    let ticks = (seconds(&after) - seconds(&before)) * TICKS_PER_SECOND;
+    run.set(&figure::IDLE_PER_CLIENT, per_client);
+    run.set(&figure::IDLE_CPU, ticks.round());
+    run.set(&figure::IDLE_WAKEUPS, serving as f64);
+    run.set(&figure::IDLE_WAKEUPS_OF_OTHERS, others as f64);
     Ok(())
 }
 
 /// How often threads that serve clients have waited for something.
 fn wakeups(pid: u32) -> Result<u64> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task"));
-    let threads = threads.map_err(Error::system("list the server's threads"))?;
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))?;
     let of = |status: String| wakeups_of_serving(&status);
     let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).ok();
     match threads.flatten().filter_map(status).filter_map(of).sum() {
@@ -97,32 +83,20 @@ fn wakeups_of_serving(status: &str) -> Option<u64> {
     value("voluntary_ctxt_switches:")?.trim().parse().ok()
 }
 
-/// Clients that have all joined.
-fn join(addr: SocketAddr, clients: u32) -> Result<Vec<TcpStream>> {
-    let connect = |number: u32| -> io::Result<TcpStream> {
-        let mut client = TcpStream::connect(addr)?;
-        client.set_read_timeout(Some(MESSAGE_TIMEOUT))?;
-        client.set_nodelay(true)?;
-        client.write_all(&frame::encode(format!("idle-{number:05}").as_bytes()))?;
-        Ok(client)
-    };
-    let cannot_connect = Error::system("connect a client to the server");
-    let joined: io::Result<Vec<TcpStream>> = (0..clients).map(connect).collect();
-    let mut joined = joined.map_err(&cannot_connect)?;
-    let mut speaker = connect(clients).map_err(&cannot_connect)?;
-    let deadline = Instant::now() + JOIN_TIMEOUT;
-    let mut heard = 0;
-    while heard < joined.len() {
-        if Instant::now() > deadline {
-            let fewer = format!("{heard} of {clients} clients joined within {JOIN_TIMEOUT:?}");
-            return Err(fault(&fewer));
+/// Clients that have all joined: each has received one of the messages of another.
+fn join(addr: SocketAddr, clients: u32) -> Result<Reader> {
+    let mut joined = Reader::of_clients(addr, clients)?;
+    let mut speaker = TcpStream::connect(addr)?;
+    speaker.write_all(&frame::encode(b"speaker"))?;
+    for _ in 0..MESSAGES_MAX {
+        let before = joined.used()?.reads;
+        speaker.write_all(&frame::encode(b"hello"))?;
+        thread::sleep(MESSAGE_INTERVAL);
+        if joined.used()?.reads - before >= u64::from(clients) {
+            return Ok(joined);
         }
-        let spoken = speaker.write_all(&frame::encode(b"hello"));
-        spoken.map_err(Error::system("say something to the server"))?;
-        let hears = |client: &mut TcpStream| client.read(&mut [0; 1024]).ok().filter(|it| *it > 0);
-        heard += joined[heard..].iter_mut().map_while(hears).count();
     }
-    Ok(joined)
+    Err(fault(&format!("not all of {clients} clients have joined")))
 }
 
 fn has_ended() -> Error {

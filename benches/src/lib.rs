@@ -14,7 +14,6 @@ mod args;
 mod bound;
 mod broken;
 mod cases;
-mod collapse;
 mod comparison;
 mod declared;
 mod error;
@@ -23,21 +22,15 @@ mod floor;
 mod host;
 mod idle;
 mod measure;
-mod output;
 mod own_cost;
 mod page;
 mod peers;
-mod plot;
 mod process;
 mod reader;
 mod results;
 mod run;
 mod serving;
-mod spread;
 mod study;
-mod table;
-
-pub use floor::{Floor, Plan};
 
 /// The `main` of the program of this name.
 #[must_use]

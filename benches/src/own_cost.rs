@@ -11,16 +11,14 @@ use record::Report;
 use crate::cases::{Case, Load};
 use crate::error::{Error, Result};
 use crate::figure::{BYTES_PER_SEGMENT, NS_PER_SEGMENT, SEGMENTS, SEGMENTS_PER_TURN};
+use crate::measure::OVERHEAD_MAX;
 use crate::process;
-use crate::reader::{Reader, Task, Used};
+use crate::reader::{Reader, Used};
 use crate::run::Run;
 use crate::serving::Serving;
 
 /// How often bare readers are asked what they have used.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What a run may take beyond what it measures.
-const OVERHEAD_MAX: Duration = Duration::from_secs(120);
 
 /// The clients of the load generator that only sends.
 const SENDERS: u32 = 2;
@@ -28,10 +26,11 @@ const SENDERS: u32 = 2;
 /// A message on the wire: header and name, header and stamp of 64 bytes.
 const BYTES_PER_DELIVERY: f64 = (2 * protocol::HEADER_BYTES + "load-00000".len() + 64) as f64;
 
-const BARE: &str = "bare reader";
+/// Who is beside the candidate.
+pub(crate) const BARE: &str = "bare reader";
 
-/// The load generator beside a bare reader, which comes to the server first.
-pub(crate) fn pair(case: &Case, mut judged: Run) -> Result<Vec<Run>> {
+/// The load generator beside a bare reader, which comes to the server first; the run of that.
+pub(crate) fn pair(case: &Case, judged: &mut Run) -> Result<Run> {
     let half = case.load.clients / 2;
     let (report, [bare]) = watch(case, case.load.clients - half, [half])?;
     let generator = &report.generator;
@@ -39,25 +38,19 @@ pub(crate) fn pair(case: &Case, mut judged: Run) -> Result<Vec<Run>> {
     let cpu_seconds = generator.consumption.cpu_seconds.ok_or_else(unknown)?;
     let bytes = report.delivered as f64 * BYTES_PER_DELIVERY;
     let turns = generator.turn_ms.count;
-    set_segments(
-        &mut judged,
-        cpu_seconds * 1e9,
-        generator.reads,
-        bytes,
-        turns,
-    );
+    set_segments(judged, cpu_seconds * 1e9, generator.reads, bytes, turns);
     judged.problems = report.problems;
-    Ok(vec![judged, used_by(bare)])
+    Ok(used_by(bare))
 }
 
 /// A bare reader beside a bare reader, who come to the server in the same order.
-pub(crate) fn control(case: &Case, mut second: Run) -> Result<Vec<Run>> {
+pub(crate) fn control(case: &Case, second: &mut Run) -> Result<Run> {
     let half = case.load.clients / 2;
     let others = (case.load.clients - half).saturating_sub(SENDERS).max(1);
     let (report, [bare, used]) = watch(case, SENDERS, [half, others])?;
     second.figures = used_by(used).figures;
     second.problems = report.problems;
-    Ok(vec![second, used_by(bare)])
+    Ok(used_by(bare))
 }
 
 /// Runs the load generator with `clients` clients beside bare readers with these numbers of sockets; what
@@ -67,17 +60,8 @@ fn watch<const N: usize>(
     clients: u32,
     sockets: [u32; N],
 ) -> Result<(Report, [(Used, Used); N])> {
-    let server = Serving::start(&case.candidate, case.load.clients).map_err(Error::Run)?;
-    let start = |sockets| {
-        let task = Task {
-            target: server.addr(),
-            sockets,
-            pass_bytes: 0,
-            is_named: true,
-        };
-        let mut reader = Reader::start(&task, None)?;
-        reader.used().map(|_| reader)
-    };
+    let server = Serving::start(&case.candidate, case.load.clients)?;
+    let start = |sockets| Reader::of_clients(server.addr(), sockets);
     let readers: Result<Vec<Reader>> = sockets.into_iter().map(start).collect();
     let mut readers = readers?;
     let load = Case {
@@ -100,8 +84,7 @@ fn watch<const N: usize>(
             said.push((began.elapsed(), used));
             thread::sleep(ASK_INTERVAL);
         }
-        load.join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        load.join().expect("it says why it fails")
     })?;
     // That the process itself has to start is left out: milliseconds in traffic that stays the same.
     let from = Duration::from_secs_f64(report.connect_seconds + report.warmup_seconds);
@@ -114,10 +97,7 @@ fn watch<const N: usize>(
 }
 
 fn used_by((before, after): (Used, Used)) -> Run {
-    let mut run = Run {
-        candidate: BARE.into(),
-        ..Run::default()
-    };
+    let mut run = Run::default();
     let cpu_ns = (after.cpu_ns - before.cpu_ns) as f64;
     let bytes = (after.bytes - before.bytes) as f64;
     let turns = after.turns - before.turns;

@@ -1,18 +1,18 @@
-//! The page of a comparison: Markdown that reads as well in a terminal. Its tables are those of
-//! report.md, and of the texts that quote it.
+//! The page of a comparison and its plots. The page is Markdown that reads the same in a terminal, in the
+//! source of a text and on a code host. A plot has one line a candidate over the scenarios, by the medians;
+//! what no valid run gives is a cross beside the lines.
+
+use std::fmt;
+
+use loadgen::chart::{Axis, Chart, Line};
 
 use crate::bound::Judged;
-use crate::comparison::{Comparison, Row, Scenario, Section};
+use crate::comparison::{Comparison, Plot, Scenario, Section};
 use crate::figure::Figure;
-use crate::run::with_unit;
-use crate::spread::digits;
-use crate::table::Table;
+use crate::run::{digits, with_unit};
 
 /// With more candidates than this a table has a row for each, not a column.
 const COLUMNS_MAX: usize = 4;
-
-/// With more bounds than this a scenario has a table of its own.
-const BOUNDS_TOGETHER_MAX: usize = 6;
 
 /// The whole page.
 pub(crate) fn page(comparison: &Comparison) -> String {
@@ -34,9 +34,8 @@ pub(crate) fn page(comparison: &Comparison) -> String {
         text += "\n**The time was over before all was measured**: figures are of fewer runs than asked for.\n";
     }
     if !comparison.bounds.is_empty() {
-        let about =
-            "The median over the repeats decides; each ratio (x) and difference is of one repeat.";
-        text += &format!("\n## Bounds\n\n{about}\n\n{}", bounds(&comparison.bounds));
+        text += "\n## Bounds\n\nThe median over the repeats decides; each ratio (x) and difference is of one repeat.\n\n";
+        text += &bounds(&comparison.bounds);
     }
     for section in &comparison.sections {
         let Section { title, about, .. } = section;
@@ -52,89 +51,40 @@ pub(crate) fn page(comparison: &Comparison) -> String {
 }
 
 fn plots(comparison: &Comparison, section: &str) -> String {
-    let plots = comparison
+    let is_here = |plot: &&Plot| plot.section == section;
+    let shown = comparison
         .plots
         .iter()
-        .filter(|plot| plot.section == section);
-    plots
-        .map(|plot| format!("\n![{}]({})\n", plot.title, plot.file))
-        .collect()
+        .filter(is_here)
+        .map(|plot| format!("\n![{}]({})\n", plot.title, plot.file));
+    shown.collect()
 }
 
-/// The tables of bounds.
+/// The table of bounds.
 pub(crate) fn bounds(bounds: &[Judged]) -> String {
-    let of = |scenario: &str| -> Vec<&Judged> {
-        bounds
-            .iter()
-            .filter(|one| one.scenario == scenario)
-            .collect()
-    };
     let mut table = Table::new(["load", "bound", "median", "min to max", "wanted", ""]);
-    let mut grids: Vec<(&str, Table)> = Vec::new();
     for one in bounds {
-        let together = of(&one.scenario);
-        if together.len() <= BOUNDS_TOGETHER_MAX {
-            let [median, range] =
-                one.measured
-                    .map_or(["not measured".into(), String::new()], |it| {
-                        let range = format!("{} to {}", digits(it.min), digits(it.max));
-                        [with_unit(it.median, &one.unit), range]
-                    });
-            table.row([
-                &*one.scenario,
-                &one.name,
-                &median,
-                &range,
-                &one.wanted,
-                verdict(one),
-            ]);
-        } else if grids.iter().all(|(scenario, _)| *scenario != one.scenario) {
-            grids.push((&one.scenario, grid(&one.scenario, &together)));
+        let mut shown = ["not measured".into(), String::new()];
+        if let Some(it) = one.measured {
+            let range = format!("{} to {}", digits(it.min), digits(it.max));
+            shown = [with_unit(it.median, &one.unit), range];
         }
+        let verdict = match (one.met, &*one.wanted) {
+            (_, "") => "",
+            (true, _) => "met",
+            (false, _) => "**MISSED**",
+        };
+        let [median, range] = &shown;
+        table.row([
+            &*one.scenario,
+            &one.name,
+            median,
+            range,
+            &one.wanted,
+            verdict,
+        ]);
     }
-    let tables = [table]
-        .into_iter()
-        .chain(grids.into_iter().map(|(_, grid)| grid));
-    let tables = tables
-        .map(|table| table.to_string())
-        .filter(|text| !text.is_empty());
-    tables.collect::<Vec<_>>().join("\n")
-}
-
-/// The bounds of one scenario: a row for each candidate.
-fn grid(scenario: &str, bounds: &[&Judged]) -> Table {
-    let head = |one: &Judged| format!("{}: median (max), wanted {}", one.measure, one.wanted);
-    let mut heads: Vec<String> = bounds.iter().map(|one| head(one)).collect();
-    let mut candidates: Vec<&str> = bounds.iter().map(|one| &*one.candidate).collect();
-    heads.sort_unstable();
-    heads.dedup();
-    candidates.dedup();
-    let first = [scenario.to_owned()].into_iter();
-    let mut table = Table::new(first.chain(heads.iter().cloned()).chain([String::new()]));
-    for candidate in candidates {
-        let own = || bounds.iter().filter(|one| one.candidate == candidate);
-        let mut cells = vec![candidate.to_owned()];
-        for wanted in &heads {
-            let one = own().find(|one| head(one) == *wanted);
-            let shown = one.and_then(|one| Some((one, one.measured?)));
-            cells.push(shown.map_or_else(
-                || "-".into(),
-                |(one, it)| format!("{} ({})", with_unit(it.median, &one.unit), digits(it.max)),
-            ));
-        }
-        let missed = own().find(|one| !one.met);
-        cells.push(missed.map_or("met", |one| verdict(one)).to_owned());
-        table.row(cells);
-    }
-    table
-}
-
-fn verdict(one: &Judged) -> &'static str {
-    match (one.met, &*one.wanted) {
-        (_, "") => "",
-        (true, _) => "met",
-        (false, _) => "**MISSED**",
-    }
+    table.to_string()
 }
 
 /// All figures of a section: medians, and their range where there is room for it.
@@ -147,22 +97,19 @@ pub(crate) fn table(comparison: &Comparison, section: &Section) -> Table {
 
 /// A column for each candidate.
 fn columns(comparison: &Comparison, section: &Section, scenario: &Scenario) -> Table {
-    let candidates = || scenario.candidates.iter();
-    let head = ["median (min to max)".to_owned()].into_iter();
-    let mut table = Table::new(head.chain(candidates().cloned()));
+    let mut table = Table::named("median (min to max)", &scenario.candidates);
     for figure in &section.figures {
-        let cells = candidates().map(|candidate| {
-            let row = comparison.row(&scenario.name, candidate, figure);
-            let Some(row) = row else {
-                return "-".to_owned();
-            };
-            let [min, max] = [row.spread.min, row.spread.max].map(digits);
-            format!("{} ({min} to {max})", median(Some(row)))
-        });
-        table.row([figure.label()].into_iter().chain(cells));
+        let cell = |candidate: &String| match comparison.row(scenario, candidate, figure) {
+            None => "-".to_owned(),
+            Some(row) => {
+                let [min, max] = [row.spread.min, row.spread.max].map(digits);
+                format!("{} ({min} to {max})", row.median())
+            }
+        };
+        table.named_row(figure.label(), scenario.candidates.iter().map(cell));
     }
-    let valid = candidates().map(|candidate| valid_runs(comparison, &scenario.name, candidate));
-    table.row(["valid runs".to_owned()].into_iter().chain(valid));
+    let valid = |candidate: &String| valid_runs(comparison, scenario, candidate);
+    table.named_row("valid runs", scenario.candidates.iter().map(valid));
     table
 }
 
@@ -170,18 +117,17 @@ fn columns(comparison: &Comparison, section: &Section, scenario: &Scenario) -> T
 fn rows(comparison: &Comparison, section: &Section) -> Table {
     // The name of the only scenario is the section's.
     let skipped = usize::from(section.scenarios.len() == 1);
-    let head = ["load".to_owned(), String::new()].into_iter().skip(skipped);
-    let figures = section.figures.iter().map(Figure::label);
-    let mut table = Table::new(head.chain(figures).chain(["valid runs".into()]));
+    let mut head = vec!["load".to_owned(), String::new()].split_off(skipped);
+    head.extend(section.figures.iter().map(Figure::label));
+    head.push("valid runs".into());
+    let mut table = Table::new(head);
     for scenario in &section.scenarios {
         for candidate in &scenario.candidates {
-            let names = [scenario.name.clone(), candidate.clone()]
-                .into_iter()
-                .skip(skipped);
-            let figures = section.figures.iter();
-            let cells = figures.map(|it| median(comparison.row(&scenario.name, candidate, it)));
-            let valid = valid_runs(comparison, &scenario.name, candidate);
-            table.row(names.chain(cells).chain([valid]));
+            let mut row = vec![scenario.name.clone(), candidate.clone()].split_off(skipped);
+            let median = |figure| median(comparison, scenario, candidate, figure);
+            row.extend(section.figures.iter().map(median));
+            row.push(valid_runs(comparison, scenario, candidate));
+            table.row(row);
         }
     }
     table
@@ -189,27 +135,20 @@ fn rows(comparison: &Comparison, section: &Section) -> Table {
 
 /// One figure of many scenarios: a row for each scenario, a column for each candidate.
 pub(crate) fn by_scenario(comparison: &Comparison, figure: &Figure) -> Table {
-    let sections = comparison
-        .sections
-        .iter()
-        .filter(|one| one.figures.contains(figure));
+    let sections = comparison.sections.iter();
+    let sections = sections.filter(|one| one.figures.contains(figure));
     let scenarios: Vec<&Scenario> = sections.flat_map(|section| &section.scenarios).collect();
     let candidates = candidates_of(&scenarios);
-    let head = [figure.label()].into_iter();
-    let mut table = Table::new(head.chain(candidates.iter().map(|&name| name.to_owned())));
+    let mut table = Table::named(&figure.label(), &candidates);
     for scenario in scenarios {
-        let row = |candidate: &&str| median(comparison.row(&scenario.name, candidate, figure));
-        table.row(
-            [scenario.name.clone()]
-                .into_iter()
-                .chain(candidates.iter().map(row)),
-        );
+        let median = |who: &&str| median(comparison, scenario, who, figure);
+        table.named_row(&*scenario.name, candidates.iter().map(median));
     }
     table
 }
 
 /// Who was measured in any of `scenarios`, each once.
-pub(crate) fn candidates_of<'a>(scenarios: &[&'a Scenario]) -> Vec<&'a str> {
+fn candidates_of<'a>(scenarios: &[&'a Scenario]) -> Vec<&'a str> {
     let mut candidates: Vec<&str> = Vec::new();
     for candidate in scenarios.iter().flat_map(|scenario| &scenario.candidates) {
         if !candidates.contains(&&**candidate) {
@@ -219,16 +158,12 @@ pub(crate) fn candidates_of<'a>(scenarios: &[&'a Scenario]) -> Vec<&'a str> {
     candidates
 }
 
-/// The median, marked if no run of it is valid.
-fn median(row: Option<&Row>) -> String {
-    match row {
-        None => "-".into(),
-        Some(row) if row.is_valid => digits(row.spread.median),
-        Some(row) => digits(row.spread.median) + " INVALID",
-    }
+fn median(comparison: &Comparison, scenario: &Scenario, who: &str, figure: &Figure) -> String {
+    let row = comparison.row(scenario, who, figure);
+    row.map_or_else(|| "-".to_owned(), |row| row.median())
 }
 
-fn valid_runs(comparison: &Comparison, scenario: &str, candidate: &str) -> String {
+fn valid_runs(comparison: &Comparison, scenario: &Scenario, candidate: &str) -> String {
     let runs = comparison.runs_of(scenario, candidate);
     let valid = runs.iter().filter(|run| run.is_valid()).count();
     match (valid, runs.len()) {
@@ -239,30 +174,149 @@ fn valid_runs(comparison: &Comparison, scenario: &str, candidate: &str) -> Strin
 }
 
 fn problems(comparison: &Comparison) -> String {
-    let mut lines = Vec::new();
+    let mut text = String::new();
     for run in &comparison.runs {
-        let (scenario, candidate) = (&run.scenario, &run.candidate);
-        let mut tell = |what: &str, why: &str| {
-            let repeat = run.repeat + 1;
-            lines.push(format!(
-                "- {scenario}, {candidate}, repeat {repeat}: {what}: {why}\n"
-            ));
-        };
-        run.failure.iter().for_each(|why| tell("not measured", why));
-        if !run.problems.is_empty() {
-            tell("INVALID", &run.problems.join("; "));
+        let (scenario, candidate, repeat) = (&run.scenario, &run.candidate, run.repeat + 1);
+        let failures = run.failure.iter().map(|why| ("not measured", why.clone()));
+        let problems = run.problems.join("; ");
+        let problems = Some(("INVALID", problems)).filter(|(_, why)| !why.is_empty());
+        let warnings = run.warnings.iter().map(|why| ("warning", why.clone()));
+        for (what, why) in failures.chain(problems).chain(warnings) {
+            text += &format!("- {scenario}, {candidate}, repeat {repeat}: {what}: {why}\n");
         }
-        run.warnings.iter().for_each(|why| tell("warning", why));
     }
-    if lines.is_empty() {
-        return String::new();
+    if text.is_empty() {
+        return text;
     }
-    format!("\n## Invalid runs and warnings\n\n{}", lines.concat())
+    format!("\n## Invalid runs and warnings\n\n{text}")
+}
+
+/// The plot as a file of its own.
+pub(crate) fn svg(comparison: &Comparison, plot: &Plot) -> String {
+    let sections = comparison.sections.iter();
+    let sections = sections.filter(|one| plot.section.is_empty() || plot.section == one.title);
+    let scenarios: Vec<&Scenario> = sections.flat_map(|section| &section.scenarios).collect();
+    let candidates = candidates_of(&scenarios);
+    let points = |candidate: &str, figure: &Figure, valid: bool| -> Vec<(f64, f64)> {
+        let point = |scenario: &&Scenario| {
+            let row = comparison.row(scenario, candidate, figure)?;
+            (row.is_valid == valid).then_some((scenario.x?, row.spread.median))
+        };
+        scenarios.iter().filter_map(point).collect()
+    };
+    let line = |name: &str, points| Line {
+        name: lasting(name),
+        points,
+    };
+    let of_candidate = |name: &&str| line(name, points(name, &plot.figure, true));
+    let mut lines: Vec<Line> = candidates.iter().map(of_candidate).collect();
+    if let (Some((figure, name)), Some(first)) = (&plot.floor, candidates.first()) {
+        lines.push(line(name, points(first, figure, true)));
+    }
+    let invalid = |name| points(name, &plot.figure, false);
+    let invalid: Vec<(f64, f64)> = candidates.iter().copied().flat_map(invalid).collect();
+    let on_lines = lines.iter().flat_map(|line| &line.points);
+    let ys: Vec<f64> = on_lines.chain(&invalid).map(|(_, y)| *y).collect();
+    let xs = scenarios.iter().filter_map(|scenario| scenario.x);
+    let chart = Chart {
+        title: plot.title.clone(),
+        x: match plot.is_linear {
+            true => Axis::amount(xs.fold(0.0, f64::max), lasting(&plot.x_label)),
+            false => Axis::logarithmic(xs, lasting(&plot.x_label)),
+        },
+        y: Axis::logarithmic(ys.into_iter(), lasting(&plot.figure.unit)),
+        lines,
+        invalid,
+        marked: true,
+    };
+    chart.standalone()
+}
+
+/// The chart takes names that last as long as the program; there are a handful.
+fn lasting(name: &str) -> &'static str {
+    name.to_owned().leak()
+}
+
+/// Rows under one head.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Self {
+        let rows = vec![head.into_iter().map(Into::into).collect()];
+        Self { rows }
+    }
+
+    /// Appends a row, of as many cells as the head has.
+    pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+
+    /// A table whose columns have these names, and whose rows have names too.
+    pub(crate) fn named<T: ToString>(corner: &str, names: &[T]) -> Self {
+        let names = names.iter().map(ToString::to_string);
+        Self::new([corner.to_owned()].into_iter().chain(names))
+    }
+
+    /// Appends a row of a name and its cells.
+    pub(crate) fn named_row(
+        &mut self,
+        name: impl Into<String>,
+        cells: impl Iterator<Item = String>,
+    ) {
+        self.row([name.into()].into_iter().chain(cells));
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self.rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0).max(3)
+    }
+
+    /// Whether a column holds figures, which are aligned by their ends.
+    fn is_of_figures(&self, column: usize) -> bool {
+        let mut cells = self.rows[1..].iter().map(|row| &row[column]);
+        column > 0 && cells.all(|cell| cell.is_empty() || cell == "-" || is_figure(cell))
+    }
+}
+
+fn is_figure(cell: &str) -> bool {
+    let digits = cell.trim_start_matches(['<', '>', '=', '-', ' ']);
+    digits.starts_with(|letter: char| letter.is_ascii_digit()) && cell.chars().count() < 40
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rows.len() < 2 {
+            return Ok(());
+        }
+        let columns = (0..self.rows[0].len()).map(|at| (self.width(at), self.is_of_figures(at)));
+        let columns: Vec<(usize, bool)> = columns.collect();
+        for (at, row) in self.rows.iter().enumerate() {
+            for (cell, &(width, right)) in row.iter().zip(&columns) {
+                match right {
+                    true => write!(f, "| {cell:>width$} ")?,
+                    false => write!(f, "| {cell:<width$} ")?,
+                }
+            }
+            writeln!(f, "|")?;
+            if at == 0 {
+                for &(width, right) in &columns {
+                    let end = if right { ":" } else { "-" };
+                    write!(f, "| {}{end} ", "-".repeat(width - 1))?;
+                }
+                writeln!(f, "|")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::{FLOOR, P99};
     use crate::study::tests::comparison;
 
     #[test]
@@ -289,21 +343,41 @@ mod tests {
     }
 
     #[test]
-    fn many_bounds_of_one_load_are_a_row_for_each_candidate() {
-        let judged = comparison(|_| {}).bounds.remove(0);
-        let bounds = (0..8).map(|at| Judged {
-            candidate: format!("kind-{}", at / 2),
-            measure: ["p50", "p99"][at % 2].into(),
-            met: at != 3,
-            ..judged.clone()
+    fn what_is_invalid_is_in_the_plot_and_in_no_line() {
+        let comparison = comparison(|run| {
+            run.set(&FLOOR, 20.0);
+            if run.candidate == "theirs" {
+                run.problems.push("the machine was busy".into());
+            }
         });
-        let text = super::bounds(&bounds.collect::<Vec<_>>());
-        assert_eq!(text.lines().count(), 6, "{text}");
-        assert!(
-            text.contains("p99: median (max), wanted <= 0.500x"),
-            "{text}"
-        );
-        assert!(text.contains("0.225x (0.250)"), "{text}");
-        assert_eq!(text.matches("MISSED").count(), 1, "{text}");
+        let plot = Plot {
+            file: "p99.svg".into(),
+            title: "p99 by rate".into(),
+            section: "load".into(),
+            x_label: "messages/s".into(),
+            is_linear: false,
+            figure: P99,
+            floor: Some((FLOOR, "F".into())),
+        };
+        let svg = svg(&comparison, &plot);
+        assert!(svg.contains("INVALID: 50 at 10"), "{svg}");
+        assert!(svg.contains("ours: 11 at 10<"), "{svg}");
+        assert!(!svg.contains("theirs: 50"), "{svg}");
+        assert!(svg.contains("F: 20 at 10"), "{svg}");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_and_figures_end_together() {
+        let mut table = Table::new(["", "median", "verdict"]);
+        assert_eq!(table.to_string(), "", "a table of nothing");
+        table.row(["a long name", "1.5", "met"]);
+        table.row(["short", "1000.5", ""]);
+        let expected = [
+            "|             | median | verdict |\n",
+            "| ----------- | -----: | ------- |\n",
+            "| a long name |    1.5 | met     |\n",
+            "| short       | 1000.5 |         |\n",
+        ];
+        assert_eq!(table.to_string(), expected.concat());
     }
 }

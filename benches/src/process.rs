@@ -55,36 +55,24 @@ pub(crate) fn exit_code(done: Result<bool>) -> ExitCode {
     }
 }
 
-/// Runs the load generator with `arguments`, for `timeout` at most, and reads its report.
-///
-/// # Errors
-/// In one line: what kept it from making a measurement, in its own words where it had any.
+/// Runs the load generator with `arguments`, for `timeout` at most, and reads its report; or why it made no
+/// measurement, in its own words where it had any.
 pub(crate) fn measure(arguments: &[String], timeout: Duration) -> Result<Report> {
-    let failed = Error::system("run the load generator");
-    let folder = tempfile::tempdir().map_err(&failed)?;
+    let folder = tempfile::tempdir()?;
     let (json, said) = (folder.path().join("run.json"), folder.path().join("said"));
-    let mut command = Command::new(std::env::current_exe().map_err(&failed)?);
-    command
-        .arg(LOADGEN)
-        .args(arguments)
-        .arg("--json")
-        .arg(&json);
-    command
-        .stdout(Stdio::null())
-        .stderr(File::create(&said).map_err(&failed)?);
-    let mut running = Running::start(&mut command).map_err(&failed)?;
-    match running.wait(timeout).map_err(&failed)? {
-        None => {
-            let seconds = timeout.as_secs_f64();
-            Err(Error::Run(format!("not over after {seconds:.0} s")))
-        }
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(LOADGEN).args(arguments);
+    command.arg("--json").arg(&json);
+    command.stdout(Stdio::null()).stderr(File::create(&said)?);
+    match Running::start(&mut command)?.wait(timeout)? {
         Some(status) if MADE.contains(&status.code()) => parse(&json),
         Some(status) => Err(Error::Run(format!("{status} ({})", complaint(&said)))),
+        None => Err(Error::Run(format!("not over after {timeout:.0?}"))),
     }
 }
 
 fn parse(json: &Path) -> Result<Report> {
-    let text = fs::read(json).map_err(Error::system("read the report of the load generator"))?;
+    let text = fs::read(json)?;
     let wrong = |error| Error::Run(format!("its report is not understood: {error}"));
     serde_json::from_slice(&text).map_err(wrong)
 }

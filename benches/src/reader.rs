@@ -14,7 +14,6 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -79,27 +78,34 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts a reader, which is `program` or this program once more, and which connects by itself.
-    pub(crate) fn start(task: &Task, program: Option<&Path>) -> Result<Self> {
-        let failed = Error::system("start the reading process");
-        let (channel, childs) = UnixStream::pair().map_err(&failed)?;
-        channel
-            .set_read_timeout(Some(SILENCE_MAX))
-            .map_err(&failed)?;
-        let this = std::env::current_exe().map_err(&failed)?;
+    /// Starts a reader, which is this program once more, and connects by itself.
+    pub(crate) fn start(task: &Task) -> Result<Self> {
+        let (channel, childs) = UnixStream::pair()?;
+        channel.set_read_timeout(Some(SILENCE_MAX))?;
         let task = serde_json::to_string(task).expect("all keys are strings");
-        let mut command = Command::new(program.unwrap_or(&this));
+        let mut command = Command::new(std::env::current_exe()?);
         command.args([READ, &task]);
         command.stdin(OwnedFd::from(childs)).stdout(Stdio::null());
-        let child = command.spawn().map_err(&failed)?;
-        let channel = BufReader::new(channel);
+        let (child, channel) = (command.spawn()?, BufReader::new(channel));
         Ok(Self { child, channel })
+    }
+
+    /// Starts a reader of so many clients of a server, and waits until they are connected.
+    pub(crate) fn of_clients(target: SocketAddr, sockets: u32) -> Result<Self> {
+        let (pass_bytes, is_named) = (0, true);
+        let mut reader = Self::start(&Task {
+            target,
+            sockets,
+            pass_bytes,
+            is_named,
+        })?;
+        reader.used()?;
+        Ok(reader)
     }
 
     /// Asks what was used so far. It is answered when all sockets are connected.
     pub(crate) fn used(&mut self) -> Result<Used> {
-        let asked = self.channel.get_mut().write_all(b".");
-        asked.map_err(Error::system("write to the reading process"))?;
+        self.channel.get_mut().write_all(b".")?;
         self.next_used()
     }
 
@@ -107,18 +113,10 @@ impl Reader {
     pub(crate) fn next_used(&mut self) -> Result<Used> {
         let failed = |why: String| Error::Run(format!("the reading process failed: {why}"));
         let mut line = String::new();
-        match self.channel.read_line(&mut line) {
-            Ok(0) => Err(failed("it ended".into())),
-            Ok(_) => {
-                let told = serde_json::from_str::<Told>(&line);
-                told.map_err(|error| failed(error.to_string()))?
-                    .map_err(failed)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(failed(format!(
-                "it said nothing for {SILENCE_MAX:?}: see what else runs here"
-            ))),
-            Err(error) => Err(failed(error.to_string())),
-        }
+        let read = self.channel.read_line(&mut line);
+        let told = read.and_then(|_| Ok(serde_json::from_str::<Told>(&line)?));
+        let told = told.map_err(|error| failed(error.to_string()))?;
+        told.map_err(failed)
     }
 }
 
@@ -132,38 +130,39 @@ impl Drop for Reader {
 
 /// Runs the reader that this process was started for, with its task.
 pub(crate) fn run(task: &OsStr) -> ExitCode {
-    let task = task
-        .to_str()
-        .and_then(|task| serde_json::from_str::<Task>(task).ok());
-    let Some(task) = task else {
-        eprintln!("{READ} is for the measuring program itself");
-        return ExitCode::FAILURE;
-    };
-    let channel = io::stdin().as_fd().try_clone_to_owned();
-    let ran = channel.map(UnixStream::from).and_then(|mut channel| {
-        let failed = task.run(&mut channel).err();
-        failed.map_or(Ok(()), |why| tell(&mut channel, &Err(why)))
+    let task = task.to_str().unwrap_or_default();
+    let ran = serde_json::from_str::<Task>(task).map_err(io::Error::from);
+    let ran = ran.and_then(|task| {
+        let mut channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        match task.run(&mut channel) {
+            Ok(()) => Ok(()),
+            Err(error) => tell(&mut channel, &Err(error.to_string())),
+        }
     });
-    if let Err(error) = ran {
-        eprintln!("the reading process: {error}");
-        return ExitCode::FAILURE;
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the reading process, which is not for users: {error}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
 }
 
 impl Task {
     /// Connects and reads until the channel closes.
-    fn run(&self, channel: &mut UnixStream) -> std::result::Result<(), String> {
-        host::raise_descriptors(self.sockets).map_err(|error| error.to_string())?;
+    fn run(&self, channel: &mut UnixStream) -> io::Result<()> {
+        host::raise_descriptors(self.sockets).map_err(io::Error::other)?;
         let sources = host::sources(self.sockets);
         let sources = sources.iter().cycle().take(self.sockets as usize);
-        let sockets = sources.enumerate().map(|(number, source)| {
-            let refused = |error| self.refused(number, &error);
-            self.connect_from(*source, number).map_err(refused)
+        let connect = |(number, source): (usize, &Ipv4Addr)| self.connect_from(*source, number);
+        let sockets: io::Result<Vec<TcpStream>> = sources.enumerate().map(connect).collect();
+        let sockets = sockets.map_err(|error| match error.kind() {
+            ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => io::Error::other(format!(
+                "no free source port is left ({error}): wait a minute for old connections to expire, widen net.ipv4.ip_local_port_range, or lower --clients"
+            )),
+            _ => error,
         });
-        let sockets: std::result::Result<Vec<TcpStream>, String> = sockets.collect();
-        let ran = Loop::new(sockets?, self.pass_bytes, channel).and_then(|it| it.run(channel));
-        ran.map_err(|error| error.to_string())
+        Loop::new(sockets?, self.pass_bytes, channel)?.run(channel)
     }
 
     /// A connected socket. The call blocks until the listener has room for it: on loopback, at once.
@@ -180,16 +179,6 @@ impl Task {
         }
         socket.set_nonblocking(true)?;
         Ok(TcpStream::from_std(socket))
-    }
-
-    fn refused(&self, connected: usize, error: &io::Error) -> String {
-        match error.kind() {
-            ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => format!(
-                "no free source port is left after {connected} of {} sockets ({error}): wait a minute for old connections to expire, widen net.ipv4.ip_local_port_range, or lower --sockets",
-                self.sockets
-            ),
-            _ => error.to_string(),
-        }
     }
 }
 
@@ -255,12 +244,13 @@ impl Loop {
     fn read(&mut self, at: usize) -> io::Result<()> {
         loop {
             let bytes = match self.sockets[at].read(&mut self.buffer) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                read => read?,
             };
+            if bytes == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
             self.used.reads += 1;
             self.used.bytes += bytes as u64;
             if bytes < self.buffer.len() {

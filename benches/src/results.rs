@@ -1,22 +1,22 @@
 //! Writes results/: runs the programs that measure, one after the other, and renews the pages and texts
-//! that are made of their data. No figure is typed by hand.
+//! that are made of their data, as results.toml declares them. No figure is typed by hand.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use clap::Parser;
 use loadgen::host::replace;
 use serde::Deserialize;
 
+use crate::args::write_pages;
 use crate::error::{Error, Result};
-use crate::{output, process};
+use crate::process::{self, Running};
 
-mod report;
 mod text;
 
-use report::{Extent, Made, Report};
 use text::{Block, Sources};
 
 /// Measure everything that results/ holds, and renew the figures in README.md, results/README.md and
@@ -36,16 +36,11 @@ struct Args {
     trial: bool,
 
     /// Measure nothing: renew pages, plots and texts from the data that is there
-    #[arg(long, conflicts_with_all = ["quick", "trial"])]
+    #[arg(long, conflicts_with_all = ["quick", "trial", "only"])]
     texts: bool,
 
     /// Measure only these reports, by their folders, and leave the others as they are
-    #[arg(
-        long,
-        value_name = "FOLDER",
-        value_delimiter = ',',
-        conflicts_with = "texts"
-    )]
+    #[arg(long, value_name = "FOLDER", value_delimiter = ',')]
     only: Vec<String>,
 
     /// Write below DIR, which has README.md and results/
@@ -53,19 +48,34 @@ struct Args {
     root: PathBuf,
 }
 
-/// What was made, and how.
-const INDEX: &str = "results/index.json";
-
-/// The figures of all reports are to stay small, in bytes.
-const RESULTS_BYTES_MAX: u64 = 5_000_000;
-
-/// The reports, and what the texts show of them: results.toml.
+/// results.toml.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Declared {
     reports: Vec<Report>,
     blocks: Vec<Block>,
 }
+
+/// A folder of results/.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    folder: String,
+    /// What is measured, in the words of the index.
+    what: String,
+    /// The program that writes it, with `--out` and these arguments.
+    program: String,
+    whole: String,
+    quick: String,
+    /// Nothing where there is no small load.
+    trial: Option<String>,
+}
+
+/// Exit statuses of a report that was made.
+const MADE: [i32; 2] = [0, 3];
+
+/// No report takes longer.
+const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
 /// The program.
 pub(crate) fn main() -> ExitCode {
@@ -83,45 +93,79 @@ fn declared() -> Declared {
 
 /// Makes the reports and the texts; what could not be made is told, and the others are made.
 fn write(args: &Args, declared: &Declared) -> Result<bool> {
-    let root = &args.root;
     let mut faults = Vec::new();
-    for folder in &args.only {
-        if declared
-            .reports
-            .iter()
-            .all(|report| report.folder != *folder)
-        {
-            return Err(Error::Run(format!(
-                "--only {folder}: no report has this folder"
-            )));
+    for report in declared.wanted(args)? {
+        if let Err(error) = report.make(args) {
+            faults.push(format!("{}: {error}", report.folder));
         }
     }
-    if !args.texts {
-        let mut made = if args.only.is_empty() {
-            Vec::new()
-        } else {
-            read_index(root)?
-        };
-        for report in declared.reports.iter().filter(|report| args.wants(report)) {
-            made.retain(|made| made.folder != report.folder);
-            match report.make(root, args.extent()) {
-                Ok(one) => made.extend(one),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        let text = serde_json::to_string_pretty(&made).expect("all keys are strings");
-        replace(&root.join(INDEX), (text + "\n").as_bytes())?;
-    }
-    renew(root, declared)?;
-    let bytes = size(&root.join("results")).map_err(Error::system("read results/"))?;
-    if bytes > RESULTS_BYTES_MAX {
-        faults.push(format!(
-            "results/ has {bytes} bytes, over the limit of {RESULTS_BYTES_MAX}: see which file grew, and do not commit it"
-        ));
-    }
+    renew(&args.root, declared)?;
     match faults.is_empty() {
         true => Ok(true),
         false => Err(Error::Run(faults.join("\nerror: "))),
+    }
+}
+
+impl Declared {
+    /// The reports that are to be made.
+    fn wanted(&self, args: &Args) -> Result<Vec<&Report>> {
+        if args.texts {
+            return Ok(Vec::new());
+        }
+        let folders: Vec<&String> = self.reports.iter().map(|report| &report.folder).collect();
+        if let Some(unknown) = args.only.iter().find(|only| !folders.contains(only)) {
+            let why = format!("--only {unknown}: there are {folders:?}");
+            return Err(Error::Run(why));
+        }
+        let is_wanted = |it: &&Report| args.only.is_empty() || args.only.contains(&it.folder);
+        Ok(self.reports.iter().filter(is_wanted).collect())
+    }
+}
+
+impl Report {
+    /// Renews the folder. If it cannot be made, it is as it was; if there is nothing to be made, it is empty.
+    fn make(&self, args: &Args) -> io::Result<()> {
+        let folder = args.root.join("results").join(&self.folder);
+        let arguments = match (args.quick, args.trial) {
+            (true, _) => Some(&self.quick),
+            (_, true) => self.trial.as_ref(),
+            _ => Some(&self.whole),
+        };
+        let kept = folder.with_extension("old");
+        // There may be none.
+        let _ = fs::remove_dir_all(&kept);
+        let has_old = fs::rename(&folder, &kept).is_ok();
+        if let Some(arguments) = arguments {
+            let arguments = format!("{arguments} --out results/{}", self.folder);
+            eprintln!("\n== {}: {} {arguments}", self.what, self.program);
+            if let Err(error) = self.run(&args.root, &arguments) {
+                let _ = fs::remove_dir_all(&folder);
+                let _ = fs::rename(&kept, &folder);
+                return Err(error);
+            }
+        }
+        match has_old {
+            true => fs::remove_dir_all(&kept),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs the program, which is of this build: it lies beside this one, or is a part of it.
+    fn run(&self, root: &Path, arguments: &str) -> io::Result<()> {
+        let this = std::env::current_exe()?;
+        let mut command = Command::new(this.with_file_name(&self.program));
+        if self.program == "loadgen" {
+            command = Command::new(this);
+            command.arg(process::LOADGEN);
+        }
+        command.args(arguments.split_whitespace()).current_dir(root);
+        command.stdout(Stdio::null());
+        let status = Running::start(&mut command)?.wait(TIME_MAX)?;
+        match status.map(|status| status.code().unwrap_or(-1)) {
+            Some(code) if MADE.contains(&code) => Ok(()),
+            Some(code) => Err(io::Error::other(format!("{arguments}: exit status {code}"))),
+            None => Err(io::Error::other(format!("not over after {TIME_MAX:?}"))),
+        }
     }
 }
 
@@ -130,10 +174,9 @@ fn renew(root: &Path, declared: &Declared) -> Result<()> {
     let sources = Sources::read(&root.join("results"), &declared.reports)?;
     for (folder, comparison) in &sources.comparisons {
         let folder = root.join("results").join(folder);
-        output::write_pages(&folder, comparison)?;
+        write_pages(&folder, comparison)?;
     }
-    let made = read_index(root)?;
-    for (file, block, content) in sources.blocks(declared, &made) {
+    for (file, block, content) in sources.blocks(declared) {
         let path = root.join(file);
         let unusable = |error| Error::Run(format!("{}: {error}", path.display()));
         let text = fs::read_to_string(&path).map_err(unusable)?;
@@ -158,45 +201,6 @@ fn renewed(text: &str, name: &str, content: &str) -> Option<String> {
     Some(format!("{before}{opening}{content}{closing}{after}"))
 }
 
-/// What was made; nothing where nothing was.
-fn read_index(root: &Path) -> Result<Vec<Made>> {
-    let wrong = |error: String| Error::Run(format!("{INDEX}: {error}"));
-    match fs::read(root.join(INDEX)) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|error| wrong(error.to_string())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(wrong(error.to_string())),
-    }
-}
-
-/// All files under `folder`, in bytes.
-fn size(folder: &Path) -> std::io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        bytes += if metadata.is_dir() {
-            size(&entry.path())?
-        } else {
-            metadata.len()
-        };
-    }
-    Ok(bytes)
-}
-
-impl Args {
-    const fn extent(&self) -> Extent {
-        match (self.quick, self.trial) {
-            (true, _) => Extent::Quick,
-            (_, true) => Extent::Trial,
-            _ => Extent::Whole,
-        }
-    }
-
-    fn wants(&self, report: &Report) -> bool {
-        self.only.is_empty() || self.only.contains(&report.folder)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -205,24 +209,18 @@ mod tests {
 
     #[test]
     fn all_reports_are_wanted_unless_some_are_named() {
+        Args::command().debug_assert();
+        let declared = declared();
         let wanted = |arguments: &[&str]| {
             let args = Args::parse_from([&["results"], arguments].concat());
-            let wanted = declared()
-                .reports
-                .into_iter()
-                .filter(|report| args.wants(report));
-            wanted.map(|report| report.folder).collect::<Vec<_>>()
+            let wanted = declared.wanted(&args)?.into_iter();
+            Ok(wanted.map(|report| &*report.folder).collect::<Vec<_>>())
         };
-        assert_eq!(wanted(&[]).len(), declared().reports.len());
-        assert_eq!(wanted(&["--only", "limits,job"]), ["job", "limits"]);
-        let args = Args::parse_from(["results", "--only", "x"]);
-        let error = write(&args, &declared()).unwrap_err().to_string();
-        assert!(error.contains("--only x"), "{error}");
-    }
-
-    #[test]
-    fn every_command_line_is_consistent() {
-        Args::command().debug_assert();
+        let error = |wanted: Result<Vec<&str>>| wanted.unwrap_err().to_string();
+        assert_eq!(wanted(&[]).unwrap().len(), declared.reports.len());
+        let two = wanted(&["--only", "limits,job"]).unwrap();
+        assert_eq!(two, ["job", "limits"]);
+        assert!(error(wanted(&["--only", "x"])).contains("--only x"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,44 +13,30 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::declared::Candidate;
+use crate::error::{Error, Result};
 use crate::process::{self, Running, words};
 
 /// A server. In texts, `{port}`, `{monitoring}`, `{folder}`, `{config}`, `{connections}`, `{this}` (this program)
 /// and `{benches}` (the folder of this crate) are replaced.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Program {
     command: String,
     /// The command that tells its version.
-    #[serde(default)]
     version: String,
     /// The lines of its configuration: where it listens and what it logs.
-    #[serde(default)]
     config: Vec<String>,
     /// The lines that readers should know: what its manual offers for many receivers.
-    #[serde(default)]
-    pub(crate) settings: Vec<String>,
+    settings: Vec<String>,
     /// A part of the line in which it says that it serves; without, it is connected to.
-    #[serde(default)]
     ready: String,
-    ask: Option<Ask>,
-}
-
-/// How a running server tells its settings. Texts are bytes, a character each.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ask {
-    /// At its second port, not where it serves.
-    #[serde(default)]
-    monitoring: bool,
-    /// What it is sent; it closes the connection after its answer.
-    send: String,
-    /// All of this is in the answer,
+    /// What it is sent, a character a byte, to tell its settings; it then closes the connection.
+    ask: String,
+    /// Whether that is at its second port, not where it serves.
+    is_asked_at_monitoring: bool,
+    /// What is in its answer,
     expect: Vec<String>,
-    /// and nothing of this.
-    #[serde(default)]
-    refuse: Vec<String>,
-    /// What that says, in words.
+    /// and what that says, in words.
     confirmed: String,
 }
 
@@ -76,25 +62,20 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Program {
-    /// This program once more, as the server; it ends when this process does.
-    fn ours(candidate: &Candidate) -> Self {
-        let (serve, parent) = (process::SERVE, std::process::id());
-        let server = &candidate.server;
-        Self {
-            command: format!(
-                "{{this}} {serve} {parent} --listen 127.0.0.1:{{port}} --log warn {server}"
-            ),
-            version: String::new(),
-            config: Vec::new(),
-            settings: Vec::new(),
-            ready: format!("listening on 127.0.0.1:{{port}} ({}", candidate.ready),
-            ask: None,
-        }
-    }
-}
-
 impl Candidate {
+    /// Its server; ours is this program once more, which ends when this process does.
+    fn server(&self) -> Program {
+        let (serve, parent, server) = (process::SERVE, std::process::id(), &self.server);
+        let listen = "--listen 127.0.0.1:{port} --log warn";
+        let ours = || Program {
+            command: format!("{{this}} {serve} {parent} {listen} {server}"),
+            settings: vec![server.trim().to_owned()],
+            ready: format!("listening on 127.0.0.1:{{port}} ({}", self.ready),
+            ..Program::default()
+        };
+        self.program.clone().unwrap_or_else(ours)
+    }
+
     /// The first line in which it tells its version; `None` if it is not installed.
     pub(crate) fn version(&self) -> Option<String> {
         let Some(program) = &self.program else {
@@ -107,39 +88,27 @@ impl Candidate {
     }
 
     /// Its settings, for a reader.
-    pub(crate) fn settings(&self, clients: u32) -> Vec<String> {
-        match &self.program {
-            None => vec![self.server.trim().to_owned()],
-            Some(program) => {
-                let connections = (clients + CONNECTIONS_OTHER).to_string();
-                let settings = program.settings.iter();
-                settings
-                    .map(|it| it.replace("{connections}", &connections))
-                    .collect()
-            }
-        }
+    pub(crate) fn settings(&self, clients: u32) -> String {
+        let connections = (clients + CONNECTIONS_OTHER).to_string();
+        let settings = self.server().settings.into_iter();
+        let settings =
+            settings.map(|it| format!("`{}`", it.replace("{connections}", &connections)));
+        settings.collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Serving {
     /// Starts a server for `clients` clients and verifies its settings; or why it is not to be quoted.
-    pub(crate) fn start(candidate: &Candidate, clients: u32) -> Result<Self, String> {
-        let program = candidate.program.clone();
-        let program = program.unwrap_or_else(|| Program::ours(candidate));
-        let mut result = Err(String::new());
-        for _ in 0..ATTEMPTS {
-            result = Self::try_start(&program, clients);
-            if result.is_ok() {
-                break;
-            }
-        }
-        result
+    pub(crate) fn start(candidate: &Candidate, clients: u32) -> Result<Self> {
+        let program = candidate.server();
+        let mut attempts = (0..ATTEMPTS).map(|_| Self::try_start(&program, clients));
+        let started = attempts.find(Result::is_ok);
+        started.unwrap_or_else(|| Self::try_start(&program, clients))
     }
 
-    fn try_start(program: &Program, clients: u32) -> Result<Self, String> {
-        let failed = |error: io::Error| format!("it cannot be started: {error}");
-        let folder = tempfile::tempdir().map_err(failed)?;
-        let [port, monitoring] = free_ports().map_err(failed)?;
+    fn try_start(program: &Program, clients: u32) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let [port, monitoring] = free_ports()?;
         let (config, log) = (folder.path().join("config"), folder.path().join("log"));
         let replaced = |text: &str| {
             text.replace("{port}", &port.to_string())
@@ -151,21 +120,22 @@ impl Serving {
         };
         let lines = program.config.iter().chain(&program.settings);
         let lines: String = lines.map(|line| replaced(line) + "\n").collect();
-        fs::write(&config, lines).map_err(failed)?;
-        let said = File::create(&log).map_err(failed)?;
-        let mut command = command(&replaced(&program.command)).map_err(failed)?;
-        command
-            .stdout(said.try_clone().map_err(failed)?)
-            .stderr(said);
-        let mut running = Running::start(&mut command).map_err(failed)?;
-        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let ready_line = wait_until_it_serves(&mut running, &program.ready, at(port), &log)?;
-        let verified = match &program.ask {
-            None => ready_line,
-            Some(ask) => {
-                ask.verify(at(if ask.monitoring { monitoring } else { port }), replaced)?
+        fs::write(&config, lines)?;
+        let said = File::create(&log)?;
+        let mut command = command(&replaced(&program.command))?;
+        let mut running = Running::start(command.stdout(said.try_clone()?).stderr(said))?;
+        let ready = replaced(&program.ready);
+        let mut verified = wait_until_it_serves(&mut running, &ready, port, &log)?;
+        if !program.ask.is_empty() {
+            let at = [port, monitoring][usize::from(program.is_asked_at_monitoring)];
+            let answer = program.answer(at)?;
+            let mut expected = program.expect.iter().map(|text| replaced(text));
+            if let Some(missing) = expected.find(|text| !answer.contains(text)) {
+                let why = format!("{missing:?} is missing in what it says of itself: {answer:?}");
+                return Err(Error::Run(why));
             }
-        };
+            verified.clone_from(&program.confirmed);
+        }
         Ok(Self {
             running,
             port,
@@ -186,41 +156,18 @@ impl Serving {
     /// What the load generator is told: `load`, and of this server.
     pub(crate) fn flags(&self, load: &str) -> Vec<String> {
         let load = load.replace("{monitoring}", &self.monitoring.to_string());
-        let server = format!(
-            "--quiet --addr {} --server-pid {} ",
-            self.addr(),
-            self.pid()
-        );
-        words(&(server + &load))
+        let (addr, pid) = (self.addr(), self.pid());
+        words(&format!("--quiet --addr {addr} --server-pid {pid} {load}"))
     }
 }
 
-impl Ask {
-    fn verify(
-        &self,
-        addr: SocketAddr,
-        replaced: impl Fn(&str) -> String,
-    ) -> Result<String, String> {
-        let answer = self.answer(addr);
-        let answer = answer.map_err(|error| format!("it does not tell its settings: {error}"))?;
-        let has = |text: &String| answer.contains(&replaced(text));
-        if let Some(missing) = self.expect.iter().find(|text| !has(text)) {
-            let missing = replaced(missing);
-            return Err(format!(
-                "{missing:?} is missing in what it says of itself: {answer:?}"
-            ));
-        }
-        match self.refuse.iter().find(|text| has(text)) {
-            Some(wrong) => Err(format!("it says {wrong:?} of itself")),
-            None => Ok(self.confirmed.clone()),
-        }
-    }
-
-    /// All that it says until it closes the connection.
-    fn answer(&self, addr: SocketAddr) -> io::Result<String> {
+impl Program {
+    /// All that it says of its settings until it closes the connection.
+    fn answer(&self, port: u16) -> io::Result<String> {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut stream = TcpStream::connect_timeout(&addr, ANSWER_TIMEOUT)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.write_all(&bytes_of(&self.send))?;
+        stream.write_all(&bytes_of(&self.ask))?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer.into_iter().map(char::from).collect())
@@ -229,31 +176,21 @@ impl Ask {
 
 /// The bytes that a text of a file stands for, a character each.
 pub(crate) fn bytes_of(text: &str) -> Vec<u8> {
-    let bytes = text
-        .chars()
-        .map(|it| u8::try_from(it).expect("a character up to U+00FF"));
-    bytes.collect()
+    let byte = |letter| u8::try_from(letter).expect("a character up to U+00FF");
+    text.chars().map(byte).collect()
 }
 
 /// The command of a line, whose program is in the path, or where servers are kept.
 fn command(line: &str) -> io::Result<Command> {
     let mut words = line.split_ascii_whitespace();
-    let program = match words.next() {
-        Some("{this}") => std::env::current_exe()?,
-        program => program.and_then(find).ok_or(io::ErrorKind::NotFound)?,
+    let mut command = match words.next() {
+        Some("{this}") => Command::new(std::env::current_exe()?),
+        program => Command::new(program.unwrap_or_default()),
     };
-    let mut command = Command::new(program);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", path + ":/usr/sbin:/usr/local/sbin");
     command.args(words);
     Ok(command)
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let kept = ["/usr/sbin".into(), "/usr/local/sbin".into()];
-    let mut files = std::env::split_paths(&path)
-        .chain(kept)
-        .map(|folder| folder.join(program));
-    files.find(|file| file.is_file())
 }
 
 /// Two ports that nobody listens on now.
@@ -268,30 +205,26 @@ fn free_ports() -> io::Result<[u16; 2]> {
 fn wait_until_it_serves(
     running: &mut Running,
     ready: &str,
-    addr: SocketAddr,
+    port: u16,
     log: &Path,
-) -> Result<String, String> {
-    let ready = ready.replace("{port}", &addr.port().to_string());
+) -> Result<String> {
     let began = Instant::now();
     loop {
         let said = fs::read_to_string(log).unwrap_or_default();
-        match said.lines().find(|line| line.contains(&ready)) {
-            Some(line) if !ready.is_empty() => return Ok(format!("it says: {}", line.trim())),
-            _ if ready.is_empty() && TcpStream::connect(addr).is_ok() => {
-                return Ok("it cannot be asked".into());
-            }
-            _ => {}
+        if ready.is_empty() && TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok("it cannot be asked".into());
         }
-        if let Ok(Some(status)) = running.wait(LOOK_INTERVAL) {
-            let said = process::complaint(log);
-            return Err(format!("it ended with {status}; it said: {said}"));
+        let mut lines = said.lines().filter(|_| !ready.is_empty());
+        if let Some(line) = lines.find(|line| line.contains(ready)) {
+            return Ok(format!("it says: {}", line.trim()));
         }
-        if began.elapsed() > START_TIMEOUT {
-            let said = process::complaint(log);
-            return Err(format!(
-                "it is not ready after {START_TIMEOUT:?}; it said: {said}"
-            ));
-        }
+        let how = match running.wait(LOOK_INTERVAL) {
+            Ok(Some(status)) => format!("it ended with {status}"),
+            _ if began.elapsed() < START_TIMEOUT => continue,
+            _ => format!("it is not ready after {START_TIMEOUT:?}"),
+        };
+        let said = process::complaint(log);
+        return Err(Error::Run(format!("{how}; it said: {said}")));
     }
 }
 
@@ -304,14 +237,12 @@ mod tests {
     fn installed() -> Vec<Candidate> {
         let peers = Declared::of("peers").candidates.into_iter();
         let peers = peers.filter(|candidate| candidate.program.is_some());
-        let is_installed = |candidate: &Candidate| {
-            let is_installed = candidate.version().is_some();
-            if !is_installed {
-                testing::skip(format!("{} is not installed", candidate.name));
-            }
-            is_installed
-        };
-        peers.filter(is_installed).collect()
+        let (installed, others): (_, Vec<Candidate>) =
+            peers.partition(|candidate| candidate.version().is_some());
+        for Candidate { name, .. } in others {
+            testing::skip(format!("{name} is not installed"));
+        }
+        installed
     }
 
     #[test]
@@ -323,48 +254,45 @@ mod tests {
         }
     }
 
+    /// Why a server with this program is not quoted.
+    fn refused(program: &Program) -> String {
+        Serving::try_start(program, 100).unwrap_err().to_string()
+    }
+
     #[test]
     fn a_peer_that_says_something_else_or_does_not_start_is_not_quoted() {
-        for mut candidate in installed() {
-            let program = candidate.program.as_mut().unwrap();
-            let expected = program.ask.as_ref().unwrap().expect.len();
-            for at in 0..expected {
+        for candidate in installed() {
+            let program = candidate.server();
+            for at in 0..program.expect.len() {
                 let mut program = program.clone();
-                program.ask.as_mut().unwrap().expect[at] = "another value".into();
-                let why = Serving::try_start(&program, 100).unwrap_err();
+                program.expect[at] = "another value".into();
+                let why = refused(&program);
                 assert!(why.contains("is missing"), "{why}");
             }
+            let mut program = program;
             program.settings.push("no_such_option at all".into());
-            let why = Serving::try_start(program, 100).unwrap_err();
-            assert!(why.contains("it ended with"), "{}: {why}", candidate.name);
+            let why = refused(&program);
+            assert!(why.contains("it ended with"), "{why}");
         }
     }
 
     #[test]
     fn a_server_with_another_driver_is_not_quoted() {
-        let ours = |server: &str, then: &str| {
-            let candidate = Candidate {
-                server: server.into(),
-                ready: "driver uring".into(),
-                ..Candidate::default()
-            };
-            let mut program = Program::ours(&candidate);
-            program.command = "sh {config}".into();
-            let line = format!("listening on 127.0.0.1:{{port}} (driver {server}, 1 thread)");
-            program.settings = vec![format!("echo '{line}'"), then.into()];
-            Serving::try_start(&program, 1)
+        let listening = "listening on 127.0.0.1:{port} (driver";
+        let ready = format!("{listening} uring");
+        let ours = |driver: &str, then: &str| Program {
+            command: "sh {config}".into(),
+            config: vec![format!("echo '{listening} {driver})'"), then.into()],
+            ready: ready.clone(),
+            ..Program::default()
         };
-        assert!(ours("uring", "sleep 600").is_ok());
-        let why = ours("epoll", "exit 1").unwrap_err();
-        assert!(
-            why.contains("it said: listening") && why.contains("driver epoll"),
-            "{why}"
-        );
-    }
-
-    #[test]
-    fn programs_are_found_by_name() {
-        assert!(find("sh").is_some());
-        assert!(find("no-such-program-anywhere").is_none());
+        let candidate = Candidate {
+            ready: "driver uring".into(),
+            ..Candidate::default()
+        };
+        assert_eq!(candidate.server().ready, ready);
+        assert!(Serving::try_start(&ours("uring", "sleep 600"), 1).is_ok());
+        let why = refused(&ours("epoll", "exit 1"));
+        assert!(why.contains("it said: listening"), "{why}");
     }
 }

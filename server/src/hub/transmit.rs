@@ -1,7 +1,7 @@
 //! Sending: what a subscriber is given next, and what becomes of it.
 //!
 //! This is the hot path: it runs once for each send, and does no more than a few steps that do not
-//! depend on the number of connections, with coalescing and without. `benches/benches/hub.rs` guards it.
+//! depend on the number of connections, with coalescing and without. `benches/benches/instructions.rs` guards it.
 
 use std::time::Instant;
 
