@@ -98,7 +98,7 @@ impl Drop for Web {
     fn drop(&mut self) {
         // A browser is ended by the program that drives it, once that has nothing more to read.
         drop(self.stdin.take());
-        if self.name == "curl" {
+        if matches!(&*self.name, "curl" | "guide") {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
@@ -352,6 +352,36 @@ fn the_page_resumes_behind_the_last_message_that_it_has() {
     bob.hear(own.len());
     assert_eq!(bob.heard[..], own);
     drop((page, bob));
+    server.terminate();
+    assert_eq!(server.exit_code(), 0);
+}
+
+#[test]
+fn the_clients_of_the_guide_join() {
+    let Some(programs) = Programs::find() else {
+        return;
+    };
+    let server = Program::start(Setup::of(Driver::Epoll, 1), &[]);
+    let listener = events(server.address);
+    let guide = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/web.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let block = |language: &str| {
+        let (_, rest) = guide.split_once(&format!("```{language}\n")).unwrap();
+        let (block, _) = rest.split_once("```").unwrap();
+        block.replace("127.0.0.1:9989", &server.address.to_string())
+    };
+    let mut python = Command::new(programs.python);
+    let python = Web::start("guide", python.args(["-u", "-c", &*block("python")]));
+    while !python.line().contains("accepted") {}
+    assert_eq!(hear_event(&listener), said("ann", "hello"));
+    let script = format!("globalThis.WebSocket ??= require('ws');{}", block("js"));
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", NODE_PATH).args(["-e", &*script]);
+    let node = Web::start("guide", &mut node);
+    while !node.line().contains("joined") {}
+    post(server.address, "curl");
+    while !node.line().contains("19 ") {}
+    drop((python, node, listener));
     server.terminate();
     assert_eq!(server.exit_code(), 0);
 }
