@@ -94,7 +94,7 @@ impl Declared {
         u32::try_from(scaled).unwrap_or(u32::MAX).max(2)
     }
 
-    fn is_chosen(&self, section: &Section, args: &Args) -> bool {
+    pub(crate) fn is_chosen(&self, section: &Section, args: &Args) -> bool {
         let chosen = [&args.scenarios, &self.extent(args).scenarios, &self.usual];
         let chosen = chosen.into_iter().find(|names| !names.is_empty());
         chosen.is_none_or(|names| names.contains(&section.name))

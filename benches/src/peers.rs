@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::args::Args;
 use crate::cases::Case;
 use crate::comparison::Comparison;
-use crate::declared::{Candidate, Declared, Vary};
+use crate::declared::{Candidate, Declared, Section, Vary};
 use crate::figure::{LOST, P99, RATE};
 use crate::page::Table;
 use crate::run::{Run, with_unit};
@@ -17,16 +17,22 @@ const WIN_SHARE: f64 = 0.01;
 /// Where candidates are other servers: starts each once, leaves out those that do not run as they are meant
 /// to, and says how each is set up.
 pub(crate) fn try_out(declared: &mut Declared, args: &Args) -> Option<Table> {
-    if declared.candidates.iter().all(|one| one.program.is_none()) {
-        return None;
-    }
     let clients = args.clients.unwrap_or(declared.clients);
+    let all = declared.clone();
+    let chosen = |section: &Section| all.is_chosen(section, args);
+    let is_shared = |section: &Section| section.candidates.is_none() && chosen(section);
+    let shared = all.sections.iter().any(is_shared);
+    let sections = declared.sections.iter_mut().filter(|it| chosen(it));
+    let own = sections.filter_map(|section| section.candidates.as_mut());
+    let mut lists: Vec<_> = own
+        .chain(shared.then_some(&mut declared.candidates))
+        .collect();
+    lists.retain(|list| list.iter().any(|one| one.program.is_some()));
     let mut table = Table::new(["server", "version", "settings", "confirmed by"]);
-    declared.candidates.retain(|candidate| {
-        let is_wanted = args.candidates.is_empty() || args.candidates.contains(&candidate.name);
-        is_wanted && is_measured(candidate, clients, &mut table)
-    });
-    Some(table)
+    for list in &mut lists {
+        list.retain(|one| is_measured(one, clients, &mut table));
+    }
+    (!lists.is_empty()).then_some(table)
 }
 
 /// Whether a candidate can be measured; adds it to the table of servers.

@@ -81,7 +81,10 @@ impl Candidate {
         let Some(program) = &self.program else {
             return Some(format!("uringcast {}", env!("CARGO_PKG_VERSION")));
         };
-        let output = command(&program.version).ok()?.output().ok()?;
+        let version = program
+            .version
+            .replace("{benches}", env!("CARGO_MANIFEST_DIR"));
+        let output = command(&version).ok()?.output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text.lines().find(|line| !line.trim().is_empty())?;
         Some(line.trim().to_owned())

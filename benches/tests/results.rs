@@ -104,7 +104,7 @@ fn one_command_writes_every_report_and_all_texts() {
     let json = |file: &str| serde_json::from_str::<Value>(&read(file)).unwrap();
     let commit = &json("job/run.json")["environment"]["loadgen"]["commit"];
     let text = read("README.md");
-    for report in "job drivers limits peers curves hostile broken attacks".split(' ') {
+    for report in "job drivers limits peers web wires curves hostile broken attacks".split(' ') {
         let page = read(&format!("{report}/report.md"));
         assert!(page.starts_with("# "), "{report}: {page}");
         let mut data = format!("{report}/run.json");
