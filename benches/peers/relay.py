@@ -1,4 +1,4 @@
-"""A relay on uWebSockets (PyPI socketify): what one client says goes to all others.
+"""A relay on uWebSockets (PyPI socketify): what one client says goes to all, itself included.
 
 Usage: relay.py PORT
 """
@@ -19,7 +19,6 @@ app.ws(
         "max_payload_length": 1 << 20,
         "max_backpressure": BACKPRESSURE_BYTES_MAX,
         "open": lambda client: client.subscribe(ROOM),
-        # To all subscribers but the client itself.
         "message": lambda client, message, opcode: client.publish(ROOM, message, opcode),
     },
 )

@@ -27,7 +27,7 @@ use text::{Block, Sources};
 #[derive(Debug, Parser)]
 #[command(name = "results", version, max_term_width = 100)]
 struct Args {
-    /// Measure fewer repeats and points, for a first look: about 16 minutes instead of 55
+    /// Measure fewer repeats and points, for a first look: about 19 minutes instead of 65
     #[arg(long, conflicts_with = "trial")]
     quick: bool,
 
