@@ -241,6 +241,10 @@ impl Hub {
         let charged = charge(frame.len());
         self.paused.charge(&mut session.input.share, charged);
         session.input.throttle.charge(&self.limits, came_as, now);
+        session
+            .input
+            .throttle
+            .count_log_bytes(&self.limits, charged, now);
         debug!(target: "server::message", name = %session.name, bytes = came_as - protocol::HEADER_BYTES, "message");
         let number = self.log.append(room, frame, session.id, now);
         self.counters.messages += 1;
@@ -348,13 +352,20 @@ impl Hub {
         if let Some(until) = session.input.throttle.wait(&self.limits, now) {
             return Err(Wait::Until(until));
         }
-        if !self.paused.is_empty() {
-            return Err(Wait::Room);
+        let room_bytes = self.room_bytes(slot);
+        if self.paused.is_empty()
+            && let Some(room) = self.log.reserve(room_bytes)
+        {
+            return Ok(Some(room));
         }
-        match self.log.reserve(self.room_bytes(slot)) {
-            Some(room) => Ok(Some(room)),
-            None => Err(Wait::Room),
+        // Those who flood wait for most of their readers; who says little does not wait with them.
+        if self.log.lags_now()
+            && session.input.throttle.is_light(&self.limits, now)
+            && let Some(room) = self.log.reserve_ahead(room_bytes)
+        {
+            return Ok(Some(room));
         }
+        Err(Wait::Room)
     }
 
     /// What comes next has to wait: keeps `bytes` until then.

@@ -7,7 +7,8 @@
 //! many there are of it.
 //!
 //! Authors wait only while most of the subscribers that count are far (more than the lead) behind: a flood
-//! goes at the pace of those who read it, and what others say is not queued behind megabytes. A
+//! goes at the pace of those who read it, and what others say is not queued behind megabytes. Who has said
+//! little of late (see [`super::throttle`]) does not wait for that: most may be attackers who read slowly. A
 //! subscriber counts once it is near the head; it does no more when it took nothing for [`STALL`] while
 //! it was far, and when it was made to skip, until it has taken something and is near again.
 //! A newcomer that reads its history has never been near: it does not count, nor does its history count

@@ -262,6 +262,43 @@ fn a_flood_waits_for_most_of_the_subscribers_and_goes_on_when_they_have_caught_u
 }
 
 #[test]
+fn who_says_little_does_not_wait_with_those_who_flood() {
+    let mut now = Instant::now();
+    let mut hub = hub_with(|limits| limits.lead_bytes_max = 4000);
+    let ids: Vec<_> = ["ann", "bob", "cleo", "dan", "eve"]
+        .map(|name| join(&mut hub, name, now))
+        .into();
+    let (ann, eve) = (ids[0], ids[4]);
+    flood(&mut hub, ann, now);
+    // Three of five take a byte now and then, and are waited for.
+    let slow = &ids[1..4];
+    serve(&mut hub, slow, now);
+    let charged = u32::try_from(charge(frame::broadcast(b"eve", b"hi").len())).unwrap();
+    let pause = Duration::from_secs(1) * charged / throttle::light_bytes_per_second(&hub.limits);
+    for _ in 0..10 {
+        now += pause;
+        let before = hub.counters().messages;
+        assert_eq!(flood(&mut hub, ann, now), 0);
+        assert_eq!(
+            hub.receive(eve, &frame::encode(b"hi"), now),
+            Reading::Continue
+        );
+        assert_eq!(hub.counters().messages, before + 1);
+        let sent = serve(&mut hub, slow, now);
+        assert!(sent.iter().any(|(id, _)| *id == ann), "at once");
+        slow.iter().for_each(|&id| hub.transmitted(id, 1, now));
+    }
+    // It would be a flooder if it said more.
+    while hub.receive(eve, &frame::encode(b"hi"), now) == Reading::Continue {}
+    assert!(
+        !hub.sessions[eve.slot as usize]
+            .input
+            .throttle
+            .is_light(&hub.limits, now)
+    );
+}
+
+#[test]
 fn stalled_subscribers_are_not_waited_for_even_if_they_are_most() {
     let now = Instant::now();
     let mut hub = hub_with(|_| ());

@@ -15,6 +15,8 @@ use super::Limits;
 pub(super) struct Throttle {
     messages: Bucket,
     bytes: Bucket,
+    /// What it had of the log, whatever the limits.
+    log_bytes: Bucket,
     /// While it is not read from: until when.
     pub(super) until: Option<Instant>,
 }
@@ -28,6 +30,12 @@ struct Bucket {
 /// Those who are not read from, by the time at which they will be.
 #[derive(Debug, Default)]
 pub(super) struct Throttled(BTreeSet<(Instant, u32)>);
+
+/// The most that one may have of the log, in bytes a second as the log charges them, and be no flooder.
+const LIGHT_BYTES_PER_SECOND: u32 = 8 * 1024;
+
+/// How long a flooder is taken for one after it has stopped.
+const FLOOD_MEMORY: Duration = Duration::from_secs(10);
 
 /// What a bucket holds.
 const BURST: Duration = Duration::from_secs(1);
@@ -53,6 +61,25 @@ impl Throttle {
             self.bytes.take(bytes as u64, rate, now);
         }
     }
+
+    /// The log charged so many bytes for what was taken.
+    pub(super) fn count_log_bytes(&mut self, limits: &Limits, charged: usize, now: Instant) {
+        let log_bytes = &mut self.log_bytes;
+        log_bytes.take(charged as u64, light_bytes_per_second(limits), now);
+        log_bytes.full_at = log_bytes.full_at.min(Some(now + BURST + FLOOD_MEMORY));
+    }
+
+    /// Whether the client has said little of late, whatever the limits.
+    pub(super) fn is_light(&self, limits: &Limits, now: Instant) -> bool {
+        let ready_at = self.log_bytes.ready_at(light_bytes_per_second(limits));
+        ready_at.is_none_or(|at| at <= now)
+    }
+}
+
+/// A sixteenth of what authors may be ahead by.
+pub(super) fn light_bytes_per_second(limits: &Limits) -> u32 {
+    let rate = u32::try_from(limits.lead_bytes_max / 16).unwrap_or(u32::MAX);
+    rate.clamp(1, LIGHT_BYTES_PER_SECOND)
 }
 
 impl Bucket {

@@ -279,6 +279,11 @@ impl Reader {
         })
     }
 
+    /// Room for a frame of up to `bytes`, although most cursors are far behind.
+    pub(in crate::hub) fn reserve_ahead(&self, bytes: usize) -> Option<Reservation> {
+        self.log.budget.reserve(charge(bytes))
+    }
+
     /// Whether a refused reservation waits for room.
     pub(in crate::hub) fn is_wanted(&self) -> bool {
         self.log.budget.wanted.load(Ordering::SeqCst)
