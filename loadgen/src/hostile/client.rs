@@ -7,7 +7,7 @@ use std::rc::Rc;
 use mio::net::TcpStream;
 use record::HostileKind;
 
-use super::web::{self, Drip};
+use super::web::{self, Pace};
 use crate::host::clock::nanoseconds;
 use crate::host::socket;
 use crate::wire::codec::{Hello, Undecodable};
@@ -54,8 +54,8 @@ pub(super) struct HostileClient {
     /// What it has yet to say first.
     opening: Vec<u8>,
     /// How it says that, if not at once.
-    drip: Option<Drip>,
-    dripped_ns: u64,
+    pace: Option<Pace>,
+    paced_ns: u64,
 }
 
 /// What reading came to.
@@ -94,8 +94,8 @@ impl HostileClient {
             flooded_bytes: 0,
             has_heard: false,
             opening: opening(kind, number, &identity),
-            drip: web::drip(kind),
-            dripped_ns: 0,
+            pace: web::pace(kind),
+            paced_ns: 0,
             identity,
         })
     }
@@ -113,7 +113,7 @@ impl HostileClient {
             return Ok(false);
         }
         self.is_connected = true;
-        if self.drip.is_none() {
+        if self.pace.is_none() {
             self.socket.write_all(&std::mem::take(&mut self.opening))?;
         }
         Ok(true)
@@ -124,14 +124,14 @@ impl HostileClient {
     /// # Errors
     /// Whatever the socket says.
     pub(super) fn say_more(&mut self, now_ns: u64) -> io::Result<()> {
-        let Some(drip) = self.drip.filter(|_| self.is_connected) else {
+        let Some(pace) = self.pace.filter(|_| self.is_connected) else {
             return Ok(());
         };
-        if self.opening.is_empty() || now_ns < self.dripped_ns + nanoseconds(drip.pause) {
+        if self.opening.is_empty() || now_ns < self.paced_ns + nanoseconds(pace.pause) {
             return Ok(());
         }
-        self.dripped_ns = now_ns;
-        let rest = self.opening.split_off(drip.bytes.min(self.opening.len()));
+        self.paced_ns = now_ns;
+        let rest = self.opening.split_off(pace.bytes.min(self.opening.len()));
         let bit = std::mem::replace(&mut self.opening, rest);
         self.socket.write_all(&bit)
     }

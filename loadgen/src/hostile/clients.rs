@@ -19,7 +19,7 @@ use super::client::HostileClient;
 use super::web::{self, Flood};
 use crate::host::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::host::{SystemError, refused};
-use crate::wire::codec::Utterance;
+use crate::wire::codec::Publish;
 use crate::wire::disconnects::{self, CloseReason};
 use crate::wire::identity::Identity;
 use crate::wire::outbox::payload_frame;
@@ -133,7 +133,7 @@ impl Loop {
     fn new(plan: HostilePlan, target: SocketAddr, poll: Poll, identity: &Identity) -> Self {
         let frame = payload_frame(
             identity,
-            &Utterance {
+            &Publish {
                 client: NOBODY,
                 payload: &vec![b'x'; plan.flood_bytes],
                 id: None,

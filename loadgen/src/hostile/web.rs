@@ -46,7 +46,7 @@ const DISPUTED: [&str; 6] = [
 
 /// What a client says bit by bit: so many bytes at a time, and a pause.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Drip {
+pub(super) struct Pace {
     pub(super) bytes: usize,
     pub(super) pause: Duration,
 }
@@ -118,13 +118,13 @@ pub(super) fn opening(kind: HostileKind, number: u64, host: &str, handshake: Vec
 }
 
 /// How a kind says it, if not at once.
-pub(super) fn drip(kind: HostileKind) -> Option<Drip> {
+pub(super) fn pace(kind: HostileKind) -> Option<Pace> {
     match kind {
-        HostileKind::InPieces => Some(Drip {
+        HostileKind::InPieces => Some(Pace {
             bytes: 7,
             pause: Duration::ZERO,
         }),
-        HostileKind::SlowHead => Some(Drip {
+        HostileKind::SlowHead => Some(Pace {
             bytes: 1,
             pause: Duration::from_secs(1),
         }),

@@ -41,7 +41,7 @@ pub(crate) struct Connection {
 
 /// What a client takes with it from one connection to the next.
 #[derive(Debug)]
-pub(crate) struct Remains {
+pub(crate) struct Resumption {
     outbox: Outbox,
     position: Position,
 }
@@ -67,11 +67,11 @@ impl Connection {
     }
 
     /// A client that comes back.
-    pub(crate) fn back(client: u32, socket: TcpStream, remains: Remains) -> Self {
-        let Remains {
+    pub(crate) fn back(client: u32, socket: TcpStream, resumption: Resumption) -> Self {
+        let Resumption {
             mut outbox,
             position,
-        } = remains;
+        } = resumption;
         outbox.begin_anew(Item::Name {
             after: Some(position),
         });
@@ -84,13 +84,13 @@ impl Connection {
 
     /// What a client that can come back takes with it; the end of its connection is then a reset. `None` if
     /// it could not.
-    pub(crate) fn cut(&mut self) -> Option<Remains> {
+    pub(crate) fn cut(&mut self) -> Option<Resumption> {
         let position = self.inbox.as_ref().and_then(|inbox| inbox.position());
         let position = position.filter(|_| self.joined && self.unconfirmed == 0)?;
         // Without it, the connection would be closed in order, which is no worse than it could be.
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         let outbox = std::mem::take(&mut self.outbox);
-        Some(Remains { outbox, position })
+        Some(Resumption { outbox, position })
     }
 
     /// Whether the connection stands.

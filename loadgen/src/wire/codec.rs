@@ -31,7 +31,7 @@ pub(crate) struct Hello<'a> {
 
 /// What a client says to the others.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Utterance<'a> {
+pub(crate) struct Publish<'a> {
     pub(crate) client: u32,
     pub(crate) payload: &'a [u8],
     /// By which the server is to confirm it, if it is to.
@@ -45,7 +45,7 @@ pub(crate) trait Codec {
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>);
 
     /// Appends a message.
-    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>);
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Publish<'_>);
 
     /// The next arrival in `input`, or `None` when that is used up. Hot: once per delivery.
     ///

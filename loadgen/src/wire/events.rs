@@ -8,7 +8,7 @@ use protocol::json::{Closing, Message, Missed, ServerObject};
 use record::Protocol;
 use serde::Deserialize;
 
-use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable, Utterance};
+use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Publish, Undecodable};
 use super::http::{self, ANSWER_BEGINS};
 use super::identity::{Arrival, Identity};
 use super::packets::{Packet, Packets, Scan, Stop};
@@ -51,7 +51,7 @@ impl Codec for Events {
         }
     }
 
-    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Publish<'_>) {
         let (name, host) = (identity.names.of(said.client), &identity.host);
         let request = format!(
             "POST /messages?name={name} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n",

@@ -121,7 +121,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
     use proptest::sample::Index;
 
-    use super::super::codec::Utterance;
+    use super::super::codec::Publish;
     use super::super::identity::tests::identity_of;
     use super::super::outbox::{Item, Outgoing, frame_of};
     use super::super::{events, mqtt, nats, redis, websocket};
@@ -150,8 +150,8 @@ pub(super) mod tests {
     }
 
     /// A message of this payload.
-    pub(in crate::wire) fn said(payload: &[u8]) -> Utterance<'_> {
-        Utterance {
+    pub(in crate::wire) fn said(payload: &[u8]) -> Publish<'_> {
+        Publish {
             client: 3,
             payload,
             id: None,

@@ -6,7 +6,7 @@
 
 use record::Protocol;
 
-use super::codec::{Hello, Utterance};
+use super::codec::{Hello, Publish};
 use super::identity::{Identity, Login};
 use super::packets::{Broker, Kind, Packet, Scan, Stop, payload};
 
@@ -65,7 +65,7 @@ impl Broker for Mqtt {
         put_packet(out, SUBSCRIBE, &[&subscribe]);
     }
 
-    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Publish<'_>) {
         let mut head = Vec::with_capacity(2 + identity.topic.len());
         put_text(&mut head, &identity.topic);
         put_packet(out, PUBLISH, &[&head, said.payload]);

@@ -5,7 +5,7 @@
 
 use record::Protocol;
 
-use super::codec::{Hello, Utterance};
+use super::codec::{Hello, Publish};
 use super::identity::{Identity, Login};
 use super::packets::{Broker, Kind, LINE_END, Packet, Scan, Stop, decimal, line, payload_line};
 
@@ -37,7 +37,7 @@ impl Broker for Nats {
         out.extend_from_slice(b"PING\r\n");
     }
 
-    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Publish<'_>) {
         let (topic, payload) = (&identity.topic, said.payload);
         out.extend_from_slice(format!("PUB {topic} {}\r\n", payload.len()).as_bytes());
         out.extend_from_slice(payload);

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use protocol::Position;
 use record::Protocol;
 
-use super::codec::{Codec, Hello, Utterance};
+use super::codec::{Codec, Hello, Publish};
 use super::events::Events;
 use super::identity::Identity;
 use super::mqtt::Mqtt;
@@ -145,7 +145,7 @@ pub(crate) fn frame_of(identity: &Identity, item: &Item, client: u32, now_ns: u6
         NAMELESS
     };
     let saying = |payload: &[u8], id| {
-        let said = Utterance {
+        let said = Publish {
             client,
             payload,
             id,
@@ -193,7 +193,7 @@ pub(crate) fn hello(hello: &Hello<'_>) -> Vec<u8> {
 }
 
 /// A message of this payload.
-pub(crate) fn payload_frame(identity: &Identity, said: &Utterance<'_>) -> Vec<u8> {
+pub(crate) fn payload_frame(identity: &Identity, said: &Publish<'_>) -> Vec<u8> {
     let out = &mut Vec::with_capacity(HEAD_BYTES_USUAL + said.payload.len());
     match identity.protocol {
         Protocol::Uringcast => Uringcast::put_payload(out, identity, said),

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use record::Protocol;
 
-use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable, Utterance};
+use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Publish, Undecodable};
 use super::identity::{Arrival, Identity};
 
 /// The longest line that is no payload.
@@ -50,7 +50,7 @@ pub(crate) trait Broker: Scan<Kind = Kind> {
     fn put_hello(out: &mut Vec<u8>, hello: &Hello<'_>);
 
     /// Appends a message.
-    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>);
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Publish<'_>);
 }
 
 /// What one client hears, taken apart.
@@ -103,7 +103,7 @@ impl<B: Broker> Codec for Packets<B> {
         B::put_hello(out, hello);
     }
 
-    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Publish<'_>) {
         B::put_payload(out, identity, said);
     }
 

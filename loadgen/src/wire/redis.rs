@@ -6,7 +6,7 @@
 
 use record::Protocol;
 
-use super::codec::{Hello, Utterance};
+use super::codec::{Hello, Publish};
 use super::identity::{Identity, Login};
 use super::packets::{Broker, Kind, LINE_END, Packet, Scan, Stop, decimal, line, payload_line};
 
@@ -32,7 +32,7 @@ impl Broker for Redis {
         }
     }
 
-    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Publish<'_>) {
         put_command(out, &[b"PUBLISH", identity.topic.as_bytes(), said.payload]);
     }
 }

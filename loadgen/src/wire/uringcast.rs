@@ -6,7 +6,7 @@
 
 use protocol::{DecodeError, Decoder, frame};
 
-use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable, Utterance};
+use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Publish, Undecodable};
 use super::identity::{Arrival, Identity};
 use super::names::Speaker;
 
@@ -36,7 +36,7 @@ impl Codec for Uringcast {
         frame::put(out, hello.name.as_bytes());
     }
 
-    fn put_payload(out: &mut Vec<u8>, _identity: &Identity, said: &Utterance<'_>) {
+    fn put_payload(out: &mut Vec<u8>, _identity: &Identity, said: &Publish<'_>) {
         frame::put(out, said.payload);
     }
 

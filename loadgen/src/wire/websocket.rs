@@ -12,7 +12,7 @@ use protocol::Position;
 use protocol::json::ServerObject;
 use record::Protocol;
 
-use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Undecodable, Utterance};
+use super::codec::{Codec, Hello, PAYLOAD_BYTES_MAX, Publish, Undecodable};
 use super::http::{self, ANSWER_BEGINS};
 use super::identity::{Arrival, Identity};
 use super::packets::{Packet, Packets, Scan, Stop, payload};
@@ -121,7 +121,7 @@ impl Codec for WebSocket {
         out.extend_from_slice(request.as_bytes());
     }
 
-    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Utterance<'_>) {
+    fn put_payload(out: &mut Vec<u8>, identity: &Identity, said: &Publish<'_>) {
         let text = match &identity.dialect {
             Some(dialect) => dialect.message.fill(said.client, said.payload),
             // A payload has nothing that JSON would escape.
@@ -491,7 +491,7 @@ pub(super) mod tests {
         assert_eq!(out[..2], [FINAL | TEXT, MASKED | 14]);
         assert_eq!(unmasked(&out), r#"{"text":"abc"}"#);
         out.clear();
-        let asking = Utterance {
+        let asking = Publish {
             id: Some(7),
             ..said(b"abc")
         };

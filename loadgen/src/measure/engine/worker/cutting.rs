@@ -80,10 +80,10 @@ impl Worker<'_> {
             };
             match connection.cut() {
                 None => unready.push_back(client),
-                Some(remains) => {
+                Some(resumption) => {
                     self.connections[place] = None;
                     self.observation.cut();
-                    self.start_again(client, remains)?;
+                    self.start_again(client, resumption)?;
                 }
             }
         }

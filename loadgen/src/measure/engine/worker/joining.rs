@@ -7,7 +7,7 @@ use record::Protocol;
 
 use super::Worker;
 use crate::host::refused;
-use crate::measure::connection::{Connection, Remains};
+use crate::measure::connection::{Connection, Resumption};
 use crate::measure::error::RunError;
 use crate::measure::phases::Phase;
 use crate::wire::outbox::Item;
@@ -43,10 +43,14 @@ impl Worker<'_> {
     }
 
     /// Lets a client that was cut come back.
-    pub(super) fn start_again(&mut self, client: u32, remains: Remains) -> Result<(), RunError> {
+    pub(super) fn start_again(
+        &mut self,
+        client: u32,
+        resumption: Resumption,
+    ) -> Result<(), RunError> {
         let socket = self.watched(client, self.connector.connect(client))?;
         let place = self.place(client);
-        self.connections[place] = Some(Connection::back(client, socket, remains));
+        self.connections[place] = Some(Connection::back(client, socket, resumption));
         Ok(())
     }
 
