@@ -4,7 +4,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use record::figures::{counted, milliseconds};
+use record::figures::counted;
 use record::printable;
 
 use crate::host::files;
@@ -16,7 +16,8 @@ mod html;
 mod shift;
 mod warnings;
 
-use comparison::{Comparison, Row, Side, change, interval};
+use comparison::{Comparison, Line, Side};
+pub(crate) use shift::median;
 
 /// Compares the runs in `b` with those in `a`: the text for the terminal. With `html`, writes the page
 /// too.
@@ -52,7 +53,12 @@ fn write(out: &mut String, comparison: &Comparison) -> fmt::Result {
         comparison.interval_in_words()
     )?;
     for row in &comparison.rows {
-        write_row(out, row)?;
+        let line = Line::new(row);
+        writeln!(
+            out,
+            "{:<36}{:>9}{:>9}{:>11}{:>21}  {}",
+            line.name, line.a, line.b, line.change, line.interval, line.said
+        )?;
     }
     writeln!(out)?;
     for warning in &comparison.warnings {
@@ -64,20 +70,6 @@ fn write(out: &mut String, comparison: &Comparison) -> fmt::Result {
 fn write_side(out: &mut String, name: &str, side: &Side) -> fmt::Result {
     let runs = counted(side.reports.len() as u64, "run");
     writeln!(out, "{name}  {} ({runs})", side.name)
-}
-
-fn write_row(out: &mut String, row: &Row) -> fmt::Result {
-    writeln!(
-        out,
-        "{:<36}{:>9}{:>9}{:>11}{:>21}  {}",
-        row.figure.name,
-        milliseconds(Some(row.a)),
-        milliseconds(Some(row.b)),
-        row.shift
-            .map_or_else(|| "-".into(), |shift| change(shift.ratio)),
-        interval(row),
-        row.in_words()
-    )
 }
 
 #[cfg(test)]

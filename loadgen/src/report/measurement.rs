@@ -7,6 +7,7 @@ use record::{
     Account, Consumption, Environment, Generator, GeneratorThread, Report, SCHEMA_VERSION, Second,
     ServerView,
 };
+use serde_json::Value;
 
 use super::verdict::{self, Evidence};
 use crate::measure::histograms::Histograms;
@@ -194,6 +195,11 @@ pub(crate) fn add_server_view(report: &mut Report, view: Option<ServerView>) {
         });
     }
     report.server_view = view;
+}
+
+/// The figure that run.json has at a place such as `latency_ms.delivery.p99`.
+pub(crate) fn figure<'a>(figures: &'a Value, place: &str) -> Option<&'a Value> {
+    figures.pointer(&format!("/{}", place.replace('.', "/")))
 }
 
 fn generator_of(

@@ -12,7 +12,7 @@ use signal_hook::flag;
 
 use super::progress::Progress;
 use super::series::Collector;
-use super::server_view::{Counted, ServerMetrics};
+use super::server_view::ServerMetrics;
 use crate::host::clock::{SECOND_NS, Waiting};
 use crate::host::procfs::{Process, Usage, consumption};
 use crate::hostile::HostileClients;
@@ -122,9 +122,7 @@ impl Monitor {
 
     /// The server's own view of the run that has ended, if it was asked for and could be had.
     pub(crate) fn server_view(&mut self, observation: &Observation) -> Option<ServerView> {
-        self.metrics
-            .as_mut()?
-            .end_run(counted(observation.traffic()))
+        self.metrics.as_mut()?.end_run(observation.traffic())
     }
 
     /// Ends the hostile clients; their outcomes.
@@ -220,15 +218,7 @@ impl Watch for Monitor {
             }
         }
         let metrics = self.metrics.as_mut();
-        metrics.is_none_or(|metrics| metrics.is_settled(counted(traffic)))
-    }
-}
-
-fn counted(traffic: Traffic) -> Counted {
-    Counted {
-        sent: traffic.handed_over,
-        received: traffic.arrivals,
-        disconnected: traffic.disconnected,
+        metrics.is_none_or(|metrics| metrics.is_settled(traffic))
     }
 }
 

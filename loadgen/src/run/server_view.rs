@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use record::{Quantiles, ServerSecond, ServerView};
 
 use crate::host::clock::Waiting;
+use crate::measure::observation::Traffic;
 
 mod sampler;
 mod scrape;
@@ -24,17 +25,6 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The most connections that a server lists.
 const LISTED_MAX: u32 = 10_000;
-
-/// What the clients counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Counted {
-    /// Messages and probes that the kernel took.
-    pub(crate) sent: u64,
-    /// Messages and probes that came, whatever they were.
-    pub(crate) received: u64,
-    /// Clients that were disconnected.
-    pub(crate) disconnected: u64,
-}
 
 /// Reads the metrics of one server, run for run.
 #[derive(Debug)]
@@ -61,7 +51,7 @@ struct Run {
 struct Settled {
     after: Samples,
     sent_after: Option<u64>,
-    counted: Counted,
+    counted: Traffic,
 }
 
 impl ServerMetrics {
@@ -99,7 +89,7 @@ impl ServerMetrics {
 
     /// After the run: whether there is nothing more to wait for, since both have counted the same, or
     /// waiting has been in vain.
-    pub(crate) fn is_settled(&mut self, counted: Counted) -> bool {
+    pub(crate) fn is_settled(&mut self, counted: Traffic) -> bool {
         let (url, clients) = (self.url.clone(), self.clients);
         let Some(run) = &mut self.run else {
             return true;
@@ -114,7 +104,7 @@ impl ServerMetrics {
         let deliveries = run.deliveries_to_clients(&after, sent_after);
         // Hostile clients may be owed something for as long as they like.
         let owed = run.sent_before.is_none() && after.count("uringcast_deliveries_pending") > 0;
-        if !owed && deliveries == Some(counted.received) {
+        if !owed && deliveries == Some(counted.arrivals) {
             run.settled = Some(Settled {
                 after,
                 sent_after,
@@ -126,7 +116,7 @@ impl ServerMetrics {
     }
 
     /// The server's view of the run that has ended; `None` if its metrics could not be read.
-    pub(crate) fn end_run(&mut self, counted: Counted) -> Option<ServerView> {
+    pub(crate) fn end_run(&mut self, counted: Traffic) -> Option<ServerView> {
         let mut run = self.run.take()?;
         let Settled {
             after,
@@ -156,11 +146,11 @@ impl ServerMetrics {
         Some(ServerView {
             url: self.url.url(),
             driver: after.label("uringcast_build_info", "driver"),
-            agrees: messages_accepted == counted.sent
-                && deliveries_to_clients.is_none_or(|it| it == counted.received),
-            messages_sent: counted.sent,
+            agrees: messages_accepted == counted.handed_over
+                && deliveries_to_clients.is_none_or(|it| it == counted.arrivals),
+            messages_sent: counted.handed_over,
             messages_accepted,
-            deliveries_received: counted.received,
+            deliveries_received: counted.arrivals,
             deliveries_to_clients,
             deliveries_owed: since("uringcast_deliveries_owed_total"),
             deliveries: since("uringcast_deliveries_total"),

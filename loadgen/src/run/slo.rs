@@ -11,6 +11,8 @@ use record::Judged;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::report::measurement::figure;
+
 /// Latencies, each with the percentiles below; milliseconds in the JSON.
 const LATENCIES: [&str; 6] = [
     "delivery",
@@ -67,7 +69,7 @@ struct Condition {
     /// As it was written.
     text: String,
     /// Where the figure stands in the JSON.
-    path: Vec<String>,
+    place: String,
     comparison: Comparison,
     /// In the unit that the JSON has.
     bound: f64,
@@ -124,11 +126,7 @@ impl Slo {
 
 impl Condition {
     fn judge(&self, figures: &Value) -> Judged {
-        let found = self
-            .path
-            .iter()
-            .try_fold(figures, |value, name| value.get(name))
-            .and_then(Value::as_f64);
+        let found = figure(figures, &self.place).and_then(Value::as_f64);
         Judged {
             condition: self.text.clone(),
             held: found.is_some_and(|found| self.comparison.holds(found, self.bound)),
@@ -143,7 +141,7 @@ impl Condition {
         if figure.trim().is_empty() {
             return Err(GrammarError::NoFigure { column: start });
         }
-        let (path, unit) = figure_of(figure.trim(), start)?;
+        let (place, unit) = figure_of(figure.trim(), start)?;
         let (comparison, bound) =
             Comparison::split_off(rest).ok_or(GrammarError::NoComparison {
                 column: start + figure_ends,
@@ -151,7 +149,7 @@ impl Condition {
         let bound_at = start + (text.len() - bound.len()) + leading_spaces(bound);
         Ok(Self {
             text: text.to_owned(),
-            path,
+            place,
             comparison,
             bound: bound_of(bound.trim(), unit, bound_at)?,
         })
@@ -200,7 +198,7 @@ impl Comparison {
     }
 }
 
-fn figure_of(name: &str, column: usize) -> Result<(Vec<String>, Unit), GrammarError> {
+fn figure_of(name: &str, column: usize) -> Result<(String, Unit), GrammarError> {
     let bare = name
         .strip_prefix(LATENCY_TABLE)
         .and_then(|rest| rest.strip_prefix('.'))
@@ -209,8 +207,7 @@ fn figure_of(name: &str, column: usize) -> Result<(Vec<String>, Unit), GrammarEr
         && LATENCIES.contains(&latency)
         && PERCENTILES.contains(&percentile)
     {
-        let path = [LATENCY_TABLE, latency, percentile].map(str::to_owned);
-        return Ok((path.to_vec(), Unit::Milliseconds));
+        return Ok((format!("{LATENCY_TABLE}.{bare}"), Unit::Milliseconds));
     }
     let unit = if SECONDS.contains(&name) {
         Unit::Seconds
@@ -220,7 +217,7 @@ fn figure_of(name: &str, column: usize) -> Result<(Vec<String>, Unit), GrammarEr
         let name = name.to_owned();
         return Err(GrammarError::UnknownFigure { column, name });
     };
-    Ok((name.split('.').map(str::to_owned).collect(), unit))
+    Ok((name.to_owned(), unit))
 }
 
 fn bound_of(text: &str, unit: Unit, column: usize) -> Result<f64, GrammarError> {

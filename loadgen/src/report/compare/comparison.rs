@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use record::Report;
+use record::figures::milliseconds;
 
 use super::shift::{self, Finding, Shift};
 use super::warnings;
@@ -66,6 +67,16 @@ pub(super) struct Row {
     pub(super) b: f64,
     /// `None` where a figure is zero.
     pub(super) shift: Option<Shift>,
+}
+
+/// A row as it is shown.
+pub(super) struct Line {
+    pub(super) name: &'static str,
+    pub(super) a: String,
+    pub(super) b: String,
+    pub(super) change: String,
+    pub(super) interval: String,
+    pub(super) said: &'static str,
 }
 
 /// All that is to be said.
@@ -159,13 +170,28 @@ impl Row {
     }
 }
 
+impl Line {
+    pub(super) fn new(row: &Row) -> Self {
+        Self {
+            name: row.figure.name,
+            a: milliseconds(Some(row.a)),
+            b: milliseconds(Some(row.b)),
+            change: row
+                .shift
+                .map_or_else(|| "-".into(), |shift| change(shift.ratio)),
+            interval: interval(row),
+            said: row.in_words(),
+        }
+    }
+}
+
 /// A ratio as a change in percent.
 pub(super) fn change(ratio: f64) -> String {
     format!("{:+.1} %", (ratio - 1.0) * 100.0)
 }
 
 /// An interval as changes in percent; empty without one.
-pub(super) fn interval(row: &Row) -> String {
+fn interval(row: &Row) -> String {
     let interval = row.shift.and_then(|shift| shift.interval);
     interval.map_or_else(String::new, |interval| {
         let percent = |ratio: f64| (ratio - 1.0) * 100.0;

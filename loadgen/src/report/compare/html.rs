@@ -1,10 +1,10 @@
 //! The comparison as a page.
 
 use askama::Template;
-use record::figures::{counted, milliseconds};
+use record::figures::counted;
 use record::printable;
 
-use super::comparison::{Comparison, Row, Side, change, interval};
+use super::comparison::{Comparison, Line, Side};
 use super::forest;
 use crate::measure::latency::Kind;
 use crate::report::export::pages::style;
@@ -21,15 +21,6 @@ struct Page<'a> {
     forest: String,
     delivery: String,
     completion: String,
-}
-
-struct Line {
-    name: &'static str,
-    a: String,
-    b: String,
-    change: String,
-    interval: String,
-    said: &'static str,
 }
 
 /// The page.
@@ -54,19 +45,4 @@ pub(super) fn render<'a>(comparison: &'a Comparison) -> String {
 fn curves(comparison: &Comparison, kind: Kind) -> String {
     let (a, b) = (&comparison.a.histograms, &comparison.b.histograms);
     curve_chart(&[("A", a.get(kind)), ("B", b.get(kind))]).embedded()
-}
-
-impl Line {
-    fn new(row: &Row) -> Self {
-        Self {
-            name: row.figure.name,
-            a: milliseconds(Some(row.a)),
-            b: milliseconds(Some(row.b)),
-            change: row
-                .shift
-                .map_or_else(|| "-".into(), |shift| change(shift.ratio)),
-            interval: interval(row),
-            said: row.in_words(),
-        }
-    }
 }

@@ -80,7 +80,7 @@ pub(super) fn confidence(a: usize, b: usize) -> f64 {
 }
 
 /// The middle of sorted figures; there must be one.
-pub(super) fn median(sorted: &[f64]) -> f64 {
+pub(crate) fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len().is_multiple_of(2) {
         f64::midpoint(sorted[middle - 1], sorted[middle])

@@ -6,6 +6,7 @@ use record::{Arrival, Environment, Report, ServerView};
 use serde_json::Value;
 
 use crate::measure::latency::Kind;
+use crate::report::measurement::figure;
 
 /// A figure as it is shown.
 pub(super) struct Cell {
@@ -94,16 +95,9 @@ impl Figures {
     }
 
     pub(super) fn cell(&self, field: &str, unit: Unit) -> Cell {
-        let figure =
-            field
-                .split('.')
-                .try_fold(&self.0, |value, name| match name.parse::<usize>() {
-                    Ok(at) => value.get(at),
-                    Err(_) => value.get(name),
-                });
         Cell {
             field: field.to_owned(),
-            text: unit.text(figure.unwrap_or(&Value::Null)),
+            text: unit.text(figure(&self.0, field).unwrap_or(&Value::Null)),
         }
     }
 

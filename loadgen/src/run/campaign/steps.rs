@@ -3,6 +3,8 @@
 use record::{Found, Judged, Limiter, Report, Spread, Step, Steps};
 use serde_json::Value;
 
+use crate::report::compare::median;
+use crate::report::measurement::figure;
 use crate::run::search::Search;
 
 /// A server that uses this much of a core may have no more: how many threads it has is not known.
@@ -153,23 +155,15 @@ pub(super) fn spread<'a>(reports: impl Iterator<Item = &'a Report>) -> Vec<Sprea
         .collect()
 }
 
-fn spread_of(figure: &str, runs: &[Value]) -> Option<Spread> {
-    let pointer = format!("/{}", figure.replace('.', "/"));
-    let mut values: Vec<f64> = runs
-        .iter()
-        .filter_map(|run| run.pointer(&pointer)?.as_f64())
-        .collect();
+fn spread_of(place: &str, runs: &[Value]) -> Option<Spread> {
+    let values = runs.iter().filter_map(|run| figure(run, place)?.as_f64());
+    let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
     Some(Spread {
-        figure: figure.to_owned(),
+        figure: place.to_owned(),
         min: *values.first()?,
         max: *values.last()?,
-        median: if values.len() % 2 == 1 {
-            values[middle]
-        } else {
-            f64::midpoint(values[middle - 1], values[middle])
-        },
+        median: median(&values),
         runs: values.len(),
     })
 }
