@@ -203,7 +203,7 @@ impl HostileClient {
             .decode(bytes, identity, recent, |arrival| match arrival {
                 Arrival::Notice(text) => reading.notices.push(text.to_vec()),
                 Arrival::Opened => answers.push(frame_of(identity, &Item::Join, 0, 0)),
-                Arrival::Asked(answer) => answers.push(answer.clone()),
+                Arrival::Asked(answer) => answers.push(answer.to_vec()),
                 Arrival::Joined | Arrival::Resumed(_) | Arrival::Accepted(_) => {}
                 Arrival::Presence | Arrival::Chatter => {}
                 Arrival::Message(_)

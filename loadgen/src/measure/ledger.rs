@@ -279,19 +279,14 @@ impl Ledger {
         let Some(message) = self.messages.get_mut(number as usize) else {
             return Receipt::NeverSent;
         };
-        let tally = &mut self.tallies[usize::from(measured)];
-        let is_own = message.author == receiver && self.own_copies != OwnCopies::Owed;
-        if is_own && self.own_copies == OwnCopies::Never {
-            tally.echoed += 1;
-            return Receipt::Echo;
+        if message.author == receiver && self.own_copies != OwnCopies::Owed {
+            return self.receive_own(number, receiver);
         }
+        let tally = &mut self.tallies[usize::from(measured)];
         let here = receiver - self.first_client;
         if !self.received.set(number, here) {
             tally.duplicated += 1;
             return Receipt::Duplicate;
-        }
-        if is_own {
-            return Receipt::Returned;
         }
         let has = |previous| self.received.is_set(previous, here);
         if !stamp.previous.is_none_or(has) {
@@ -316,6 +311,21 @@ impl Ledger {
             }
         };
         Receipt::Fresh { measured, reach }
+    }
+
+    /// Books a message that came back to its author, who is not owed it.
+    #[cold]
+    fn receive_own(&mut self, number: u32, author: u32) -> Receipt {
+        let tally = &mut self.tallies[usize::from(number >= self.warmup_messages)];
+        if self.own_copies == OwnCopies::Never {
+            tally.echoed += 1;
+            return Receipt::Echo;
+        }
+        if self.received.set(number, author - self.first_client) {
+            return Receipt::Returned;
+        }
+        tally.duplicated += 1;
+        Receipt::Duplicate
     }
 
     /// What is accounted for.

@@ -18,7 +18,11 @@ const LINE_BREAK: u8 = b'\n';
 
 /// What one client hears of a server of events.
 #[derive(Debug)]
-pub(crate) struct Events(Packets<EventStream>);
+pub(crate) struct Events {
+    packets: Packets<EventStream>,
+    /// What the server said last that was no message, in words.
+    notice: String,
+}
 
 /// The stream of a server: the head of an answer and then events, or one answer after the other.
 #[derive(Debug)]
@@ -36,7 +40,10 @@ pub(crate) enum Kind {
 impl Events {
     /// At the beginning of a stream.
     pub(crate) const fn new() -> Self {
-        Self(Packets::new())
+        Self {
+            packets: Packets::new(),
+            notice: String::new(),
+        }
     }
 }
 
@@ -66,19 +73,19 @@ impl Codec for Events {
         input: &mut &'i [u8],
         identity: &Identity,
     ) -> Result<Option<Arrival<'d>>, Undecodable> {
-        let Some((kind, body)) = self.0.packet(input)? else {
+        let Some((kind, body)) = self.packets.packet(input)? else {
             return Ok(None);
         };
         Ok(Some(match kind {
             Kind::Begun => Arrival::Joined,
             Kind::Posted => Arrival::Chatter,
-            Kind::Refused => Arrival::Notice(body.trim_ascii_end().into()),
-            Kind::Event => event(body, identity)?,
+            Kind::Refused => Arrival::Notice(body.trim_ascii_end()),
+            Kind::Event => event(body, identity, &mut self.notice)?,
         }))
     }
 
     fn is_mid_message(&self) -> bool {
-        self.0.is_partial()
+        self.packets.is_partial()
     }
 }
 
@@ -124,7 +131,11 @@ fn block(bytes: &[u8]) -> Result<Packet<Kind>, Stop> {
 }
 
 /// What it means that these lines came.
-fn event(lines: &[u8], identity: &Identity) -> Result<Arrival<'static>, Undecodable> {
+fn event<'a>(
+    lines: &[u8],
+    identity: &Identity,
+    notice: &'a mut String,
+) -> Result<Arrival<'a>, Undecodable> {
     let malformed = || Undecodable::Malformed {
         protocol: Protocol::Events,
         what: "an event is as docs/web.md has it",
@@ -147,7 +158,7 @@ fn event(lines: &[u8], identity: &Identity) -> Result<Arrival<'static>, Undecoda
         "presence" => read(data).map(ServerObject::Presence),
         _ => return Ok(Arrival::Chatter),
     };
-    Ok(arrival(&object.ok_or_else(malformed)?, identity))
+    Ok(arrival(&object.ok_or_else(malformed)?, identity, notice))
 }
 
 fn read<'a, T: Deserialize<'a>>(data: &'a str) -> Option<T> {
@@ -194,7 +205,7 @@ pub(super) mod tests {
     #[test]
     fn each_kind_of_arrival_is_told_from_the_others() {
         let said = read(&identity_of(Protocol::Events), &conversation(), &[]);
-        let notice = |text: &str| format!("{:?}", Arrival::Notice(text.as_bytes().into()));
+        let notice = |text: &str| format!("{:?}", Arrival::Notice(text.as_bytes()));
         assert!(
             said[1].starts_with("Message(Stamp { number: 1,"),
             "{said:#?}"
@@ -215,7 +226,7 @@ pub(super) mod tests {
     fn each_answer_to_what_is_posted_is_read_to_its_end() {
         let stream = b"HTTP/1.1 202 Accepted\r\nContent-Length: 3\r\n\r\n{} \
                        HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nfull\n";
-        let notice = format!("{:?}", Arrival::Notice(b"full".into()));
+        let notice = format!("{:?}", Arrival::Notice(b"full"));
         let said = read(&identity_of(Protocol::Events), stream, &[]);
         assert_eq!(said, ["Chatter", &notice]);
     }

@@ -1,6 +1,5 @@
 //! The identity of a run: its clients' names and its stamps, by which it knows its own messages again.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use protocol::presence::Presence;
@@ -48,8 +47,8 @@ impl fmt::Debug for Login {
     }
 }
 
-/// One thing that came.
-#[derive(Debug, PartialEq, Eq)]
+/// One thing that came. There is nothing in it to be dropped, which a delivery would pay for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival<'a> {
     /// A message of this run, unchanged.
     Message(Stamp),
@@ -64,9 +63,9 @@ pub(crate) enum Arrival<'a> {
     /// A message of this client has its place: the number that it was sent with.
     Accepted(u64),
     /// The server asks for this answer.
-    Asked(Vec<u8>),
+    Asked(&'a [u8]),
     /// What the server itself says.
-    Notice(Cow<'a, [u8]>),
+    Notice(&'a [u8]),
     /// The server tells all of somebody who joined or left.
     Presence,
     /// Somebody else's message.
@@ -137,7 +136,7 @@ impl Identity {
 
 fn notice(text: &[u8]) -> Arrival<'_> {
     match str::from_utf8(text).ok().and_then(Presence::parse) {
-        None => Arrival::Notice(text.into()),
+        None => Arrival::Notice(text),
         Some(Presence::Here { .. }) => Arrival::Chatter,
         Some(_) => Arrival::Presence,
     }

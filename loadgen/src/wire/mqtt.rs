@@ -220,7 +220,7 @@ pub(super) mod tests {
             "the subscription was refused",
             "DISCONNECT",
         ]
-        .map(|text| format!("{:?}", Arrival::Notice(text.as_bytes().into())));
+        .map(|text| format!("{:?}", Arrival::Notice(text.as_bytes())));
         assert_eq!(said[6..9], notices);
         assert!(said[9].starts_with("Message(Stamp { number: 2,"));
     }

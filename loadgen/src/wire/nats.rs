@@ -128,11 +128,11 @@ pub(super) mod tests {
             "{}",
             said[2]
         );
-        let pong = format!("{:?}", Arrival::Asked(b"PONG\r\n".to_vec()));
+        let pong = format!("{:?}", Arrival::Asked(b"PONG\r\n"));
         assert_eq!(said[3..7], [&pong, "Foreign", "Foreign", "Chatter"]);
         assert_eq!(
             said[7],
-            format!("{:?}", Arrival::Notice(b"'Slow Consumer'".into()))
+            format!("{:?}", Arrival::Notice(b"'Slow Consumer'"))
         );
         assert!(said[8].starts_with("Message(Stamp { number: 2,"));
     }

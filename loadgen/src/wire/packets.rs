@@ -116,9 +116,9 @@ impl<B: Broker> Codec for Packets<B> {
         Ok(packet.map(|(kind, body)| match kind {
             Kind::Message => identity.judge_nameless(body),
             Kind::Joined => Arrival::Joined,
-            Kind::Ping => Arrival::Asked(B::PONG.to_vec()),
-            Kind::Notice => Arrival::Notice(body.into()),
-            Kind::Code(text) => Arrival::Notice(text.as_bytes().into()),
+            Kind::Ping => Arrival::Asked(B::PONG),
+            Kind::Notice => Arrival::Notice(body),
+            Kind::Code(text) => Arrival::Notice(text.as_bytes()),
             Kind::Chatter => Arrival::Chatter,
         }))
     }

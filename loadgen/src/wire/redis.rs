@@ -140,7 +140,7 @@ pub(super) mod tests {
             said[4]
         );
         assert_eq!(said[5..8], ["Foreign", "Chatter", "Foreign"]);
-        let notice = Arrival::Notice(b"ERR max number of clients reached".into());
+        let notice = Arrival::Notice(b"ERR max number of clients reached");
         assert_eq!(said[8], format!("{notice:?}"));
         assert!(said[9].starts_with("Message(Stamp { number: 2,"));
     }

@@ -159,7 +159,7 @@ mod tests {
             [
                 message(1),
                 format!("{:?}", Arrival::Probe { round: 9 }),
-                format!("{:?}", Arrival::Notice(b"closing: too slow".into())),
+                format!("{:?}", Arrival::Notice(b"closing: too slow")),
                 "Presence".into(),
                 "Chatter".into(),
                 "Foreign".into(),

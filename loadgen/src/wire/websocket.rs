@@ -52,7 +52,11 @@ pub(crate) struct WebSocket {
     /// Set when its last fragment was put there.
     is_complete: bool,
     /// The answer to what was given out last.
-    answer: Option<Vec<u8>>,
+    answer: Vec<u8>,
+    /// Set while it has not been given out itself.
+    owes_answer: bool,
+    /// What the server said last that was no message, in words.
+    notice: String,
     comes_back: bool,
     position: Option<Position>,
 }
@@ -85,7 +89,9 @@ impl WebSocket {
             frames: Packets::new(),
             fragments: None,
             is_complete: false,
-            answer: None,
+            answer: Vec::new(),
+            owes_answer: false,
+            notice: String::new(),
             comes_back: position.is_some(),
             position,
         }
@@ -141,8 +147,8 @@ impl Codec for WebSocket {
         input: &mut &'i [u8],
         identity: &Identity,
     ) -> Result<Option<Arrival<'d>>, Undecodable> {
-        if let Some(answer) = self.answer.take() {
-            return Ok(Some(Arrival::Asked(answer)));
+        if std::mem::take(&mut self.owes_answer) {
+            return Ok(Some(Arrival::Asked(&self.answer)));
         }
         if std::mem::take(&mut self.is_complete) {
             self.fragments = None;
@@ -174,11 +180,15 @@ impl Codec for WebSocket {
             }
             Kind::Opened if identity.dialect.is_some() => return Ok(Some(Arrival::Opened)),
             Kind::Opened | Kind::Pong => return Ok(Some(Arrival::Chatter)),
-            Kind::Refused => return Ok(Some(Arrival::Notice(body.trim_ascii_end().into()))),
-            Kind::Ping => return Ok(Some(Arrival::Asked(frame(FINAL | PONG, body)))),
+            Kind::Refused => return Ok(Some(Arrival::Notice(body.trim_ascii_end()))),
+            Kind::Ping => {
+                self.answer = frame(FINAL | PONG, body);
+                return Ok(Some(Arrival::Asked(&self.answer)));
+            }
             Kind::Close => {
-                self.answer = Some(frame(FINAL | CLOSE, body.get(..2).unwrap_or_default()));
-                return Ok(Some(closed(body, identity)));
+                self.answer = frame(FINAL | CLOSE, body.get(..2).unwrap_or_default());
+                self.owes_answer = true;
+                return Ok(Some(closed(body, identity, &mut self.notice)));
             }
         };
         if identity.dialect.is_some() {
@@ -188,7 +198,7 @@ impl Codec for WebSocket {
         self.position = said.position().or(self.position);
         Ok(Some(match said {
             ServerObject::Joined(joined) if self.comes_back => Arrival::Resumed(joined.resumed),
-            said => arrival(&said, identity),
+            said => arrival(&said, identity, &mut self.notice),
         }))
     }
 
@@ -273,8 +283,12 @@ fn object(message: &[u8]) -> Result<ServerObject<'_>, Undecodable> {
     object.ok_or(malformed("a message is an object as docs/web.md has it"))
 }
 
-/// What it means that uringcast said this.
-pub(super) fn arrival(said: &ServerObject<'_>, identity: &Identity) -> Arrival<'static> {
+/// What it means that uringcast said this; `notice` takes what is to be told in words.
+pub(super) fn arrival<'a>(
+    said: &ServerObject<'_>,
+    identity: &Identity,
+    notice: &'a mut String,
+) -> Arrival<'a> {
     match said {
         ServerObject::Joined(_) => Arrival::Joined,
         ServerObject::Message(message) => {
@@ -283,26 +297,32 @@ pub(super) fn arrival(said: &ServerObject<'_>, identity: &Identity) -> Arrival<'
             identity.judge_said(speaker, text.unwrap_or_default())
         }
         ServerObject::Accepted(accepted) => Arrival::Accepted(accepted.id),
-        ServerObject::Missed(missed) => notice(format!("missed {} messages", missed.messages)),
+        ServerObject::Missed(missed) => {
+            told(notice, format!("missed {} messages", missed.messages))
+        }
         ServerObject::Presence(who) if who.here.is_some() => Arrival::Chatter,
         ServerObject::Presence(_) => Arrival::Presence,
-        ServerObject::Closing(closing) => notice(format!("closing: {}", closing.reason)),
+        ServerObject::Closing(closing) => told(notice, format!("closing: {}", closing.reason)),
     }
 }
 
-fn notice(text: String) -> Arrival<'static> {
-    Arrival::Notice(text.into_bytes().into())
+fn told(notice: &mut String, text: String) -> Arrival<'_> {
+    *notice = text;
+    Arrival::Notice(notice.as_bytes())
 }
 
 /// What a server says with a close frame. uringcast has said why before.
-fn closed(body: &[u8], identity: &Identity) -> Arrival<'static> {
+fn closed<'a>(body: &[u8], identity: &Identity, notice: &'a mut String) -> Arrival<'a> {
     match body {
         _ if identity.dialect.is_none() => Arrival::Chatter,
         [high, low, reason @ ..] => {
             let code = u16::from_be_bytes([*high, *low]);
-            notice(format!("close {code}: {}", String::from_utf8_lossy(reason)))
+            told(
+                notice,
+                format!("close {code}: {}", String::from_utf8_lossy(reason)),
+            )
         }
-        _ => notice("close, without a code".to_owned()),
+        _ => told(notice, "close, without a code".to_owned()),
     }
 }
 
@@ -437,7 +457,7 @@ pub(super) mod tests {
             said[8..12],
             ["Foreign", "Corrupt", "Accepted(7)", "Presence"]
         );
-        let notice = |text: &str| format!("{:?}", Arrival::Notice(text.as_bytes().into()));
+        let notice = |text: &str| format!("{:?}", Arrival::Notice(text.as_bytes()));
         assert_eq!(
             said[12..16],
             [
@@ -527,7 +547,7 @@ pub(super) mod tests {
             "{said:#?}"
         );
         assert_eq!(said[2..4], ["Foreign", "Corrupt"]);
-        let notice = format!("{:?}", Arrival::Notice(b"close 1008: slow".into()));
+        let notice = format!("{:?}", Arrival::Notice(b"close 1008: slow"));
         assert_eq!(said[5], notice);
     }
 
@@ -561,7 +581,7 @@ pub(super) mod tests {
     fn a_handshake_that_is_refused_is_quoted() {
         let stream = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nno origin\n\
                        HTTP/1.1 404 Not Found\r\n\r\n";
-        let notice = |text: &[u8]| format!("{:?}", Arrival::Notice(text.into()));
+        let notice = |text: &[u8]| format!("{:?}", Arrival::Notice(text));
         assert_eq!(
             read(&identity(), stream, &[]),
             [notice(b"no origin"), notice(b"HTTP/1.1 404 Not Found")]

@@ -485,7 +485,7 @@ fn book_read(
     connection.decode(bytes, identity, recent, |arrival| match arrival {
         Arrival::Accepted(_) => confirmed += 1,
         Arrival::Opened => answers.push(Item::Join),
-        Arrival::Asked(answer) => answers.push(Item::Answer(answer.clone())),
+        Arrival::Asked(answer) => answers.push(Item::Answer(answer.to_vec())),
         arrival => {
             joined |= matches!(arrival, Arrival::Joined | Arrival::Resumed(_));
             if let Some(gathered) = observation.arrived(receiver, arrival, now_ns) {
