@@ -279,11 +279,11 @@ impl Ledger {
         let Some(message) = self.messages.get_mut(number as usize) else {
             return Receipt::NeverSent;
         };
-        if message.author == receiver && self.own_copies != OwnCopies::Owed {
-            return self.receive_own(number, receiver);
-        }
         let tally = &mut self.tallies[usize::from(measured)];
         let here = receiver - self.first_client;
+        if message.author == receiver && self.own_copies != OwnCopies::Owed {
+            return own(tally, self.own_copies, || self.received.set(number, here));
+        }
         if !self.received.set(number, here) {
             tally.duplicated += 1;
             return Receipt::Duplicate;
@@ -311,21 +311,6 @@ impl Ledger {
             }
         };
         Receipt::Fresh { measured, reach }
-    }
-
-    /// Books a message that came back to its author, who is not owed it.
-    #[cold]
-    fn receive_own(&mut self, number: u32, author: u32) -> Receipt {
-        let tally = &mut self.tallies[usize::from(number >= self.warmup_messages)];
-        if self.own_copies == OwnCopies::Never {
-            tally.echoed += 1;
-            return Receipt::Echo;
-        }
-        if self.received.set(number, author - self.first_client) {
-            return Receipt::Returned;
-        }
-        tally.duplicated += 1;
-        Receipt::Duplicate
     }
 
     /// What is accounted for.
@@ -379,6 +364,21 @@ impl Ledger {
 
     fn is_measured(&self, number: u32) -> bool {
         number >= self.warmup_messages
+    }
+}
+
+/// What a message is that came back to its author, who is not owed it; `set` says whether it did for the
+/// first time.
+#[cold]
+fn own(tally: &mut Tally, own_copies: OwnCopies, set: impl FnOnce() -> bool) -> Receipt {
+    if own_copies == OwnCopies::Never {
+        tally.echoed += 1;
+        Receipt::Echo
+    } else if set() {
+        Receipt::Returned
+    } else {
+        tally.duplicated += 1;
+        Receipt::Duplicate
     }
 }
 

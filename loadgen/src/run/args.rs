@@ -72,8 +72,8 @@ pub(super) struct Args {
     own_copies: bool,
 
     /// Cut the WebSocket connection of each client every TIME, one client after the other, and resume it where
-    /// it was: each client is still to get every message once and in order. The server needs a --history
-    /// that is as long
+    /// it was: each client is still to get every message once and in order. The server needs --history for
+    /// what is missed meanwhile
     #[arg(long, value_name = "TIME", value_parser = cli::duration_within(CUT_EVERY_MIN..=TIME_MAX), conflicts_with = "own_copies")]
     cut_every: Option<Duration>,
 
