@@ -47,10 +47,7 @@ const CONTROL_BYTES_MAX: usize = 125;
 #[derive(Debug)]
 pub(crate) struct WebSocket {
     frames: Packets<Frames>,
-    /// Of a message that is not complete.
-    fragments: Option<Vec<u8>>,
-    /// Set when its last fragment was put there.
-    is_complete: bool,
+    fragments: Fragments,
     /// The answer to what was given out last.
     answer: Vec<u8>,
     /// Set while it has not been given out itself.
@@ -59,6 +56,14 @@ pub(crate) struct WebSocket {
     notice: String,
     comes_back: bool,
     position: Option<Position>,
+}
+
+/// The fragments of a message so far.
+#[derive(Debug)]
+struct Fragments {
+    bytes: Option<Vec<u8>>,
+    /// Set when the last one was added; the message has then been given out.
+    is_complete: bool,
 }
 
 /// The stream of a server: the answer to the handshake, then frames.
@@ -87,8 +92,10 @@ impl WebSocket {
     pub(crate) const fn new(position: Option<Position>) -> Self {
         Self {
             frames: Packets::new(),
-            fragments: None,
-            is_complete: false,
+            fragments: Fragments {
+                bytes: None,
+                is_complete: false,
+            },
             answer: Vec::new(),
             owes_answer: false,
             notice: String::new(),
@@ -150,60 +157,74 @@ impl Codec for WebSocket {
         if std::mem::take(&mut self.owes_answer) {
             return Ok(Some(Arrival::Asked(&self.answer)));
         }
-        if std::mem::take(&mut self.is_complete) {
-            self.fragments = None;
-        }
         let Some((kind, body)) = self.frames.packet(input)? else {
             return Ok(None);
         };
-        let is_begun = self.fragments.is_some();
-        let message = match kind {
-            Kind::Data { .. } if is_begun => {
-                return Err(malformed("a message ends before another begins"));
-            }
-            Kind::Continuation { .. } if !is_begun => {
-                return Err(malformed("a continuation has something to continue"));
-            }
-            Kind::Data { is_final: true } => body,
+        let is_other = identity.dialect.is_some();
+        Ok(Some(match kind {
             Kind::Data { .. } | Kind::Continuation { .. } => {
-                let fragments = self.fragments.get_or_insert_default();
-                if fragments.len() + body.len() > PAYLOAD_BYTES_MAX {
-                    let bytes = fragments.len() + body.len();
-                    return Err(Undecodable::TooLong { bytes });
+                match self.fragments.add(kind, body)? {
+                    None => Arrival::Chatter,
+                    Some(message) if is_other => identity.judge_anywhere(message),
+                    Some(message) => {
+                        let said = object(message)?;
+                        self.position = said.position().or(self.position);
+                        match said {
+                            ServerObject::Joined(joined) if self.comes_back => {
+                                Arrival::Resumed(joined.resumed)
+                            }
+                            said => arrival(&said, identity, &mut self.notice),
+                        }
+                    }
                 }
-                fragments.extend_from_slice(body);
-                if !matches!(kind, Kind::Continuation { is_final: true }) {
-                    return Ok(Some(Arrival::Chatter));
-                }
-                self.is_complete = true;
-                fragments
             }
-            Kind::Opened if identity.dialect.is_some() => return Ok(Some(Arrival::Opened)),
-            Kind::Opened | Kind::Pong => return Ok(Some(Arrival::Chatter)),
-            Kind::Refused => return Ok(Some(Arrival::Notice(body.trim_ascii_end()))),
+            Kind::Opened if is_other => Arrival::Opened,
+            Kind::Opened | Kind::Pong => Arrival::Chatter,
+            Kind::Refused => Arrival::Notice(body.trim_ascii_end()),
             Kind::Ping => {
                 self.answer = frame(FINAL | PONG, body);
-                return Ok(Some(Arrival::Asked(&self.answer)));
+                Arrival::Asked(&self.answer)
             }
             Kind::Close => {
                 self.answer = frame(FINAL | CLOSE, body.get(..2).unwrap_or_default());
                 self.owes_answer = true;
-                return Ok(Some(closed(body, identity, &mut self.notice)));
+                closed(body, identity, &mut self.notice)
             }
-        };
-        if identity.dialect.is_some() {
-            return Ok(Some(identity.judge_anywhere(message)));
-        }
-        let said = object(message)?;
-        self.position = said.position().or(self.position);
-        Ok(Some(match said {
-            ServerObject::Joined(joined) if self.comes_back => Arrival::Resumed(joined.resumed),
-            said => arrival(&said, identity, &mut self.notice),
         }))
     }
 
     fn is_mid_message(&self) -> bool {
-        self.frames.is_partial() || (self.fragments.is_some() && !self.is_complete)
+        self.frames.is_partial() || self.fragments.are_open()
+    }
+}
+
+impl Fragments {
+    /// The message that a data frame or a continuation completes; `None` if more of it is to come.
+    fn add<'a>(&'a mut self, kind: Kind, body: &'a [u8]) -> Result<Option<&'a [u8]>, Undecodable> {
+        if std::mem::take(&mut self.is_complete) {
+            self.bytes = None;
+        }
+        let is_final = match (kind, &self.bytes) {
+            (Kind::Data { .. }, Some(_)) => {
+                return Err(malformed("a message ends before another begins"));
+            }
+            (Kind::Data { is_final: true }, None) => return Ok(Some(body)),
+            (Kind::Continuation { .. }, None) => {
+                return Err(malformed("a continuation has something to continue"));
+            }
+            (kind, _) => matches!(kind, Kind::Continuation { is_final: true }),
+        };
+        let bytes = self.bytes.get_or_insert_default();
+        bytes.extend_from_slice(body);
+        if bytes.len() > PAYLOAD_BYTES_MAX {
+            return Err(Undecodable::TooLong { bytes: bytes.len() });
+        }
+        self.is_complete = is_final;
+        Ok(is_final.then_some(bytes))
+    }
+
+    fn are_open(&self) -> bool {
+        self.bytes.is_some() && !self.is_complete
     }
 }
 
