@@ -43,6 +43,7 @@ pub(super) struct Pings(BTreeSet<(Instant, u32)>);
 
 impl Replies {
     /// Whether something is to be said to a peer whose cursor stands here.
+    #[inline]
     pub(super) fn are_due(&self, cursor: u64) -> bool {
         let accepted = self.accepted.front();
         !self.ready.is_empty()
@@ -119,7 +120,6 @@ impl Hub {
     }
 
     /// What is to be said now to a peer that is not on its way out, beside messages.
-    #[inline(never)]
     pub(super) fn next_reply(&mut self, slot: u32) -> Option<Bytes> {
         let session = &mut self.sessions[slot as usize];
         let encoding = session.encoding;

@@ -153,60 +153,59 @@ impl Hub {
     /// What to send to a connection that waits; `None` when it turns out to be owed nothing.
     #[inline]
     fn next_content(&mut self, slot: u32, now: Instant) -> Option<(Bytes, Content)> {
-        let mut session = &mut self.sessions[slot as usize];
+        let session = &mut self.sessions[slot as usize];
         debug_assert!(session.in_flight.is_none(), "one send at a time");
-        let (subscribers, head) = (self.subscribers, self.log.head());
+        let replies = session.replies.as_ref();
+        let Phase::Joined(subscriber) = &mut session.phase else {
+            return self.next_of_other_content(slot, now);
+        };
+        let cursor = subscriber.cursor;
+        let has_replies = replies.is_some_and(|replies| replies.are_due(cursor));
+        if has_replies || subscriber.missed > 0 || !session.partial.is_empty() {
+            return self.next_of_other_content(slot, now);
+        }
+        let batch = if subscriber.own_ahead == 0 {
+            self.batches.shared(&self.log, cursor, session.encoding)
+        } else {
+            let (encoding, own) = (session.encoding, session.id);
+            self.batches.without_own(&self.log, cursor, encoding, own)
+        };
+        let Some(oldest) = batch.oldest else {
+            subscriber.advance(&mut self.log, batch.end, 0, now);
+            return None;
+        };
+        subscriber.put_off_until = self.pace.sends(self.subscribers, self.log.head(), now);
+        let waited_us = self.waited.micros(oldest, now);
+        self.measures.queue_to_wire.record(waited_us);
+        let messages = u64::from(batch.messages);
+        self.measures.messages_per_send.record(messages);
+        let content = Content::Batch {
+            messages: batch.messages,
+            end: batch.end,
+        };
+        Some((batch.bytes, content))
+    }
+
+    /// As [`Self::next_content`], of what is no batch of messages.
+    #[inline(never)]
+    fn next_of_other_content(&mut self, slot: u32, now: Instant) -> Option<(Bytes, Content)> {
+        let put_off_until = self.pace.sends(self.subscribers, self.log.head(), now);
+        let session = &mut self.sessions[slot as usize];
         if !session.partial.is_empty() {
-            let put_off_until = self.pace.sends(subscribers, head, now);
             if let Phase::Joined(subscriber) = &mut session.phase {
                 subscriber.put_off_until = put_off_until;
             }
             return Some((session.partial.clone(), Content::Partial));
         }
-        if session.replies.is_some() {
-            if let Some(reply) = self.next_reply(slot) {
-                self.pace.sends(subscribers, head, now);
-                return Some((reply, Content::Reply));
-            }
-            session = &mut self.sessions[slot as usize];
-        }
-        let encoding = session.encoding;
-        match &mut session.phase {
-            Phase::Joined(subscriber) => {
-                if subscriber.missed > 0 {
-                    self.pace.sends(subscribers, head, now);
-                    return Some((self.next_reply(slot)?, Content::Reply));
-                }
-                let cursor = subscriber.cursor;
-                let batch = if subscriber.own_ahead == 0 {
-                    self.batches.shared(&self.log, cursor, encoding)
-                } else {
-                    let own = session.id;
-                    self.batches.without_own(&self.log, cursor, encoding, own)
-                };
-                let Some(oldest) = batch.oldest else {
-                    subscriber.advance(&mut self.log, batch.end, 0, now);
-                    return None;
-                };
-                subscriber.put_off_until = self.pace.sends(subscribers, head, now);
-                let waited_us = self.waited.micros(oldest, now);
-                self.measures.queue_to_wire.record(waited_us);
-                let messages = u64::from(batch.messages);
-                self.measures.messages_per_send.record(messages);
-                let content = Content::Batch {
-                    messages: batch.messages,
-                    end: batch.end,
-                };
-                Some((batch.bytes, content))
+        match &session.phase {
+            Phase::Joined(_) | Phase::Naming { .. } | Phase::Requesting { .. } => {
+                Some((self.next_reply(slot)?, Content::Reply))
             }
             Phase::Closing(closing) if !closing.notice.is_empty() => {
-                self.pace.sends(subscribers, head, now);
                 Some((closing.notice.clone(), Content::Notice))
             }
-            Phase::Naming { .. }
+            Phase::Closing(_)
             | Phase::Refused { .. }
-            | Phase::Requesting { .. }
-            | Phase::Closing(_)
             | Phase::Lingering { .. }
             | Phase::DrainingInput { .. }
             | Phase::Released => None,
