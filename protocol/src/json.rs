@@ -145,6 +145,19 @@ pub enum ObjectError {
     Json(String),
 }
 
+impl ObjectError {
+    /// Why serde does not understand a text: it cites what it found, however long that is.
+    fn of(error: &serde_json::Error) -> Self {
+        const CITED_BYTES_MAX: usize = 100;
+        let mut why = error.to_string();
+        if why.len() > CITED_BYTES_MAX {
+            why.truncate(why.floor_char_boundary(CITED_BYTES_MAX));
+            why.push_str("...");
+        }
+        Self::Json(why)
+    }
+}
+
 impl<'a> ClientObject<'a> {
     /// Understands what a client said.
     ///
@@ -156,7 +169,7 @@ impl<'a> ClientObject<'a> {
         if !begin.starts_with('{') {
             return Err(ObjectError::NotAnObject);
         }
-        serde_json::from_str(text).map_err(|error| ObjectError::Json(error.to_string()))
+        serde_json::from_str(text).map_err(|error| ObjectError::of(&error))
     }
 
     /// The object as text.
@@ -184,7 +197,7 @@ impl<'a> ServerObject<'a> {
     /// # Errors
     /// When it is not JSON, of an unknown type, or lacks a field.
     pub fn parse(text: &'a str) -> Result<Self, ObjectError> {
-        serde_json::from_str(text).map_err(|error| ObjectError::Json(error.to_string()))
+        serde_json::from_str(text).map_err(|error| ObjectError::of(&error))
     }
 
     /// The object as text.
@@ -347,5 +360,9 @@ mod tests {
         ] {
             assert!(ClientObject::parse(wrong).is_err(), "{wrong}");
         }
+        let long = format!(r#"{{"text":"hi","id":"{}"}}"#, "ä".repeat(1000));
+        let error = ClientObject::parse(&long).unwrap_err().to_string();
+        assert!(error.contains("invalid type: string \"ää"), "{error}");
+        assert!(error.len() < 200, "{error}");
     }
 }

@@ -191,7 +191,7 @@ impl<'a> Head<'a> {
                 let value = str::from_utf8(header.value).unwrap_or_default();
                 for token in value
                     .split(',')
-                    .map(|token| token.trim().to_ascii_lowercase())
+                    .map(|token| token.trim_matches([' ', '\t']).to_ascii_lowercase())
                 {
                     match (&*name, &*token) {
                         ("connection", "upgrade") => self.is_upgrade = true,
@@ -212,7 +212,7 @@ impl<'a> Head<'a> {
                 format!("the field {} is not UTF-8; correct it", header.name),
             )
         })?;
-        match once.replace(value.trim()) {
+        match once.replace(value.trim_matches([' ', '\t'])) {
             None => Ok(()),
             Some(_) => {
                 let line = format!("the field {} comes twice; send it once", header.name);

@@ -656,6 +656,7 @@ mod tests {
             "Content-Length: 2\r\n folded: x",
             "Content-Length: 2\nX: y",
             "Content-Length: 0x2",
+            "Content-Length: \u{a0}2",
             "Content-Length: 2\r\nHost: other",
         ] {
             let head = format!("POST /messages?name=a HTTP/1.1\r\n{fields}");
