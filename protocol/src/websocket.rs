@@ -226,6 +226,12 @@ impl Decoder {
         self.header_bytes > 0 || self.frame.is_some() || self.message.is_some()
     }
 
+    /// Whether a message was begun that further fragments continue.
+    #[must_use]
+    pub fn is_between_fragments(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// How many bytes of memory are kept for a message.
     #[must_use]
     pub fn kept_bytes(&self) -> usize {

@@ -399,12 +399,11 @@ impl Hub {
         }
         self.counters.owed += new * self.subscribers;
         for message in self.log.from(from) {
-            let author = message.author;
-            if author.reader != self.log.index() {
+            let Some(author) = self.log.subscriber(message) else {
                 continue;
-            }
-            if let Some(session) = self.sessions.get_mut(author.connection.slot as usize)
-                && session.id == author.connection
+            };
+            if let Some(session) = self.sessions.get_mut(author.slot as usize)
+                && session.id == author
                 && let Phase::Joined(subscriber) = &mut session.phase
             {
                 subscriber.own_ahead += 1;

@@ -260,6 +260,15 @@ impl Input {
         }
     }
 
+    /// Whether the peer is between two fragments of a message, where it may say something else.
+    #[inline]
+    pub(crate) fn is_between_fragments(&self) -> bool {
+        match &self.wire {
+            Wire::Web(web) => web.is_between_fragments(),
+            _ => false,
+        }
+    }
+
     /// How many bytes of memory are kept for what came and is not handed out.
     #[inline]
     pub(crate) fn kept_bytes(&self) -> usize {

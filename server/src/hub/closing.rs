@@ -21,12 +21,27 @@ use crate::wire::{self, Code, Fault};
 impl Hub {
     /// The connection ended, or failed, at the peer's side or in the kernel.
     pub fn disconnected(&mut self, id: ConnectionId, how: Disconnect, now: Instant) {
-        let Some(session) = self.session_mut(id) else {
-            return;
-        };
+        let is_over = |it: &Phase| matches!(it, Phase::Released | Phase::DrainingInput { .. });
+        if self
+            .session_mut(id)
+            .is_some_and(|session| !is_over(&session.phase))
+        {
+            self.lose(id.slot, how, now);
+            self.settle(now);
+        }
+    }
+
+    /// As [`Self::disconnected`], amid another step.
+    pub(super) fn lose(&mut self, slot: u32, how: Disconnect, now: Instant) {
+        let session = &mut self.sessions[slot as usize];
         let waits = session.in_flight.is_some() || session.has_replies();
         match (&mut session.phase, how) {
-            (Phase::Released | Phase::DrainingInput { .. }, _) => return,
+            (Phase::Released | Phase::DrainingInput { .. }, _) => {}
+            (Phase::Requesting { .. }, Disconnect::EndOfStream)
+                if session.input.held_back.is_some() =>
+            {
+                session.input.has_ended = true;
+            }
             (Phase::Joined(_) | Phase::Requesting { .. }, how)
                 if session.input.held_back.is_some() =>
             {
@@ -34,19 +49,19 @@ impl Hub {
                     Disconnect::EndOfStream => CloseReason::Left,
                     Disconnect::Error(error) => CloseReason::Broken(error),
                 };
-                self.drain_input(id.slot, &why, now);
+                self.drain_input(slot, &why, now);
             }
             (Phase::Closing(closing), Disconnect::EndOfStream) => closing.peer_has_left = true,
-            (Phase::Closing(_) | Phase::Lingering { .. }, _) => self.release(id.slot),
+            (Phase::Closing(_) | Phase::Lingering { .. }, _) => self.release(slot),
             (Phase::Naming { .. } | Phase::Requesting { .. }, Disconnect::EndOfStream) if waits => {
                 // It said all it had to, and waits for the answer.
-                self.close_with(id.slot, &CloseReason::Answered, Bytes::new(), now);
-                self.peer_has_left(id.slot);
+                self.close_with(slot, &CloseReason::Answered, Bytes::new(), now);
+                self.peer_has_left(slot);
             }
             (Phase::Refused { why, .. }, Disconnect::EndOfStream) => {
                 let why = why.clone();
-                self.close(id.slot, &why, now);
-                self.peer_has_left(id.slot);
+                self.close(slot, &why, now);
+                self.peer_has_left(slot);
             }
             (_, how) => {
                 let why = match how {
@@ -56,11 +71,10 @@ impl Hub {
                     Disconnect::EndOfStream => CloseReason::Left,
                     Disconnect::Error(error) => CloseReason::Broken(error),
                 };
-                self.close_with(id.slot, &why, Bytes::new(), now);
-                self.release(id.slot);
+                self.close_with(slot, &why, Bytes::new(), now);
+                self.release(slot);
             }
         }
-        self.settle(now);
     }
 
     /// There is nothing to wait for once a closing session is told the last.
@@ -186,7 +200,7 @@ impl Hub {
             since: self.served(now),
             reason,
             notice,
-            peer_has_left: false,
+            peer_has_left: self.sessions[slot as usize].input.has_ended,
         };
         let had_joined = self.leave_log(slot, Phase::Closing(closing), why, now);
         let session = &mut self.sessions[slot as usize];
@@ -224,7 +238,10 @@ impl Hub {
         self.leave_log(slot, next, why, now);
         let session = &mut self.sessions[slot as usize];
         session.admitted = None;
-        session.replies = None;
+        if session.replies.take().is_some_and(|it| it.holds_input) {
+            // Nobody takes the answers for which it was held back.
+            self.paused.wait(slot, &mut session.input.share);
+        }
         session.in_flight = None;
         session.partial = Bytes::new();
         self.closes.push_back(Close::Release(session.id));

@@ -17,7 +17,7 @@ use super::log::Reservation;
 use super::presence::Change;
 use super::session::{Phase, Subscriber};
 use super::snapshot::Wire;
-use super::{ConnectionId, ControlCharacters, Hub, Limits, Reading, charge};
+use super::{ConnectionId, ControlCharacters, Disconnect, Hub, Limits, Reading, charge};
 use crate::wire::{self, Encoding, End, Entry, Event};
 
 /// What a session has to wait for before its next message is taken.
@@ -117,7 +117,8 @@ impl Hub {
                 self.log.gave_room_back();
             }
             if let Ok(true) = took {
-                took_events = true;
+                let wire = &self.sessions[slot as usize].input.wire;
+                took_events |= !wire.is_between_fragments();
                 if self.log.has_much_unread() {
                     // It may be far enough ahead by now.
                     self.read_log();
@@ -167,23 +168,27 @@ impl Hub {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            // What it says to be answered, one that has left says in vain.
-            Ok(Some(Event::Join { .. } | Event::Reply { .. }))
+            Ok(Some(Event::Join { .. }))
                 if matches!(session.phase, Phase::DrainingInput { .. }) =>
             {
                 Err(CloseReason::Left.into())
             }
             Ok(Some(Event::Join { name, after, reply })) => {
+                let name: Box<str> = name.into();
+                let encoding = session.input.wire.encoding();
+                // Who only listens, and gives no name, has none that others could want.
+                let is_named = encoding != Encoding::Events || !name.is_empty();
                 if self.limits.unique_names
+                    && is_named
                     && let Some(admitted) = &mut session.admitted
-                    && let Err(why) = admitted.take_name(name)
+                    && let Err(why) = admitted.take_name(&name)
                 {
                     let notice = session.input.wire.closing(why.code(), &why.to_string());
                     let notice = Some([reply, notice].concat().into());
                     return Err(Ending { why, notice });
                 }
-                session.name = name.into();
-                session.encoding = session.input.wire.encoding();
+                session.name = name;
+                session.encoding = encoding;
                 if !reply.is_empty() {
                     self.reply(slot, reply);
                 }
@@ -246,7 +251,8 @@ impl Hub {
             .throttle
             .count_log_bytes(&self.limits, charged, now);
         debug!(target: "server::message", name = %session.name, bytes = came_as - protocol::HEADER_BYTES, "message");
-        let number = self.log.append(room, frame, session.id, now);
+        let author = (session.id, wire != Wire::Http);
+        let number = self.log.append(room, frame, author, now);
         self.counters.messages += 1;
         self.counters.wires[wire].messages += 1;
         self.others_to_wake = true;
@@ -423,6 +429,9 @@ impl Hub {
         input.unfinished_since = None;
         match self.ingest(slot, &bytes, Some(room), now) {
             None if self.is_draining_input(slot) => self.end_input(slot, now),
+            None if self.sessions[slot as usize].input.has_ended => {
+                self.lose(slot, Disconnect::EndOfStream, now);
+            }
             None => self.resumed.push_back(self.sessions[slot as usize].id),
             Some((held_back, wait)) => {
                 // What was taken is not kept for what was not.

@@ -67,19 +67,23 @@ pub(super) struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Author {
     /// Index of the reader of its hub.
-    pub(super) reader: usize,
+    pub(super) reader: u32,
     /// The connection there.
     pub(super) connection: ConnectionId,
+    /// It was a subscriber, which is not sent its own messages. What others say comes to them, too, if
+    /// they become subscribers.
+    is_subscriber: bool,
 }
 
 impl Author {
     /// Who is read by everyone.
     pub(super) const NOBODY: Self = Self {
-        reader: usize::MAX,
+        reader: u32::MAX,
         connection: ConnectionId {
             slot: u32::MAX,
             generation: u32::MAX,
         },
+        is_subscriber: false,
     };
 }
 

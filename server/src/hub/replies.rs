@@ -4,8 +4,7 @@
 //! They go out between two messages, before the next. `accepted` waits until the peer has been sent all
 //! messages before its own, so that whoever resumes behind the last position that it was told misses
 //! nothing. What always holds: what a peer makes us keep is bounded. A pong takes the place of the one
-//! before, what is accepted lies in the log, and of one that asks and does not take the answers nothing more
-//! is read.
+//! before, and of one that asks or speaks and does not take the answers nothing more is read.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
@@ -19,6 +18,9 @@ use crate::wire::{self, Encoding};
 
 /// With so many bytes of answers that did not go out, a peer is not read from.
 const READY_BYTES_MAX: usize = 16 * 1024;
+
+/// With so many messages of its own that it has yet to be told of, neither.
+const ACCEPTED_MAX: usize = 4096;
 
 /// Of what was accepted, so much is told at a time.
 const ACCEPTED_AT_ONCE: usize = 256;
@@ -53,7 +55,7 @@ impl Replies {
 
     /// Whether the peer is not read from until it has taken some of it.
     pub(super) fn are_full(&self) -> bool {
-        self.ready.len() >= READY_BYTES_MAX
+        self.ready.len() >= READY_BYTES_MAX || self.accepted.len() >= ACCEPTED_MAX
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {

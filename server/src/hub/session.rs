@@ -137,6 +137,8 @@ pub(super) struct Input {
     pub(super) unfinished_since: Option<ServedTime>,
     /// While it has to wait: what was read before the reading stopped.
     pub(super) held_back: Option<Bytes>,
+    /// The peer closed its side while its requests were held back: it waits for the answers.
+    pub(super) has_ended: bool,
     pub(super) throttle: Throttle,
     /// What of the budget for all input that makes.
     pub(super) kept: KeptInput,
@@ -185,6 +187,7 @@ impl Session {
                 wire: wire::Input::new(),
                 unfinished_since: None,
                 held_back: None,
+                has_ended: false,
                 throttle: Throttle::default(),
                 kept,
                 share: Share::default(),

@@ -487,7 +487,8 @@ impl World {
             self.sleeping.fill(true);
         }
         for message in new {
-            let (hub, author) = (message.author.reader, message.author.connection);
+            let author = message.author.connection;
+            let hub = usize::try_from(message.author.reader).unwrap();
             let accepted = Accepted {
                 hub,
                 author,

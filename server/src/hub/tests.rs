@@ -1,5 +1,7 @@
 //! Single cases that the simulation once found, kept as the shortest story that tells them.
 
+mod web;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

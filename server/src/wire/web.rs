@@ -252,6 +252,13 @@ impl Web {
         }
     }
 
+    pub(super) fn is_between_fragments(&self) -> bool {
+        match &self.state {
+            State::WebSocket { decoder, .. } => decoder.is_between_fragments(),
+            _ => false,
+        }
+    }
+
     fn has_begun_head(&self) -> bool {
         !self.kept.is_empty() && !self.is_handed_out
     }

@@ -108,7 +108,7 @@ mod tests {
         for _ in 0..messages {
             let frame = frame::broadcast(b"ann", &[b'x'; 100]);
             let room = reader.reserve(frame.len()).unwrap();
-            reader.append(room, frame, ID, Instant::now());
+            reader.append(room, frame, (ID, true), Instant::now());
             reader.read();
         }
         (log, reader)

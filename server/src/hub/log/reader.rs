@@ -137,18 +137,21 @@ impl Reader {
         &self.log
     }
 
-    /// Whether `message` was written by this hub's `connection`.
+    /// Whether `message` was written by this hub's `connection`, a subscriber.
     pub(in crate::hub) fn is_own(&self, message: &Message, connection: ConnectionId) -> bool {
-        message.author
-            == Author {
-                reader: self.index,
-                connection,
-            }
+        self.subscriber(message) == Some(connection)
     }
 
-    /// Which reader of the log this is.
-    pub(in crate::hub) fn index(&self) -> usize {
-        self.index
+    /// Which subscriber of this hub wrote `message`, if one did.
+    pub(in crate::hub) fn subscriber(&self, message: &Message) -> Option<ConnectionId> {
+        let author = message.author;
+        let is_ours = author.is_subscriber && author.reader == self.number();
+        is_ours.then_some(author.connection)
+    }
+
+    /// Which reader of the log this is, as authors have it.
+    fn number(&self) -> u32 {
+        u32::try_from(self.index).unwrap_or(u32::MAX)
     }
 
     /// The sequence number that the next message will get (as far as this reader has read).
@@ -294,17 +297,19 @@ impl Reader {
         self.log.budget.wanted.swap(false, Ordering::SeqCst)
     }
 
-    /// Appends a message to the log, and returns its number. This reader sees it only by [`Self::read`].
+    /// Appends a message of `connection`, which is a subscriber or not, to the log, and returns its number.
+    /// This reader sees it only by [`Self::read`].
     pub(in crate::hub) fn append(
         &self,
         reserved: Reservation,
         frame: Bytes,
-        connection: ConnectionId,
+        (connection, is_subscriber): (ConnectionId, bool),
         now: Instant,
     ) -> u64 {
         let author = Author {
-            reader: self.index,
+            reader: self.number(),
             connection,
+            is_subscriber,
         };
         self.append_by(author, reserved, frame, now)
     }
