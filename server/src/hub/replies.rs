@@ -3,7 +3,7 @@
 //!
 //! They go out between two messages, before the next. `accepted` waits until the peer has been sent all
 //! messages before its own, so that whoever resumes behind the last position that it was told misses
-//! nothing. What always holds: what a peer makes us keep is bounded. A pong takes the place of the one
+//! nothing, and gets nothing twice. What always holds: what a peer makes us keep is bounded. A pong takes the place of the one
 //! before, and of one that asks or speaks and does not take the answers nothing more is read.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -83,16 +83,32 @@ impl Replies {
         std::mem::take(&mut self.ready)
     }
 
-    /// Which of its messages were accepted, as far as it has what is before them.
+    /// Which of its messages were accepted, as far as it has what is before them. Of those that lie before
+    /// others that it was sent, it is told the place behind these: whoever goes on behind the last position
+    /// that it was told is sent nothing twice.
     fn take_accepted(&mut self, log: &Reader, cursor: u64, encoding: Encoding) -> Bytes {
+        let sent_to = self.sent_to(cursor);
         let mut bytes = BytesMut::new();
         for _ in 0..ACCEPTED_AT_ONCE {
             let Some((number, id)) = self.accepted.pop_front_if(|&mut (it, _)| it < cursor) else {
                 break;
             };
-            bytes.extend_from_slice(&wire::accepted(encoding, id, log.position(number + 1)));
+            let position = log.position(sent_to.max(number + 1));
+            bytes.extend_from_slice(&wire::accepted(encoding, id, position));
         }
         bytes.freeze()
+    }
+
+    /// The place before those of its accepted messages that no other follows before `cursor`.
+    fn sent_to(&self, cursor: u64) -> u64 {
+        let due = self.accepted.iter().rev().map(|&(number, _)| number);
+        due.skip_while(|&number| number >= cursor)
+            .fold(
+                cursor,
+                |place, number| {
+                    if number + 1 == place { number } else { place }
+                },
+            )
     }
 
     fn are_none(&self) -> bool {

@@ -160,3 +160,25 @@ fn what_waits_for_answers_to_be_taken_is_taken_of_one_whose_connection_broke() {
     let told = told(&mut hub, listener, now);
     assert_eq!(told.matches(r#""text":"hi""#).count(), POSTS);
 }
+
+#[test]
+fn the_position_of_an_own_message_is_not_before_that_of_one_that_came() {
+    let now = Instant::now();
+    let mut hub = hub_with(|_| ());
+    let ann = join_websocket(&mut hub, "ann", now);
+    let bob = join(&mut hub, "bob", now);
+    let say = |hub: &mut Hub, id: u64| {
+        let said = masked(Opcode::Text, &format!(r#"{{"text":"","id":{id}}}"#));
+        assert_eq!(hub.receive(ann, &said, now), Reading::Continue);
+    };
+    say(&mut hub, 1);
+    let _ = hub.receive(bob, &frame::encode(b"between"), now);
+    say(&mut hub, 2);
+    say(&mut hub, 3);
+    let told = told(&mut hub, ann, now);
+    let positions: Vec<_> = told.split(r#""position":""#).skip(1).collect();
+    let numbers: Vec<_> = positions.iter().map(|it| &it[17..18]).collect();
+    assert!(positions[0].contains("between"), "{told}");
+    // Its first lies before what bob said.
+    assert_eq!(numbers, ["2", "2", "3", "4"], "{told}");
+}
