@@ -414,6 +414,12 @@ mod tests {
     use protocol::frame;
 
     #[test]
+    fn a_session_keeps_its_size() {
+        // There are as many as clients. What only some of them need is in a box.
+        assert!(size_of::<Session>() <= 568, "{}", size_of::<Session>());
+    }
+
+    #[test]
     fn a_partial_batch_is_cut_at_the_next_end_of_a_message() {
         let messages = [&b"one"[..], b"", b"three"].map(|text| frame::broadcast(b"ann", text));
         let in_flight = InFlight {
