@@ -1,6 +1,7 @@
 //! The command line that all comparisons have, and where their results go: figures for a person, and files
 //! where they were asked for. A file is replaced at once or not at all.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -134,37 +135,34 @@ impl Args {
 pub(crate) fn write_pages(folder: &Path, comparison: &Comparison) -> Result<()> {
     replace(&folder.join("report.md"), page::page(comparison).as_bytes())?;
     for one in &comparison.plots {
-        replace(
-            &folder.join(&one.file),
-            page::svg(comparison, one).as_bytes(),
-        )?;
+        let svg = page::svg(comparison, one);
+        replace(&folder.join(&one.file), svg.as_bytes())?;
     }
     Ok(())
 }
 
-/// The command line, with the scenarios and candidates that are declared.
+/// The command line, with the scenarios, candidates and defaults that are declared.
 fn command(program: &str, declared: &Declared) -> Command {
-    let mut scenarios: Vec<PossibleValue> = Vec::new();
+    let (extent, usual) = (&declared.whole, declared.usual.join(", "));
+    let (repeats, duration, clients) = (extent.repeats, extent.duration.0, declared.clients);
+    let usual = if usual.is_empty() { "all" } else { &usual };
+    let defaults = format!(
+        "By default: scenarios {usual}; {repeats} repeats of {duration:?}; {clients} clients."
+    );
+    let mut scenarios: BTreeMap<&str, PossibleValue> = BTreeMap::new();
     for section in &declared.sections {
-        if scenarios.iter().all(|one| one.get_name() != section.name) {
-            let help = section.about.clone();
-            scenarios.push(PossibleValue::new(section.name.clone()).help(help));
-        }
+        let value = PossibleValue::new(section.name.clone()).help(section.about.clone());
+        scenarios.entry(&section.name).or_insert(value);
     }
-    let names = declared.names().into_iter().map(PossibleValue::new);
-    let candidates: Vec<PossibleValue> = names.collect();
+    let scenarios = PossibleValuesParser::new(scenarios.into_values());
+    let candidates = PossibleValuesParser::new(declared.names());
     let command = Args::command().name(program.to_owned());
-    let about = command.get_about().map(ToString::to_string);
-    let about = about.unwrap_or_default();
+    let about = command.get_about().cloned().unwrap_or_default();
     command
         .about(declared.help.clone())
-        .long_about(format!("{}\n\n{about}", declared.help))
-        .mut_arg("scenarios", |it| {
-            it.value_parser(PossibleValuesParser::new(scenarios))
-        })
-        .mut_arg("candidates", |it| {
-            it.value_parser(PossibleValuesParser::new(candidates))
-        })
+        .long_about(format!("{}\n\n{about}.\n\n{defaults}", declared.help))
+        .mut_arg("scenarios", |it| it.value_parser(scenarios))
+        .mut_arg("candidates", |it| it.value_parser(candidates))
 }
 
 #[cfg(test)]

@@ -54,9 +54,6 @@ pub(crate) fn sources(sockets: u32) -> Vec<Ipv4Addr> {
     host::loopbacks(needed as usize).collect()
 }
 
-/// How often the kernel is asked.
-const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
-
 /// Does `work`; how much more memory than before the kernel had for all TCP sockets of this host meanwhile,
 /// at most, in MiB.
 pub(crate) fn socket_memory_of<T>(work: impl FnOnce() -> T) -> (T, f64) {
@@ -64,8 +61,8 @@ pub(crate) fn socket_memory_of<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let before = pages_now();
     thread::scope(|scope| {
         let watch = scope.spawn(move || {
-            let mut most = before;
-            while ended.recv_timeout(MEMORY_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            let (mut most, interval) = (before, Duration::from_millis(100));
+            while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 most = most.max(pages_now());
             }
             most
