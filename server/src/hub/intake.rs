@@ -118,7 +118,7 @@ impl Hub {
             }
             if let Ok(true) = took {
                 let wire = &self.sessions[slot as usize].input.wire;
-                took_events |= !wire.is_between_fragments();
+                took_events = took_events || !wire.is_between_fragments();
                 if self.log.has_much_unread() {
                     // It may be far enough ahead by now.
                     self.read_log();

@@ -252,7 +252,7 @@ impl<'a> Head<'a> {
         let upgrade = |line: &str| Refusal {
             status: 426,
             line: line.into(),
-            field: "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+            field: "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
         };
         if !self.is_upgrade || !self.wants_websocket || self.version != 1 {
             return Err(upgrade("here is a WebSocket; connect to it with ws://"));
@@ -328,9 +328,9 @@ impl<'a> Head<'a> {
             let line = format!("message of {length} bytes is over the limit of {most}; send less");
             Refusal::new(413, line)
         })?;
-        let expects_continue = self
-            .expect
-            .is_some_and(|it| it.eq_ignore_ascii_case("100-continue"));
+        let expects = |it: &str| it.eq_ignore_ascii_case("100-continue");
+        // Clients of HTTP/1.0 would take it for the answer.
+        let expects_continue = self.version == 1 && self.expect.is_some_and(expects);
         let keep_alive = !self.wants_close && (self.version == 1 || self.wants_keep_alive);
         Ok(Request::Post(Post {
             name,

@@ -564,6 +564,13 @@ mod tests {
             [r#"post "ann" "" false 202 {"position":"0000000000000001.2"}"#]
         );
         assert!(peer.say(post).is_empty(), "it was the last");
+        let old = post
+            .replace("1.1", "1.0")
+            .replace("Host", "Expect: 100-continue\r\nHost");
+        assert!(
+            Peer::new().say(old).is_empty(),
+            "nothing that HTTP/1.0 has no word for"
+        );
         let mut peer = Peer::new();
         let waits = post.replace("Host", "Expect: 100-continue\r\nHost");
         assert_eq!(peer.say(waits), ["No 100"]);

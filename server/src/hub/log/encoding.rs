@@ -41,15 +41,15 @@ impl Message {
             Encoding::WebSocket => 0,
             Encoding::Events => 1,
         };
-        let encodings = self.encodings.0.get_or_init(Box::default);
-        if let Some(encoded) = encodings[index].get() {
+        let encodings = self.encodings.0.get();
+        if let Some(encoded) = encodings.and_then(|kept| kept[index].get()) {
             return encoded.bytes.clone();
         }
         let entry = Entry::of_frames(&self.frame);
         let bytes = wire::encode(encoding, &entry, position);
         if let Some(encoded) = self.reserved.budget.keep(&bytes) {
             // Another thread may have been quicker; it made the same.
-            let _ = encodings[index].set(encoded);
+            let _ = self.encodings.0.get_or_init(Box::default)[index].set(encoded);
         }
         bytes
     }
@@ -150,5 +150,7 @@ mod tests {
             (BYTES_MAX / 5..=BYTES_MAX / SHARE).contains(&encoded),
             "{encoded}"
         );
+        let kept = reader.from(0).filter(|it| it.encodings.0.get().is_some());
+        assert!(kept.count() < 100, "nothing is allocated for the others");
     }
 }
