@@ -16,60 +16,59 @@ use crate::error::Result;
 use crate::page;
 
 /// Every repeat measures each scenario with each candidate, one right after the other, each on a fresh server
-/// of this same build. Exit status: 0 every bound is met by the median of the repeats, 1 not possible, 2 wrong
-/// usage, 3 measured, but a bound is missed or a run is invalid.
+/// of this same build. Exit status: 0 the median of the repeats meets every bound, 1 it could not be
+/// measured, 2 wrong usage, 3 a bound is missed or a run is invalid.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {
-    /// Measure these scenarios
+    /// Measure only these scenarios
     #[arg(long, alias = "curves", value_name = "NAMES", value_delimiter = ',')]
     pub(crate) scenarios: Vec<String>,
 
-    /// Measure these candidates [default: all]; one that is not installed is left out
+    /// Measure only these candidates [default: all that are installed]
     #[arg(long, aliases = ["drivers", "kinds", "broken"], value_name = "NAMES", value_delimiter = ',')]
     pub(crate) candidates: Vec<String>,
 
-    /// Connect N clients; a scenario with another number than the default has as many in proportion
+    /// Connect N clients; scenarios with more or fewer than the default are scaled in proportion
     #[arg(long, alias = "sockets", value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) clients: Option<u32>,
 
-    /// Connect each of these numbers of clients in a scenario that varies them
+    /// Connect these numbers of clients, one after the other, in scenarios that vary the clients
     #[arg(long, value_name = "LIST", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub(crate) connections: Vec<u32>,
 
-    /// Send at each of these rates, in messages a second in all; the first, where a scenario has only one
+    /// Send at these rates, in messages a second over all clients; scenarios with one rate take the first
     #[arg(long, alias = "rate", value_name = "LIST", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rates: Vec<u32>,
 
-    /// Send messages of each of these lengths, in bytes, in a scenario that varies them; 56 is the least that
-    /// proves a delivery
+    /// Send messages of these sizes, in bytes, at least 56 (the stamp), in scenarios that vary the size
     #[arg(long, value_name = "LIST", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(56..=1_048_576))]
     pub(crate) sizes: Vec<u32>,
 
-    /// Measure each N times
+    /// Repeat each measurement N times
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeats: Option<u32>,
 
-    /// Measure for TIME in each run, as in 6s; some scenarios take a multiple of it
+    /// Measure for TIME in each run, as in 6s; some scenarios take a multiple
     #[arg(long, value_name = "TIME", value_parser = cli::duration)]
     pub(crate) duration: Option<Duration>,
 
-    /// Send for TIME before that without measuring
+    /// Send for TIME before each measurement, without measuring
     #[arg(long, value_name = "TIME", value_parser = cli::duration)]
     pub(crate) warmup: Option<Duration>,
 
-    /// Make N passes for each floor
+    /// Make N passes of the bare send(2) loop for each floor
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) passes: Option<u32>,
 
-    /// Pass ARG to the servers, as in --server-arg=--driver=epoll
+    /// Pass ARG to the uringcast servers, as in --server-arg=--driver=epoll; repeatable
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) server_arg: Vec<String>,
 
-    /// Measure less, for a first look
+    /// Measure fewer repeats and points, for a first look
     #[arg(long)]
     pub(crate) quick: bool,
 
@@ -151,7 +150,11 @@ fn command(program: &str, declared: &Declared) -> Command {
     );
     let mut scenarios: BTreeMap<&str, PossibleValue> = BTreeMap::new();
     for section in &declared.sections {
-        let value = PossibleValue::new(section.name.clone()).help(section.about.clone());
+        let clients = section.clients.unwrap_or(declared.clients);
+        let help = section.help.as_ref().unwrap_or(&section.about);
+        let help = help.replace("{rate}", &section.rate.to_string());
+        let help = help.replace("{clients}", &clients.to_string());
+        let value = PossibleValue::new(section.name.clone()).help(help);
         scenarios.entry(&section.name).or_insert(value);
     }
     let scenarios = PossibleValuesParser::new(scenarios.into_values());

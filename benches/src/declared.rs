@@ -92,6 +92,8 @@ pub(crate) struct Section {
     pub(crate) title: Option<String>,
     /// The name of its scenarios, with `{clients}`, `{stalled}`, `{rate}` and `{size}` of each.
     pub(crate) scenario: Option<String>,
+    /// What `--help` says of it, if that is not `about`.
+    pub(crate) help: Option<String>,
     pub(crate) about: String,
     pub(crate) method: Method,
     pub(crate) clients: Option<u32>,

@@ -19,11 +19,11 @@ mod text;
 
 use text::{Block, Sources};
 
-/// Measure everything that results/ holds, and renew the figures in README.md, results/README.md and
+/// Measure all reports of results/, and renew the figures in README.md, results/README.md and
 /// docs/tuning.md
 ///
-/// Run it by benches/run.sh, which builds what it needs. Exit status: 0 all reports are written, 1 one
-/// could not be made, 2 wrong usage. Whether bounds are met is what the reports say.
+/// Run it with benches/run.sh, which builds what it needs. Exit status: 0 all reports are written, 1 a
+/// report could not be made, 2 wrong usage. Whether bounds are met, the reports say.
 #[derive(Debug, Parser)]
 #[command(name = "results", version, max_term_width = 100)]
 struct Args {
@@ -31,19 +31,19 @@ struct Args {
     #[arg(long, conflicts_with = "trial")]
     quick: bool,
 
-    /// Measure so few clients that the figures mean nothing, to see that everything works: a minute
+    /// Measure very few clients for about a minute, to see that everything works; the figures mean nothing
     #[arg(long)]
     trial: bool,
 
-    /// Measure nothing: renew pages, plots and texts from the data that is there
+    /// Measure nothing: renew pages, plots and texts from the existing data
     #[arg(long, conflicts_with_all = ["quick", "trial", "only"])]
     texts: bool,
 
-    /// Measure only these reports, by their folders, and leave the others as they are
+    /// Measure only the reports in these folders of results/, and leave the others as they are
     #[arg(long, value_name = "FOLDER", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// Write below DIR, which has README.md and results/
+    /// Write to README.md, docs/ and results/ below DIR
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
 }

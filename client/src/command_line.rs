@@ -22,9 +22,9 @@ const NAME_BYTES_MAX: usize = 1024;
 
 /// A chat client for the terminal and for pipes.
 ///
-/// On a terminal: type to talk, /help lists the commands. In a pipe: each line of standard input is sent
-/// as one message, each message received becomes one line of standard output, `name > text`, and
-/// everything else goes to standard error.
+/// On a terminal: type a line to send it; /help lists the commands. In a pipe: each line of standard input
+/// is sent as one message, and each message received is written to standard output as `name > text`.
+/// Everything else goes to standard error.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "client",
@@ -38,8 +38,8 @@ pub(crate) struct Settings {
     #[command(subcommand)]
     task: Option<Describe>,
 
-    /// Connect to the server at HOST:PORT, or over WebSocket at ws://HOST[:PORT][/PATH] (port 80 and path
-    /// /ws unless given)
+    /// Connect to HOST:PORT in the frames protocol, or to ws://HOST[:PORT][/PATH] over WebSocket (default:
+    /// port 80, path /ws)
     #[arg(long, env = "URINGCAST_ADDR", default_value = "127.0.0.1:9989", value_parser = Address::parse)]
     pub(crate) addr: Address,
 
@@ -47,16 +47,16 @@ pub(crate) struct Settings {
     #[arg(long, env = "URINGCAST_NAME", value_parser = |text: &str| check_name(text).map(str::to_owned))]
     pub(crate) name: Option<String>,
 
-    /// Connect again when the connection is lost, after growing pauses of up to 30 s. Over ws:// the client
-    /// then gets what it missed, if the server still has it (--history there)
+    /// Reconnect when the connection is lost, after growing pauses of up to 30 s. Over ws:// the client
+    /// then gets what it missed, if the server still has it (its --history)
     #[arg(long)]
     pub(crate) reconnect: bool,
 
-    /// Begin each message with the time it came
+    /// Begin each line with the time the message was received
     #[arg(long)]
     pub(crate) timestamps: bool,
 
-    /// Colour names, each always alike; auto does so on a terminal, unless NO_COLOR is set
+    /// Colour names; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value_t)]
     color: ColorChoice,
 
@@ -68,9 +68,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", value_parser = cli::duration_within(TIME_MIN..=DURATION_MAX))]
     pub(crate) idle_exit: Option<Duration>,
 
-    /// Wait up to TIME, before leaving, for the server to close the connection, or over ws:// to accept all
-    /// lines: if it does not, lines may not have arrived, and the exit status is 1. After a signal the wait
-    /// is at most 2 s, on a terminal at most 1 s
+    /// Before leaving, wait up to TIME for the server to close the connection, or over ws:// to accept all
+    /// lines. Otherwise lines may not have arrived, and the exit status is 1. After a signal, wait at most
+    /// 2 s; on a terminal, at most 1 s
     #[arg(long, value_name = "TIME", default_value = "10s",
           value_parser = cli::duration_within(TIME_MIN..=DURATION_MAX))]
     pub(crate) linger: Duration,
@@ -84,7 +84,8 @@ pub(crate) struct Settings {
     #[arg(long)]
     json: bool,
 
-    /// Send and write bytes unchanged: no check for UTF-8 (but ws:// sends only text), nothing made visible
+    /// Send and write bytes unchanged: do not check for UTF-8 (but ws:// sends only text), do not escape
+    /// control characters
     #[arg(long, conflicts_with = "json")]
     raw: bool,
 
@@ -93,7 +94,7 @@ pub(crate) struct Settings {
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1 << 30))]
     pub(crate) max_message_bytes: usize,
 
-    /// Keep what was typed in FILE, for the next run [default: ~/.local/state/uringcast/history]
+    /// Keep the lines typed on a terminal in FILE, for the next run [default: ~/.local/state/uringcast/history]
     #[arg(long, value_name = "FILE", env = "URINGCAST_CLIENT_HISTORY")]
     history: Option<PathBuf>,
 
@@ -101,7 +102,7 @@ pub(crate) struct Settings {
     #[arg(long)]
     no_history: bool,
 
-    /// Say on standard error when connected
+    /// Report each connection on standard error
     #[arg(long, short)]
     pub(crate) verbose: bool,
 

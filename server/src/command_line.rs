@@ -20,7 +20,8 @@ pub(crate) const RELOADABLE: &str = "Options that SIGHUP reloads";
 
 /// Relay each message of a client to all other clients.
 ///
-/// Prints `listening on ADDR (driver ...)` to standard error when ready.
+/// One port serves frames (a name, then messages), WebSocket, server-sent events and HTTP POST. Prints
+/// `listening on ADDR (driver ...)` to standard error when ready.
 ///
 /// Each option can also be set by a variable (URINGCAST_MAX_CLIENTS for --max-clients) or by a line
 /// of the file that --config names (max-clients = 10). A flag overrides a variable, a variable
@@ -84,7 +85,7 @@ pub(crate) struct CommandLine {
     unique_names: bool,
 
     /// Read at most N messages a second from each client, after a burst of N. The rest waits in the
-    /// client's connection, nothing is dropped; 0: no limit
+    /// client's connection and is not dropped; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "N", default_value_t = 5000)]
     rate_per_client: u32,
 
@@ -93,26 +94,28 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 33_554_432)]
     bytes_per_client: u32,
 
-    /// Keep at most BYTES of what clients sent and the server has not taken yet, over all clients. Past
-    /// that, the client that keeps most is disconnected; 0: no limit
+    /// Hold at most BYTES of input that has been read but not yet accepted as messages, over all clients.
+    /// Past that, disconnect the client with the most; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 33_554_432)]
     max_input_bytes: u64,
 
-    /// Disconnect a client (or skip, see --slow-policy) that is more than BYTES of the log behind for
+    /// Disconnect a client (or skip, see --slow-policy) that stays more than BYTES of the log behind for
     /// 100 ms, whether it reads or not; default: half of --log-bytes; 0: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", alias = "max-backlog-bytes")]
     max_lag_bytes: Option<u64>,
 
-    /// Disconnect a client (or skip) for which a message has waited longer than TIME; 0s: no limit
+    /// Disconnect a client (or skip, see --slow-policy) when a message has waited for it longer than TIME;
+    /// 0s: no limit
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "10s", value_parser = patience)]
     max_lag: Duration,
 
-    /// Choose what happens to a client that is too far behind. When the log is full, the hindmost are,
-    /// whatever the limits
+    /// Choose what happens to a client that is past --max-lag or --max-lag-bytes, or furthest behind when
+    /// the log is full
     #[arg(long, help_heading = RELOADABLE, value_enum, default_value_t = SlowPolicy::Disconnect)]
     slow_policy: SlowPolicy,
 
-    /// Send each new client the last N messages first, as far as half of the log holds them
+    /// Send each new client the last N messages first, and let WebSocket and event clients resume after
+    /// any of them. At most half of the log is kept for this
     #[arg(long, value_name = "N", default_value_t = 0)]
     history: u32,
 
@@ -124,7 +127,7 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_name_bytes: u32,
 
-    /// Refuse messages longer than BYTES; 0: what a quarter of --log-bytes can hold
+    /// Refuse messages longer than BYTES; 0: longer than a quarter of --log-bytes can hold
     #[arg(long, help_heading = RELOADABLE, value_name = "BYTES", default_value_t = 65_536)]
     max_message_bytes: u32,
 
@@ -132,27 +135,30 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE)]
     binary: bool,
 
-    /// Choose what happens to control characters in messages: all but tab and newline. With --binary, all
+    /// Choose what happens to control characters in messages, except tab and newline. With --binary, all
     /// are relayed
     #[arg(long, help_heading = RELOADABLE, value_enum, default_value_t = ControlCharacters::Replace)]
     control_characters: ControlCharacters,
 
-    /// Hold at most BYTES of messages that some client has not been sent yet. At the limit, authors
-    /// wait; 0: no limit
+    /// Hold at most BYTES of messages that some client has not been sent yet. When the log is full, the
+    /// clients furthest behind are disconnected (or skip, see --slow-policy), and authors wait for room; 0:
+    /// no limit
     #[arg(long, value_name = "BYTES", default_value_t = 67_108_864)]
     log_bytes: u64,
 
     /// Wait at least TIME between two sends to the same client, so that each send carries more: `auto`
-    /// (1.25 times as long as a round of all clients takes), or a time such as 50ms, which trades
-    /// latency for CPU. A client more than 128 KiB behind is not made to wait; 0s: never wait
+    /// (1.25 times as long as one round of sends to all clients takes), or a time such as 50ms, which saves
+    /// CPU and adds latency. A client more than 128 KiB behind does not wait; 0s: never wait
     #[arg(long, help_heading = RELOADABLE, value_name = "auto|TIME", default_value = "auto", value_parser = coalesce)]
     coalesce: Coalesce,
 
-    /// Close a new connection that does not give its name within TIME; 0s: never
+    /// Close a new connection that has not given its name, or finished its HTTP request, within TIME; 0s:
+    /// never
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "10s", value_parser = patience)]
     handshake_timeout: Duration,
 
-    /// Close a client that takes longer than TIME from the first byte of a frame to the last; 0s: never
+    /// Close a client that takes longer than TIME to send a frame, from its first byte to its last; 0s:
+    /// never
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     frame_timeout: Duration,
 
@@ -162,29 +168,29 @@ pub(crate) struct CommandLine {
     keepalive: Duration,
 
     /// Close a connection on which the peer's kernel has acknowledged nothing for TIME while data was
-    /// in flight (TCP_USER_TIMEOUT); 0s: when our kernel gives up, after about 15 minutes
+    /// in flight (TCP_USER_TIMEOUT); 0s: when the kernel gives up, after about 15 minutes
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = user_timeout)]
     user_timeout: Duration,
 
-    /// Close a client that takes no byte of what it is sent for TIME; 0s: never
+    /// Close a client that reads nothing for TIME while data waits for it; 0s: never
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "30s", value_parser = patience)]
     write_deadline: Duration,
 
-    /// Accept web pages of ORIGIN, such as https://chat.example, as well as those of the host that they
-    /// connect to; can be given several times; *: accept all
+    /// Accept web pages of ORIGIN, such as https://chat.example, beside pages of the server's own host;
+    /// repeatable; *: accept all
     #[arg(long, help_heading = RELOADABLE, value_name = "ORIGIN", value_parser = origin)]
     allow_origin: Vec<String>,
 
-    /// Serve the chat page at `/`, or not
+    /// Serve the chat page at `/`; off: answer 404 there
     #[arg(long, help_heading = RELOADABLE, value_name = "on|off", default_value = "on", value_parser = on_or_off)]
     page: Switch,
 
-    /// Ping a WebSocket client, or one of events, that was sent nothing for TIME, so that proxies keep its
-    /// connection open; 0s: never
+    /// Ping a WebSocket or event client that was sent nothing for TIME, so that proxies keep its connection
+    /// open; 0s: never
     #[arg(long, help_heading = RELOADABLE, value_name = "TIME", default_value = "25s", value_parser = patience)]
     websocket_ping: Duration,
 
-    /// Stop draining after TIME, and exit with status 1 if something was not delivered; 0s: never
+    /// Stop draining after TIME, and exit with status 1 if something was not delivered; 0s: no limit
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     drain_timeout: Duration,
 
@@ -193,18 +199,17 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "ADDR", value_parser = named_address)]
     metrics_listen: Option<NamedAddress>,
 
-    /// Answer metrics requests for the host NAME as well; can be given several times. IP addresses,
-    /// localhost and the host in --metrics-listen are always answered. Others are refused, because a
-    /// web page could have its own name lead here (DNS rebinding)
+    /// Answer metrics requests for the host NAME, too; repeatable. IP addresses, localhost and the host in
+    /// --metrics-listen are always answered; others are refused, which protects against DNS rebinding
     #[arg(long, value_name = "NAME")]
     metrics_allow_host: Vec<String>,
 
-    /// Choose how log lines are written; for journald, each begins with its level
+    /// Choose how log lines are written; under journald, each begins with its level
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
-    /// Log this level and those before it: error, warn, info (joins and leaves), debug (messages),
-    /// trace. Or a filter by target, such as `warn,server::session=debug`
+    /// Log this level and the more severe: error, warn, info (joins and leaves), debug (messages), trace.
+    /// Or filter by target, such as `warn,server::session=debug`
     #[arg(long, help_heading = RELOADABLE, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub(crate) log: EnvFilter,
 }

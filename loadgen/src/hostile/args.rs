@@ -26,11 +26,12 @@ const FLOOD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Hostile clients, beside the others and counted apart")]
 pub(crate) struct HostileArgs {
-    /// Add N clients that read at a steady rate: --slow-rate, or as in 10:2000
+    /// Add N clients that each read BYTES a second, as in 10:2000; without BYTES, as many as --slow-rate
+    /// says
     #[arg(long, value_name = "N[:BYTES/s]", value_parser = several(bytes))]
     slow_clients: Option<Several<u64>>,
 
-    /// Let slow clients read BYTES a second each, from 1 on, as in 60kB/s
+    /// Let slow clients read BYTES a second each, at least 1, as in 60kB/s
     #[arg(long, value_name = "BYTES/s", default_value = "2000", value_parser = bytes)]
     slow_rate: u64,
 
@@ -38,7 +39,7 @@ pub(crate) struct HostileArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     stalled_clients: u32,
 
-    /// Add N clients that read all that has come, then nothing for TIME [default: 1s]
+    /// Add N clients that read everything, then pause for TIME [default: 1s], again and again
     #[arg(long, value_name = "N[:TIME]", value_parser = several(cli::duration))]
     burst_readers: Option<Several<Duration>>,
 
@@ -46,12 +47,12 @@ pub(crate) struct HostileArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     flooders: u32,
 
-    /// Let flooders send messages of BYTES, from 0 on
+    /// Let flooders send messages of BYTES, 0 or more
     #[arg(long, value_name = "BYTES", default_value = "1000", value_parser = bytes)]
     flood_size: u64,
 
-    /// Add R clients a second that join and never read; of more than N at once [default: 300] the oldest
-    /// leaves
+    /// Add R clients a second that join and never read. When N are connected [default: 300], the oldest
+    /// leaves for each new one
     #[arg(long, value_name = "R/s[:N]", value_parser = joiners)]
     deaf_joiners: Option<Joiners>,
 
@@ -59,18 +60,18 @@ pub(crate) struct HostileArgs {
     #[arg(long, value_name = "R/s", value_parser = per_second)]
     churn: Option<f64>,
 
-    /// Add N clients (a tenth of --clients) that leave together at TIME of the measurement, and connect
-    /// again at once
+    /// Add N clients [default: a tenth of --clients] that leave together TIME after the measurement began,
+    /// and reconnect at once
     #[arg(long, value_name = "TIME[:N]", value_parser = herd)]
     reconnect_herd_at: Option<Herd>,
 
-    /// Add N connections that never send more than a part of their first header
+    /// Add N connections that send a part of their first header and nothing more
     #[arg(long, value_name = "N", default_value_t = 0)]
     half_open: u32,
 
-    /// Add N clients that abuse HTTP or WebSocket, whatever --protocol is; KIND is unmasked, oversized, fragments
-    /// (without an end), pings, half-handshake, pieces (of a handshake), slow-head, smuggling (of requests) or
-    /// close (after each message); repeatable
+    /// Add N clients that abuse HTTP or WebSocket, beside clients of any --protocol but a broker's;
+    /// repeatable. KIND is unmasked, oversized, fragments (without an end), pings, half-handshake, pieces
+    /// (of a handshake), slow-head, smuggling (of requests) or close (after each message)
     #[arg(long, value_name = "KIND:N", value_parser = web_clients)]
     hostile_web: Vec<(HostileKind, u32)>,
 

@@ -49,8 +49,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", requires = "password_file")]
     pub(super) username: Option<String>,
 
-    /// Log in to a broker with the password in the first line of FILE; without --username it is a token
-    /// of NATS, or the password of Redis itself
+    /// Log in to a broker with the password in the first line of FILE. Without --username it is a NATS
+    /// token, or Redis' default password
     #[arg(long, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
 
@@ -58,12 +58,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     ws_path: Option<RequestPath>,
 
-    /// Say TEXT first to a WebSocket server that is not uringcast; %i stands for the client's number
+    /// Send TEXT as each client's first message to a WebSocket server that is not uringcast; %i stands for
+    /// the client's number
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     ws_join: Option<Template>,
 
-    /// Send messages of this form to a WebSocket server that is not uringcast: %s stands for the stamp, which
-    /// is looked for anywhere in what comes, %i for the client's number, %% for a % [default: %s]
+    /// Send messages of this form to a WebSocket server that is not uringcast: %s stands for the stamp,
+    /// which may come back anywhere in a message; %i for the client's number; %% for a % [default: %s]
     #[arg(long, value_name = "TEMPLATE", allow_hyphen_values = true)]
     ws_message: Option<Template>,
 
@@ -71,9 +72,9 @@ pub(super) struct Args {
     #[arg(long)]
     own_copies: bool,
 
-    /// Cut the WebSocket connection of each client every TIME, one client after the other, and resume it where
-    /// it was: each client is still to get every message once and in order. The server needs --history for
-    /// what is missed meanwhile
+    /// Reset the WebSocket connection of each client every TIME, one client after the other, and resume it
+    /// where it was. Each client must still get every message, once and in order. Give the server a
+    /// --history that holds what is sent during a reconnect
     #[arg(long, value_name = "TIME", value_parser = cli::duration_within(CUT_EVERY_MIN..=TIME_MAX), conflicts_with = "own_copies")]
     cut_every: Option<Duration>,
 
@@ -94,14 +95,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
     pub(super) server_pid: Option<u32>,
 
-    /// Compare the server's own metrics (its --metrics-listen) with what the clients counted; they are
-    /// read before, during and after the run. Without URL: those of the server that --spawn-server
-    /// starts
+    /// Compare the server's metrics at URL (its --metrics-listen) with what the clients counted. Without
+    /// URL: those of the server that --spawn-server starts
     #[arg(long, value_name = "URL", num_args = 0..=1, value_parser = MetricsUrl::parse)]
     #[expect(clippy::option_option, reason = "not asked for, asked for, and where")]
     pub(super) server_metrics: Option<Option<MetricsUrl>>,
 
-    /// Connect N clients; each receives the messages of all others, or with a broker all messages
+    /// Connect N clients; each receives the messages of all others, or all messages where --publishers send
     #[arg(long, value_name = "N", default_value_t = 5000)]
     pub(super) clients: u32,
 
@@ -133,11 +133,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time())]
     pub(super) drain_timeout: Duration,
 
-    /// Send messages of N bytes, or of a length drawn from a range
+    /// Send messages of N bytes, at least 56 (the stamp), or of a length drawn from a range
     #[arg(long, value_name = "N|MIN..MAX", default_value = "64", value_parser = sizes)]
     pub(super) size: Sizes,
 
-    /// Share the clients among N threads; one suffices until its loop is busy nearly all of the time
+    /// Share the clients among N threads. One is enough until the summary says that its loop is busy nearly
+    /// all of the time
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) threads: u32,
 
@@ -145,7 +146,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "R")]
     pub(super) connect_rate: Option<f64>,
 
-    /// Give up when no further client could join for TIME
+    /// Give up when no client has joined for TIME
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = time())]
     pub(super) connect_timeout: Duration,
 
@@ -160,7 +161,7 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) runs: RunArgs,
 
-    /// Accept a load that looks like a mistake
+    /// Run a load that is refused because it looks like a mistake
     #[arg(long)]
     pub(super) force: bool,
 
@@ -169,8 +170,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE|-")]
     pub(super) json: Option<PathBuf>,
 
-    /// Write run.json, report.html, report.md, summary.txt, latencies, the time series and the plots to
-    /// folder DIR
+    /// Write run.json, report.html, report.md, summary.txt, the histograms, the time series and the plots
+    /// to folder DIR
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 
@@ -185,8 +186,8 @@ pub(super) struct Args {
 /// How often and how fast to measure, and what counts as good.
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct RunArgs {
-    /// Exit with status 4 unless the figures keep these CONDITIONS, as in
-    /// 'delivery.p99<100ms,lost==0'; figures are named as in run.json; repeatable
+    /// Exit with status 4 unless all CONDITIONS hold, as in 'delivery.p99<100ms,lost==0'. Names are those
+    /// of run.json; repeatable
     #[arg(long, value_name = "CONDITIONS")]
     pub(super) slo: Vec<Slo>,
 

@@ -13,11 +13,10 @@ use crate::report::{compare, merge, summary};
 
 /// Measure a TCP broadcast server under an open-loop load and prove every delivery
 ///
-/// Every client is a TCP connection of its own that receives the messages of all others. With --protocol
-/// events, redis, nats or mqtt clients only receive: --publishers further connections send, and with a
-/// broker all use --topic. With --protocol websocket --ws-path, --ws-join or --ws-message say how to speak
-/// with a server that is not uringcast. Messages are sent by the clock, whatever the server does, and latencies count from
-/// the time each message was meant to be sent.
+/// Every client is one connection that receives the messages of all others. Messages are sent on a fixed
+/// schedule, whatever the server does, and latencies count from the intended send time. With --protocol
+/// events or a broker (redis, nats, mqtt), clients only receive, and --publishers further connections send.
+/// For a WebSocket server that is not uringcast, give --ws-path, --ws-join or --ws-message.
 #[derive(Debug, Parser)]
 #[command(
     name = "loadgen",
@@ -37,34 +36,34 @@ pub(super) struct CommandLine {
 /// What to do instead of a run.
 #[derive(Debug, Subcommand)]
 pub(super) enum Task {
-    /// Print the summary of a run that --out has kept
+    /// Print the summary of a run that --out has written
     Show {
-        /// Read a folder that --out has written, or one that holds several
+        /// A folder that --out has written, or a folder of such folders
         dir: PathBuf,
     },
     /// Compare two sets of runs, and say how sure each difference is
     ///
-    /// Each of A and B is a folder that --out has written, or one that holds several, which are then
-    /// taken for repeats of the same measurement. Four repeats on both sides are the fewest that can
-    /// show a difference with 95 % confidence.
+    /// Each of A and B is a folder that --out has written, or a folder of such folders, which count as
+    /// repeats of the same measurement. To show a difference with 95 % confidence, give at least four
+    /// repeats of each.
     Compare {
-        /// Compare with these runs
+        /// The runs to compare with: before
         a: PathBuf,
-        /// Compare these runs
+        /// The runs to compare: after
         b: PathBuf,
-        /// Write the comparison as a page to FILE, too
+        /// Write the comparison as an HTML page to FILE, too
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
     },
-    /// Add up the histograms and the ledgers of several runs
+    /// Merge several runs into one: add up their histograms and ledgers
     ///
-    /// Runs at the same time count as several generators of one load, runs one after the other as
-    /// repeats.
+    /// Runs that overlap in time count as one load from several generators. Runs one after the other count
+    /// as repeats.
     Merge {
-        /// Add up the runs in these folders, which --out has written or which hold such folders
+        /// Folders that --out has written, or folders of such folders
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
-        /// Write the sum to folder DIR
+        /// Write the merged run to folder DIR
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
@@ -79,17 +78,17 @@ const SECTIONS: &[Section] = &[
             ("0", "The measurement is valid, and every --slo holds."),
             (
                 "1",
-                "It could not be made, or a step of several could not. One line on standard error says why.",
+                "The run, or a step of --sweep or --find-max, failed. One line on standard error says why.",
             ),
             ("2", "Wrong usage."),
             (
                 "3",
-                "It was made and is INVALID: the reasons are in the summary and in run.json.",
+                "The measurement is INVALID: the summary and run.json say why.",
             ),
-            ("4", "It is valid and breaks a condition of --slo."),
+            ("4", "The measurement is valid, and an --slo is broken."),
             (
                 "130",
-                "Ctrl-C or SIGTERM cut it short: what was measured until then is printed and kept. A second signal ends it at once.",
+                "Ctrl-C or SIGTERM cut the run short: what was measured until then is printed and written. A second signal ends it at once.",
             ),
         ],
     },
@@ -97,7 +96,7 @@ const SECTIONS: &[Section] = &[
         title: "Files",
         entries: &[(
             "--out DIR",
-            "run.json, report.html, report.md, summary.txt, latency.hgrm, latency.hlog, timeseries.csv and the plots as SVG. results/schema.md of the source describes run.json.",
+            "run.json, report.html, report.md, summary.txt, latency.hgrm, latency.hlog, timeseries.csv and the plots as SVG. results/schema.md in the source describes run.json.",
         )],
     },
     Section {
