@@ -10,6 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use loadgen::host::{check, check_folder, replace};
 
+use crate::cases::RATE_USUAL;
 use crate::comparison::Comparison;
 use crate::declared::Declared;
 use crate::error::Result;
@@ -152,7 +153,8 @@ fn command(program: &str, declared: &Declared) -> Command {
     for section in &declared.sections {
         let clients = section.clients.unwrap_or(declared.clients);
         let help = section.help.as_ref().unwrap_or(&section.about);
-        let help = help.replace("{rate}", &section.rate.to_string());
+        let rate = section.rate.unwrap_or(RATE_USUAL);
+        let help = help.replace("{rate}", &rate.to_string());
         let help = help.replace("{clients}", &clients.to_string());
         let value = PossibleValue::new(section.name.clone()).help(help);
         scenarios.entry(&section.name).or_insert(value);

@@ -35,7 +35,7 @@ pub(crate) struct Case {
     pub(crate) section: Section,
 }
 
-const RATE_USUAL: u32 = 100;
+pub(crate) const RATE_USUAL: u32 = 100;
 const SIZE_USUAL: u32 = 64;
 const WARMUP_USUAL: Duration = Duration::from_secs(1);
 
