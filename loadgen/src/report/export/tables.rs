@@ -127,7 +127,7 @@ impl Tables {
             latencies: Kind::ALL.map(|kind| latency(&figures, kind)).into(),
             steps: steps(report, &figures),
             spread: spread(report, &figures),
-            ledger: figures.rows("", &LEDGER),
+            ledger: ledger(report, &figures),
             consumption: ["server", "generator"]
                 .map(|program| figures.row(program, &format!("{program}."), &CONSUMPTION))
                 .into(),
@@ -158,6 +158,11 @@ const LEDGER: [(&str, &str, Unit); 13] = [
     ("messages of others", "foreign", Count),
 ];
 
+const CUTS: [(&str, &str, Unit); 2] = [
+    ("connections cut", "cut", Count),
+    ("resumed where they were", "resumed", Count),
+];
+
 const CONSUMPTION: [(&str, Unit); 7] = [
     ("cpu_cores", Cores),
     ("cpu_user_seconds", Seconds),
@@ -174,6 +179,13 @@ const GENERATOR: [(&str, &str, Unit); 4] = [
     ("turn of the loop, max", "turn_ms.max", WithMilliseconds),
     ("user CPU per delivery, ns", "user_ns_per_delivery", Whole),
 ];
+
+fn ledger(report: &Report, figures: &Figures) -> Vec<Row> {
+    let cuts = report.cuts.map(|_| figures.rows("cuts.", &CUTS));
+    let mut rows = figures.rows("", &LEDGER);
+    rows.extend(cuts.into_iter().flatten());
+    rows
+}
 
 fn latency(figures: &Figures, kind: Kind) -> Row {
     let percentiles = ["p50", "p90", "p99", "p999", "max"].map(|name| (name, Milliseconds));
