@@ -17,7 +17,7 @@ use super::{Hub, Limits};
 use crate::wire::{self, Encoding};
 
 /// With so many bytes of answers that did not go out, a peer is not read from.
-const READY_BYTES_MAX: usize = 16 * 1024;
+const READY_BYTES_MAX: usize = 4 * 1024;
 
 /// With so many messages of its own that it has yet to be told of, neither.
 const ACCEPTED_MAX: usize = 4096;
@@ -87,12 +87,13 @@ impl Replies {
     /// others that it was sent, it is told the place behind these: whoever goes on behind the last position
     /// that it was told is sent nothing twice.
     fn take_accepted(&mut self, log: &Reader, cursor: u64, encoding: Encoding) -> Bytes {
-        let sent_to = self.sent_to(cursor);
+        let mut sent_to = None;
         let mut bytes = BytesMut::new();
         for _ in 0..ACCEPTED_AT_ONCE {
             let Some((number, id)) = self.accepted.pop_front_if(|&mut (it, _)| it < cursor) else {
                 break;
             };
+            let sent_to = *sent_to.get_or_insert_with(|| self.sent_to(cursor));
             let position = log.position(sent_to.max(number + 1));
             bytes.extend_from_slice(&wire::accepted(encoding, id, position));
         }
