@@ -40,7 +40,7 @@ impl Hub {
             (Phase::Requesting { .. }, Disconnect::EndOfStream)
                 if session.input.held_back.is_some() =>
             {
-                session.input.has_ended = true;
+                session.has_ended = true;
             }
             (Phase::Joined(_) | Phase::Requesting { .. }, how)
                 if session.input.held_back.is_some() =>
@@ -200,7 +200,7 @@ impl Hub {
             since: self.served(now),
             reason,
             notice,
-            peer_has_left: self.sessions[slot as usize].input.has_ended,
+            peer_has_left: self.sessions[slot as usize].has_ended,
         };
         let had_joined = self.leave_log(slot, Phase::Closing(closing), why, now);
         let session = &mut self.sessions[slot as usize];

@@ -429,7 +429,7 @@ impl Hub {
         input.unfinished_since = None;
         match self.ingest(slot, &bytes, Some(room), now) {
             None if self.is_draining_input(slot) => self.end_input(slot, now),
-            None if self.sessions[slot as usize].input.has_ended => {
+            None if self.sessions[slot as usize].has_ended => {
                 self.lose(slot, Disconnect::EndOfStream, now);
             }
             None => self.resumed.push_back(self.sessions[slot as usize].id),

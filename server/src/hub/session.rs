@@ -54,6 +54,8 @@ pub(super) struct Session {
     pub(super) progress_at: Option<Instant>,
     /// `partial` is the rest of a message, which was owed, and not a reply.
     pub(super) partial_is_message: bool,
+    /// The peer closed its side while its requests were held back: it waits for the answers.
+    pub(super) has_ended: bool,
     /// How messages are encoded for it.
     pub(super) encoding: Encoding,
 }
@@ -137,8 +139,6 @@ pub(super) struct Input {
     pub(super) unfinished_since: Option<ServedTime>,
     /// While it has to wait: what was read before the reading stopped.
     pub(super) held_back: Option<Bytes>,
-    /// The peer closed its side while its requests were held back: it waits for the answers.
-    pub(super) has_ended: bool,
     pub(super) throttle: Throttle,
     /// What of the budget for all input that makes.
     pub(super) kept: KeptInput,
@@ -187,7 +187,6 @@ impl Session {
                 wire: wire::Input::new(),
                 unfinished_since: None,
                 held_back: None,
-                has_ended: false,
                 throttle: Throttle::default(),
                 kept,
                 share: Share::default(),
@@ -200,6 +199,7 @@ impl Session {
             sent_bytes: 0,
             progress_at: None,
             partial_is_message: false,
+            has_ended: false,
             encoding: Encoding::Frames,
         }
     }
