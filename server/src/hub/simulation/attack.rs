@@ -16,6 +16,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::*;
 use super::pick;
+use super::web::{self, Speech, Stream, Told};
 
 /// Seeds that an ordinary test run tries.
 const SEEDS: u64 = 12;
@@ -61,6 +62,8 @@ struct Client {
     may_take: u64,
     decoder: Decoder,
     is_name: bool,
+    /// Of one that speaks WebSocket: what it is told.
+    web: Option<Stream>,
 }
 
 struct Attack {
@@ -176,9 +179,10 @@ impl Attack {
             may_take: 0,
             decoder: Decoder::new(10_000),
             is_name: true,
+            web: self.rng.random_bool(0.4).then(Stream::default),
         };
         if kind != Kind::LateName {
-            client.say_name();
+            client.say_name(&mut self.rng);
         }
         self.clients.push(client);
     }
@@ -207,17 +211,18 @@ impl Attack {
         for client in &mut self.clients {
             match client.kind {
                 Kind::Healthy if self.rng.random_bool(0.1) => {
-                    let text = format!("T{stamp}");
-                    client.unsent.extend(&frame::encode(text.as_bytes()));
+                    let said = client.encoded(&format!("T{stamp}"), &mut self.rng);
+                    client.unsent.extend(said);
                 }
                 Kind::LateName if self.ran - client.since == Duration::from_secs(2) => {
-                    client.say_name();
+                    client.say_name(&mut self.rng);
                     client.kind = Kind::Healthy;
                     client.since = self.ran;
                 }
                 Kind::Flooder { bytes, .. } => {
+                    let said = client.encoded(&"x".repeat(bytes), &mut self.rng);
                     while client.unsent.len() < READ_BYTES {
-                        client.unsent.extend(&frame::encode(&vec![b'x'; bytes]));
+                        client.unsent.extend(&said);
                     }
                 }
                 _ => {}
@@ -374,26 +379,64 @@ impl Attack {
             assert_eq!(hub.sessions.len() as u64, hub.counters().connections);
         }
         let log = self.hubs[0].log();
-        let history = if self.limits.history_messages > 0 {
-            2
-        } else {
-            usize::MAX
+        let most = match self.limits.history_messages {
+            0 => 0,
+            // And the encodings of it.
+            _ => log.bytes_max() / 4 * 3,
         };
-        assert!(log.bytes() <= log.bytes_max() / history);
+        assert!(log.bytes() <= most);
     }
 }
 
 impl Client {
-    fn say_name(&mut self) {
+    fn say_name(&mut self, rng: &mut StdRng) {
         let (slot, number) = (self.id.slot, self.id.generation);
         let name = match self.kind {
             Kind::Ghost { .. } => "ghost".to_owned(),
             _ => format!("{}.{slot}.{number}", self.hub),
         };
-        self.unsent.extend(&frame::encode(name.as_bytes()));
-        if let Kind::Ghost { messages } = self.kind {
-            self.unsent.extend(frame::encode(b"").repeat(messages));
+        match self.web {
+            None => self.unsent.extend(&frame::encode(name.as_bytes())),
+            Some(_) => {
+                let join = web::join(Speech::WebSocket, &name, None, rng);
+                self.unsent.extend(join);
+            }
         }
+        if let Kind::Ghost { messages } = self.kind {
+            let said = self.encoded("", rng);
+            self.unsent.extend(said.repeat(messages));
+        }
+    }
+
+    /// A message as it says it.
+    fn encoded(&self, text: &str, rng: &mut StdRng) -> Vec<u8> {
+        match self.web {
+            None => frame::encode(text.as_bytes()).into(),
+            Some(_) => web::message(text, None, 0, rng).0,
+        }
+    }
+
+    /// The texts that came whole with `bytes`.
+    fn hear(&mut self, mut bytes: &[u8]) -> Vec<String> {
+        let mut texts = Vec::new();
+        let Some(web) = &mut self.web else {
+            while let Some(payload) = self.decoder.next(&mut bytes).expect("whole frames") {
+                if !self.is_name {
+                    texts.push(String::from_utf8(payload.to_vec()).unwrap());
+                }
+                self.is_name = !self.is_name;
+            }
+            return texts;
+        };
+        web.bytes.extend_from_slice(bytes);
+        while let Some(told) = web.next() {
+            if let Told::Object { object, .. } = told
+                && let Some(text) = object["text"].as_str()
+            {
+                texts.push(text.to_owned());
+            }
+        }
+        texts
     }
 
     /// How much it takes of what it is sent until the next turn.
@@ -422,13 +465,10 @@ impl Client {
         self.may_take -= 1000 * sent as u64;
         let bytes = self.in_flight.take().expect("it is on its way");
         if self.kind == Kind::Healthy {
-            let mut wire = &bytes[..sent];
-            while let Some(payload) = self.decoder.next(&mut wire).expect("whole frames") {
-                let stamp = payload.strip_prefix(b"T").filter(|_| !self.is_name);
-                let stamp = stamp.map(|it| str::from_utf8(it).unwrap().parse::<u64>().unwrap());
+            for text in self.hear(&bytes[..sent]) {
+                let stamp = text.strip_prefix('T').map(|it| it.parse::<u64>().unwrap());
                 // What it hears of the history was not said to it.
                 stamps.extend(stamp.filter(|&it| Duration::from_millis(it) >= self.since));
-                self.is_name = !self.is_name;
             }
         }
         hub.transmitted(self.id, sent, now);

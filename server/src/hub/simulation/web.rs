@@ -89,6 +89,8 @@ impl Position {
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     pub(super) bytes: Vec<u8>,
+    /// How many of them were taken.
+    taken: usize,
     mode: Mode,
 }
 
@@ -110,77 +112,84 @@ impl Stream {
     }
 
     pub(super) fn next(&mut self) -> Option<Told> {
-        let (told, bytes) = match self.mode {
-            Mode::Answers => self.answer()?,
-            Mode::WebSocket => self.frame()?,
-            Mode::Events => self.event()?,
+        let rest = &self.bytes[self.taken..];
+        let found = match self.mode {
+            Mode::Answers => answer(rest),
+            Mode::WebSocket => frame(rest),
+            Mode::Events => event(rest),
         };
-        self.bytes.drain(..bytes);
-        Some(told)
-    }
-
-    fn answer(&mut self) -> Option<(Told, usize)> {
-        if self.bytes.first()?.is_ascii_digit() {
-            let (text, bytes) = whole_notice(&self.bytes)?;
-            return Some((Told::Notice(text), bytes));
-        }
-        let end = 4 + self.bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-        let head = str::from_utf8(&self.bytes[..end]).unwrap();
-        let status = head.strip_prefix("HTTP/1.1 ").unwrap()[..3]
-            .parse()
-            .unwrap();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Content-Length: "));
-        let length: usize = length.map_or(0, |length| length.parse().unwrap());
-        let body = self.bytes.get(end..end + length)?;
-        let body = String::from_utf8(body.to_vec()).unwrap();
-        if status == 101 {
-            self.mode = Mode::WebSocket;
-        } else if head.contains("text/event-stream") {
-            self.mode = Mode::Events;
-        }
-        Some((Told::Answer { status, body }, end + length))
-    }
-
-    fn frame(&self) -> Option<(Told, usize)> {
-        let &[first, length, ref rest @ ..] = &self.bytes[..] else {
+        let Some((told, bytes, mode)) = found else {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
             return None;
         };
-        assert_eq!(length & 0x80, 0, "servers do not mask");
-        let (length, header) = match length {
-            126 => (u16::from_be_bytes(*rest.first_chunk()?).into(), 4),
-            127 => (u64::from_be_bytes(*rest.first_chunk()?), 10),
-            length => (length.into(), 2),
-        };
-        let end = header + usize::try_from(length).unwrap();
-        let payload = self.bytes.get(header..end)?;
-        let told = match first {
-            0x81 => {
-                let object: Value = serde_json::from_slice(payload).unwrap();
-                let position = object["position"].as_str().map(Position::of);
-                Told::Object { object, position }
-            }
-            0x88 => Told::Close(u16::from_be_bytes(*payload.first_chunk().unwrap())),
-            0x89 => Told::Ping,
-            0x8a => Told::Pong(payload[0]),
-            _ => panic!("{first:#x} is no frame of ours"),
-        };
-        Some((told, end))
+        self.mode = mode;
+        self.taken += bytes;
+        Some(told)
     }
+}
 
-    fn event(&self) -> Option<(Told, usize)> {
-        let end = 2 + self.bytes.windows(2).position(|two| two == b"\n\n")?;
-        let event = str::from_utf8(&self.bytes[..end]).unwrap();
-        if event == ":\n\n" {
-            return Some((Told::Ping, end));
-        }
-        let field = |name| event.lines().find_map(|line| line.strip_prefix(name));
-        let mut object: Value = serde_json::from_str(field("data: ").unwrap()).unwrap();
-        object["type"] = field("event: ").unwrap().into();
-        let position = field("id: ").map(Position::of);
-        Some((Told::Object { object, position }, end))
+fn answer(bytes: &[u8]) -> Option<(Told, usize, Mode)> {
+    if bytes.first()?.is_ascii_digit() {
+        let (text, bytes) = whole_notice(bytes)?;
+        return Some((Told::Notice(text), bytes, Mode::Answers));
     }
+    let end = 4 + bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = str::from_utf8(&bytes[..end]).unwrap();
+    let status = head.strip_prefix("HTTP/1.1 ").unwrap()[..3]
+        .parse()
+        .unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "));
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    let body = bytes.get(end..end + length)?;
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let mode = match status {
+        101 => Mode::WebSocket,
+        _ if head.contains("text/event-stream") => Mode::Events,
+        _ => Mode::Answers,
+    };
+    Some((Told::Answer { status, body }, end + length, mode))
+}
+
+fn frame(bytes: &[u8]) -> Option<(Told, usize, Mode)> {
+    let &[first, length, ref rest @ ..] = bytes else {
+        return None;
+    };
+    assert_eq!(length & 0x80, 0, "servers do not mask");
+    let (length, header) = match length {
+        126 => (u16::from_be_bytes(*rest.first_chunk()?).into(), 4),
+        127 => (u64::from_be_bytes(*rest.first_chunk()?), 10),
+        length => (length.into(), 2),
+    };
+    let end = header + usize::try_from(length).unwrap();
+    let payload = bytes.get(header..end)?;
+    let told = match first {
+        0x81 => {
+            let object: Value = serde_json::from_slice(payload).unwrap();
+            let position = object["position"].as_str().map(Position::of);
+            Told::Object { object, position }
+        }
+        0x88 => Told::Close(u16::from_be_bytes(*payload.first_chunk().unwrap())),
+        0x89 => Told::Ping,
+        0x8a => Told::Pong(payload[0]),
+        _ => panic!("{first:#x} is no frame of ours"),
+    };
+    Some((told, end, Mode::WebSocket))
+}
+
+fn event(bytes: &[u8]) -> Option<(Told, usize, Mode)> {
+    let end = 2 + bytes.windows(2).position(|two| two == b"\n\n")?;
+    let event = str::from_utf8(&bytes[..end]).unwrap();
+    if event == ":\n\n" {
+        return Some((Told::Ping, end, Mode::Events));
+    }
+    let field = |name| event.lines().find_map(|line| line.strip_prefix(name));
+    let mut object: Value = serde_json::from_str(field("data: ").unwrap()).unwrap();
+    object["type"] = field("event: ").unwrap().into();
+    let position = field("id: ").map(Position::of);
+    Some((Told::Object { object, position }, end, Mode::Events))
 }
 
 /// The request with which a peer joins, and what it says behind it.
