@@ -153,8 +153,7 @@ fn command(program: &str, declared: &Declared) -> Command {
     for section in &declared.sections {
         let clients = section.clients.unwrap_or(declared.clients);
         let help = section.help.as_ref().unwrap_or(&section.about);
-        let rate = section.rate.unwrap_or(RATE_USUAL);
-        let help = help.replace("{rate}", &rate.to_string());
+        let help = help.replace("{rate}", &section.rate.unwrap_or(RATE_USUAL).to_string());
         let help = help.replace("{clients}", &clients.to_string());
         let value = PossibleValue::new(section.name.clone()).help(help);
         scenarios.entry(&section.name).or_insert(value);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use record::Report;
 
-use crate::cases::{Case, Load};
+use crate::cases::Case;
 use crate::error::{Error, Result};
 use crate::figure::{BYTES_PER_SEGMENT, NS_PER_SEGMENT, SEGMENTS, SEGMENTS_PER_TURN};
 use crate::measure::OVERHEAD_MAX;
@@ -64,13 +64,8 @@ fn watch<const N: usize>(
     let start = |sockets| Reader::of_clients(server.addr(), sockets);
     let readers: Result<Vec<Reader>> = sockets.into_iter().map(start).collect();
     let mut readers = readers?;
-    let load = Case {
-        load: Load {
-            clients,
-            ..case.load
-        },
-        ..case.clone()
-    };
+    let mut load = case.clone();
+    load.load.clients = clients;
     let flags = server.flags(&load.flags());
     let began = Instant::now();
     let mut said = Vec::new();
