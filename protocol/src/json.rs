@@ -84,6 +84,9 @@ pub struct Missed {
 /// Who came, who went, or who is there. Fields that say nothing are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who<'a> {
+    /// The place behind it; an event stream says it beside the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// Somebody joined.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Text<'a>>,
@@ -192,6 +195,15 @@ impl<'a> ServerObject<'a> {
         })
     }
 
+    /// What is said of who is there, whose end is at `position`.
+    #[must_use]
+    pub fn presence(presence: &Presence<'a>, position: Position) -> Self {
+        Self::Presence(Who {
+            position: Some(position),
+            ..Who::from(presence)
+        })
+    }
+
     /// Understands what a server said.
     ///
     /// # Errors
@@ -226,7 +238,10 @@ impl<'a> ServerObject<'a> {
                 let position = None;
                 ("missed", json(&Missed { position, ..missed }))
             }
-            Self::Presence(who) => ("presence", json(&who)),
+            Self::Presence(who) => {
+                let position = None;
+                ("presence", json(&Who { position, ..who }))
+            }
             Self::Closing(closing) => ("closing", json(&closing)),
         }
     }
@@ -238,7 +253,8 @@ impl<'a> ServerObject<'a> {
             Self::Joined(joined) => Some(joined.position),
             Self::Message(message) => message.position,
             Self::Missed(missed) => missed.position,
-            Self::Accepted(_) | Self::Presence(_) | Self::Closing(_) => None,
+            Self::Presence(who) => who.position,
+            Self::Accepted(_) | Self::Closing(_) => None,
         }
     }
 }

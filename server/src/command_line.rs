@@ -114,12 +114,12 @@ pub(crate) struct CommandLine {
     #[arg(long, help_heading = RELOADABLE, value_enum, default_value_t = SlowPolicy::Disconnect)]
     slow_policy: SlowPolicy,
 
-    /// Send each new client the last N messages first, and let WebSocket and event clients resume after
-    /// any of them. At most half of the log is kept for this
+    /// Send each new client the last N messages first (not with --announce-presence), and let WebSocket and
+    /// event clients resume after any of them. At most half of the log is kept for this
     #[arg(long, value_name = "N", default_value_t = 0)]
     history: u32,
 
-    /// Tell all clients who joins and leaves, and each new client who is there; not with --history
+    /// Tell all clients who joins and leaves, and each new client who is there
     #[arg(long)]
     announce_presence: bool,
 

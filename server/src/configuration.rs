@@ -22,7 +22,6 @@ use clap::{ArgMatches, FromArgMatches};
 use thiserror::Error;
 
 use crate::command_line::{CommandLine, RELOADABLE};
-use crate::server::ServerError;
 pub(crate) use options::command;
 pub(crate) use rendering::{commented_defaults, effective};
 
@@ -145,13 +144,9 @@ impl Configuration {
     /// # Errors
     /// When they do not.
     pub(crate) fn check(&self) -> Result<(), ConfigurationError> {
-        self.command_line.check().map_err(|error| {
-            let options = match error {
-                ServerError::PresenceWithHistory => ["announce-presence", "history"],
-                _ => ["log-bytes", "max-message-bytes"],
-            };
-            self.wrong(&options, &error)
-        })
+        let options = ["log-bytes", "max-message-bytes"];
+        let checked = self.command_line.check();
+        checked.map_err(|error| self.wrong(&options, &error))
     }
 
     /// The error for a problem that `options` have together: it names the first of them that was not

@@ -89,12 +89,6 @@ pub enum ServerError {
         /// The least that would do.
         log_bytes_min: usize,
     },
-    /// Old joins and leaves would be told again.
-    #[error(
-        "--announce-presence cannot go with --history, which would tell newcomers of joins and leaves \
-         that are long past; leave one of the two out"
-    )]
-    PresenceWithHistory,
     /// A limit is in the way of the driver that should run.
     #[error(transparent)]
     NoRing(#[from] NoRing),
@@ -362,15 +356,12 @@ fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).map_err(|error| ServerError::Metrics { address, error })
 }
 
-/// Whether a log of `log_bytes_max` can work under `limits`, and they go together.
+/// Whether a log of `log_bytes_max` can work under `limits`.
 ///
 /// # Errors
-/// [`ServerError::LogTooSmall`] or [`ServerError::PresenceWithHistory`] when not.
+/// [`ServerError::LogTooSmall`] when not.
 pub(crate) fn check_limits(limits: &Limits, log_bytes_max: usize) -> Result<(), ServerError> {
     let log_bytes_min = limits.log_bytes_min();
-    if limits.announce_presence && limits.history_messages > 0 {
-        return Err(ServerError::PresenceWithHistory);
-    }
     if log_bytes_max < log_bytes_min {
         return Err(ServerError::LogTooSmall {
             log_bytes_max,

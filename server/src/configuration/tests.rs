@@ -193,7 +193,7 @@ fn the_packaged_file_has_every_option_at_its_default() {
 
 #[test]
 fn what_does_not_go_together_is_named_where_it_was_said() {
-    let file = file("log-bytes = 1000000\nhistory = 5\nannounce-presence = true\n");
+    let file = file("history = 5\nannounce-presence = true\nlog-bytes = 5\n");
     let error = load(Some(&file), &[], &[]).unwrap().check().unwrap_err();
     let place = format!("{}:3: ", file.path().display());
     assert!(error.to_string().starts_with(&place), "{error}");

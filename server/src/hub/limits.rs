@@ -33,10 +33,11 @@ pub struct Limits {
     pub lag_max: Duration,
     /// What becomes of a subscriber that is further behind.
     pub slow_policy: SlowPolicy,
-    /// How many of the last messages a newcomer is sent first, as far as half of the log holds them.
+    /// How many of the last messages are kept for those who resume, as far as half of the log holds them;
+    /// newcomers are sent them first.
     pub history_messages: u32,
-    /// Whether joins and leaves are told to all who have joined. Not with a history, which would tell
-    /// them again.
+    /// Whether joins and leaves are told to all who have joined. Then newcomers are sent no history, which
+    /// would tell them of joins and leaves that are long past.
     pub announce_presence: bool,
     /// Longest name.
     pub name_bytes_max: usize,

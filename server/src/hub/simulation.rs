@@ -145,7 +145,6 @@ impl World {
             websocket_ping: *pick(&mut rng, &[5, 25].map(Duration::from_secs)),
             ..Limits::default()
         };
-        // The history would tell of joins and leaves again.
         if limits.coalesce != Coalesce::Fixed(Duration::ZERO) {
             // Whoever is left alone for a while may fall behind by so few bytes.
             limits.lag_bytes_max = None;
@@ -154,7 +153,7 @@ impl World {
             // A message a send is less than the healthy here are sent in that time.
             limits.lag_max = Limits::FOREVER;
         }
-        limits.announce_presence = limits.history_messages == 0 && rng.random_bool(0.3);
+        limits.announce_presence = rng.random_bool(0.3);
         let room = *pick(&mut rng, &[1, 2, 5, 1000]);
         let log = Log::new(limits.log_bytes_min() * room);
         let first = Hub::new(limits.clone(), Arc::clone(&log));

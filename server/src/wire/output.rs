@@ -5,7 +5,7 @@
 //! behind another, are taken apart by [`first_message_bytes`].
 
 use bytes::{BufMut, Bytes, BytesMut};
-use protocol::json::{Accepted, Closing, Joined, Missed, ServerObject, Who};
+use protocol::json::{Accepted, Closing, Joined, Missed, ServerObject};
 use protocol::presence::Presence;
 use protocol::websocket::{self, Opcode};
 use protocol::{HEADER_BYTES, Position, SERVER_NAME, frame, header};
@@ -84,7 +84,7 @@ impl Code {
     }
 }
 
-/// An entry whose end is at `position`. What it says of presence has no position: it is told once.
+/// An entry whose end is at `position`.
 pub(crate) fn encode(encoding: Encoding, entry: &Entry<'_>, position: Position) -> Bytes {
     let object = match (encoding, entry) {
         (Encoding::Frames, Entry::Message { name, text }) => {
@@ -92,7 +92,7 @@ pub(crate) fn encode(encoding: Encoding, entry: &Entry<'_>, position: Position) 
         }
         (Encoding::Frames, Entry::Presence(presence)) => return notice(&presence.to_string()),
         (_, Entry::Message { name, text }) => ServerObject::message(name, text, position),
-        (_, Entry::Presence(presence)) => ServerObject::Presence(Who::from(presence)),
+        (_, Entry::Presence(presence)) => ServerObject::presence(presence, position),
     };
     encode_object(encoding, object)
 }

@@ -6,7 +6,7 @@
 /// The document.
 pub(super) const HTML: &str = include_str!("page.html");
 
-const SCRIPT_SHA256: &str = "YEXDtkC28R63sZqyR/8TIQlSbyKjzZkiwMEpdEDFFLQ=";
+const SCRIPT_SHA256: &str = "8W3sy1bxAWIpSUaty09JG05mIwMfV9fVt112qRA1qZw=";
 const STYLE_SHA256: &str = "5iRAMlJowIgu4ha6DHGGgRADJtT12hxNxImxBEPdYU8=";
 
 /// The header fields that go with it, to a client that calls this server `host`. That has to be said, because

@@ -304,7 +304,7 @@ fn the_page_shows_markup_in_names_and_texts_as_text() {
     page.say("<b onclick=pwned=9>own</b>");
     let expected: Vec<Message> = texts.iter().map(|text| said(name, text)).collect();
     assert_eq!(page.hear(texts.len()), expected);
-    let roster = page.evaluate("[...names.children].map(it => it.textContent).sort().join()");
+    let roster = page.evaluate("[...at('names').children].map(it => it.textContent).sort().join()");
     assert_eq!(roster, format!("{own},{name}"));
     let shown = page.evaluate("log.textContent.includes('<b onclick=pwned=9>own</b>')");
     assert_eq!(shown, true);
@@ -326,7 +326,8 @@ fn the_page_resumes_behind_the_last_message_that_it_has() {
     let Some(programs) = Programs::find() else {
         return;
     };
-    let server = Program::start(Setup::of(Driver::Epoll, 1), &["--history", "1000"]);
+    let arguments = ["--history", "1000", "--announce-presence"];
+    let server = Program::start(Setup::of(Driver::Epoll, 1), &arguments);
     let mut page = programs.page(server.address, "page", "page");
     let mut bob = programs.python(server.address, "bob");
     for number in 0..MESSAGES {
@@ -342,9 +343,14 @@ fn the_page_resumes_behind_the_last_message_that_it_has() {
     }
     let expected: Vec<Message> = (0..MESSAGES).map(|n| said("bob", n.to_string())).collect();
     assert_eq!(page.hear(MESSAGES), expected);
-    let notes =
-        page.evaluate("[...document.querySelectorAll('.note')].map(it => it.textContent).join()");
-    assert_eq!(notes, "", "nothing is missing");
+    let missing = page.evaluate("log.textContent.includes('missing')");
+    assert_eq!(missing, false, "nothing is");
+    let roster = "count + ' ' + [...at('names').children].map(it => it.textContent).sort().join()";
+    assert_eq!(
+        page.evaluate(roster),
+        "2 bob,page",
+        "through three connections"
+    );
     // Said once, and shown once, whenever the connection was lost.
     let own: Vec<Message> = (0..3)
         .map(|n| said("page", format!("own {}", 20 * n + 15)))

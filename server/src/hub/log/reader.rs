@@ -48,6 +48,8 @@ pub(in crate::hub) struct Reader {
     /// What newcomers are sent first: the messages from here on.
     history: u64,
     history_messages_max: u64,
+    /// The history tells of joins and leaves, which newcomers are not told again.
+    is_for_resuming: bool,
     /// Whether room may have been made since [`Reader::take_made_room`].
     made_room: bool,
 }
@@ -128,6 +130,7 @@ impl Reader {
             lagging: false,
             history: first,
             history_messages_max: u64::from(limits.history_messages),
+            is_for_resuming: limits.announce_presence,
             made_room: false,
         }
     }
@@ -400,9 +403,13 @@ impl Reader {
     }
 
     /// A new cursor, for which nobody waits: at `from`, which [`Self::cursor_at`] gave, or at the first
-    /// message of the history, which is the head if there is none.
+    /// message of the history, which is the head if there is none for newcomers.
     pub(in crate::hub) fn enter(&mut self, from: Option<u64>) -> u64 {
-        let cursor = from.unwrap_or(self.history);
+        let history = match self.is_for_resuming {
+            true => self.head(),
+            false => self.history,
+        };
+        let cursor = from.unwrap_or(history);
         self.cursors += 1;
         self.cursors_at(cursor).add(Cursors::one(false));
         cursor
