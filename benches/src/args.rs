@@ -10,9 +10,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use loadgen::host::{check, check_folder, replace};
 
-use crate::cases::RATE_USUAL;
 use crate::comparison::Comparison;
-use crate::declared::Declared;
+use crate::declared::{Declared, RATE_USUAL};
 use crate::error::Result;
 use crate::page;
 

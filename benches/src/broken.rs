@@ -14,7 +14,7 @@ use protocol::frame;
 use serde::Deserialize;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::serving::bytes_of;
+use crate::process::bytes_of;
 
 /// What such a peer does.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

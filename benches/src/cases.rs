@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::args::Args;
 use crate::bound::{Against, Bound};
 use crate::comparison::{self, Comparison, Scenario};
-use crate::declared::{Candidate, Declared, Extent, Method, Section, Vary};
+use crate::declared::{Candidate, Declared, Extent, Method, RATE_USUAL, Section, Vary};
 use crate::host::Host;
 use crate::study::Study;
 
@@ -35,7 +35,6 @@ pub(crate) struct Case {
     pub(crate) section: Section,
 }
 
-pub(crate) const RATE_USUAL: u32 = 100;
 const SIZE_USUAL: u32 = 64;
 const WARMUP_USUAL: Duration = Duration::from_secs(1);
 

@@ -10,7 +10,6 @@ use crate::bound::Bound;
 use crate::broken::Script;
 use crate::comparison::{Plot, Validity};
 use crate::figure::Figure;
-use crate::serving::Program;
 
 pub(crate) const ALL: [(&str, &str); 7] = [
     ("curves", include_str!("../comparisons/curves.toml")),
@@ -21,6 +20,8 @@ pub(crate) const ALL: [(&str, &str); 7] = [
     ("peers", include_str!("../comparisons/peers.toml")),
     ("scrape", include_str!("../comparisons/scrape.toml")),
 ];
+
+pub(crate) const RATE_USUAL: u32 = 100;
 
 /// A comparison as its file declares it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -183,6 +184,30 @@ pub(crate) struct Candidate {
     pub(crate) broken: Option<Script>,
     /// A candidate for each combination of these words.
     pub(crate) each: Vec<Vec<String>>,
+}
+
+/// A server. In texts, `{port}`, `{monitoring}`, `{folder}`, `{config}`, `{connections}`, `{this}` (this program)
+/// and `{benches}` (the folder of this crate) are replaced.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Program {
+    pub(crate) command: String,
+    /// The command that tells its version.
+    pub(crate) version: String,
+    /// The lines of its configuration: where it listens and what it logs.
+    pub(crate) config: Vec<String>,
+    /// The lines that readers should know: what its manual offers for many receivers.
+    pub(crate) settings: Vec<String>,
+    /// A part of the line in which it says that it serves; without, it is connected to.
+    pub(crate) ready: String,
+    /// What it is sent, a character a byte, to tell its settings; it then closes the connection.
+    pub(crate) ask: String,
+    /// Whether that is at its second port, not where it serves.
+    pub(crate) is_asked_at_monitoring: bool,
+    /// What is in its answer,
+    pub(crate) expect: Vec<String>,
+    /// and what that says, in words.
+    pub(crate) confirmed: String,
 }
 
 /// A time as command lines give it.

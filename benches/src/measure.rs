@@ -21,9 +21,6 @@ use crate::{broken, floor, idle, own_cost, process};
 /// sends cost more, and the pass is to be the least there is.
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
 
-/// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
-pub(crate) const OVERHEAD_MAX: Duration = Duration::from_secs(120);
-
 /// What is measured, and what is known from the cases before.
 struct Measurement {
     declared: Declared,
@@ -131,7 +128,7 @@ impl Measurement {
                 idle::measure(case, &serving, run)?;
                 return Ok(None);
             }
-            let most = case.duration + OVERHEAD_MAX;
+            let most = case.duration + process::OVERHEAD_MAX;
             let most = case.section.time_max.map_or(most, |time| time.0);
             let load = || process::measure(&serving.flags(&case.flags()), most.min(left));
             let Some(script) = &case.candidate.broken else {

@@ -11,7 +11,6 @@ use record::Report;
 use crate::cases::Case;
 use crate::error::{Error, Result};
 use crate::figure::{BYTES_PER_SEGMENT, NS_PER_SEGMENT, SEGMENTS, SEGMENTS_PER_TURN};
-use crate::measure::OVERHEAD_MAX;
 use crate::process;
 use crate::reader::{Reader, Used};
 use crate::run::Run;
@@ -70,7 +69,7 @@ fn watch<const N: usize>(
     let began = Instant::now();
     let mut said = Vec::new();
     let report = thread::scope(|scope| {
-        let load = scope.spawn(|| process::measure(&flags, case.duration + OVERHEAD_MAX));
+        let load = scope.spawn(|| process::measure(&flags, case.duration + process::OVERHEAD_MAX));
         while !load.is_finished() {
             let mut used = [Used::default(); N];
             for (used, reader) in used.iter_mut().zip(&mut readers) {

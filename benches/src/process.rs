@@ -14,6 +14,9 @@ use record::Report;
 use crate::error::{Error, Result};
 use crate::reader;
 
+/// What a run may take beyond what it measures: connecting, warming up, draining, reporting.
+pub(crate) const OVERHEAD_MAX: Duration = Duration::from_secs(120);
+
 /// As the first argument, makes this program the load generator. Not for users.
 pub(crate) const LOADGEN: &str = "__loadgen";
 
@@ -83,6 +86,12 @@ pub(crate) fn complaint(said: &Path) -> String {
     let error = said.lines().find(|line| line.starts_with("error"));
     let line = error.or(said.lines().last()).unwrap_or("nothing");
     line.trim().to_owned()
+}
+
+/// The bytes that a text of a file stands for, a character each.
+pub(crate) fn bytes_of(text: &str) -> Vec<u8> {
+    let byte = |letter| u8::try_from(letter).expect("a character up to U+00FF");
+    text.chars().map(byte).collect()
 }
 
 /// The words of a command line.

@@ -9,36 +9,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::declared::Candidate;
+use crate::declared::{Candidate, Program};
 use crate::error::{Error, Result};
-use crate::process::{self, Running, words};
-
-/// A server. In texts, `{port}`, `{monitoring}`, `{folder}`, `{config}`, `{connections}`, `{this}` (this program)
-/// and `{benches}` (the folder of this crate) are replaced.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Program {
-    command: String,
-    /// The command that tells its version.
-    version: String,
-    /// The lines of its configuration: where it listens and what it logs.
-    config: Vec<String>,
-    /// The lines that readers should know: what its manual offers for many receivers.
-    settings: Vec<String>,
-    /// A part of the line in which it says that it serves; without, it is connected to.
-    ready: String,
-    /// What it is sent, a character a byte, to tell its settings; it then closes the connection.
-    ask: String,
-    /// Whether that is at its second port, not where it serves.
-    is_asked_at_monitoring: bool,
-    /// What is in its answer,
-    expect: Vec<String>,
-    /// and what that says, in words.
-    confirmed: String,
-}
+use crate::process::{self, Running, bytes_of, words};
 
 /// A running server.
 #[derive(Debug)]
@@ -175,12 +150,6 @@ impl Program {
         stream.read_to_end(&mut answer)?;
         Ok(answer.into_iter().map(char::from).collect())
     }
-}
-
-/// The bytes that a text of a file stands for, a character each.
-pub(crate) fn bytes_of(text: &str) -> Vec<u8> {
-    let byte = |letter| u8::try_from(letter).expect("a character up to U+00FF");
-    text.chars().map(byte).collect()
 }
 
 /// The command of a line, whose program is in the path, or where servers are kept.
