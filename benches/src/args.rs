@@ -1,17 +1,14 @@
 //! The command line that all comparisons have, and where their results go: figures for a person, and files
 //! where they were asked for. A file is replaced at once or not at all.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use loadgen::host::{check, check_folder, replace};
 
 use crate::comparison::Comparison;
-use crate::declared::{Declared, RATE_USUAL};
 use crate::error::Result;
 use crate::page;
 
@@ -89,11 +86,10 @@ pub(crate) struct Args {
 impl Args {
     /// Reads `words`, the first of which is the program's name.
     pub(crate) fn read<W: Into<std::ffi::OsString> + Clone>(
-        program: &str,
-        declared: &Declared,
+        declared: impl FnOnce(Command) -> Command,
         words: impl IntoIterator<Item = W>,
     ) -> std::result::Result<Self, clap::Error> {
-        let matches = command(program, declared).try_get_matches_from(words)?;
+        let matches = declared(Self::command()).try_get_matches_from(words)?;
         Self::from_arg_matches(&matches)
     }
 
@@ -140,45 +136,19 @@ pub(crate) fn write_pages(folder: &Path, comparison: &Comparison) -> Result<()> 
     Ok(())
 }
 
-/// The command line, with the scenarios, candidates and defaults that are declared.
-fn command(program: &str, declared: &Declared) -> Command {
-    let (extent, usual) = (&declared.whole, declared.usual.join(", "));
-    let (repeats, duration, clients) = (extent.repeats, extent.duration.0, declared.clients);
-    let usual = if usual.is_empty() { "all" } else { &usual };
-    let defaults = format!(
-        "By default: scenarios {usual}; {repeats} repeats of {duration:?}; {clients} clients."
-    );
-    let mut scenarios: BTreeMap<&str, PossibleValue> = BTreeMap::new();
-    for section in &declared.sections {
-        let clients = section.clients.unwrap_or(declared.clients);
-        let help = section.help.as_ref().unwrap_or(&section.about);
-        let help = help.replace("{rate}", &section.rate.unwrap_or(RATE_USUAL).to_string());
-        let help = help.replace("{clients}", &clients.to_string());
-        let value = PossibleValue::new(section.name.clone()).help(help);
-        scenarios.entry(&section.name).or_insert(value);
-    }
-    let scenarios = PossibleValuesParser::new(scenarios.into_values());
-    let candidates = PossibleValuesParser::new(declared.names());
-    let command = Args::command().name(program.to_owned());
-    let about = command.get_about().cloned().unwrap_or_default();
-    command
-        .about(declared.help.clone())
-        .long_about(format!("{}\n\n{about}.\n\n{defaults}", declared.help))
-        .mut_arg("scenarios", |it| it.value_parser(scenarios))
-        .mut_arg("candidates", |it| it.value_parser(candidates))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
-    use crate::declared::ALL;
+    use crate::declared::{ALL, Declared};
 
     #[test]
     fn every_command_line_is_consistent() {
         for (program, _) in ALL {
-            command(program, &Declared::of(program)).debug_assert();
+            Declared::of(program)
+                .command(program, Args::command())
+                .debug_assert();
         }
     }
 

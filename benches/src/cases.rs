@@ -319,7 +319,7 @@ pub(crate) mod tests {
     fn study(program: &str, flags: &str) -> Study<Case> {
         let declared = Declared::of(program);
         let words = [program].into_iter().chain(flags.split_whitespace());
-        let args = Args::read(program, &declared, words).unwrap();
+        let args = Args::read(|args| declared.command(program, args), words).unwrap();
         declared.study(program, &args)
     }
 
@@ -408,7 +408,8 @@ pub(crate) mod tests {
         assert_eq!(attacks("--scenarios attacks-full"), [150, 30]);
         assert_eq!(attacks("--scenarios attacks"), [10, 6]);
         let declared = Declared::of("hostile");
-        assert!(Args::read("hostile", &declared, ["hostile", "--kinds", "nobody"]).is_err());
+        let command = |args| declared.command("hostile", args);
+        assert!(Args::read(command, ["hostile", "--kinds", "nobody"]).is_err());
     }
 
     #[test]

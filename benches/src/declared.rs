@@ -1,9 +1,11 @@
 //! What a comparison declares in `comparisons/NAME.toml`: candidates, loads, figures and bounds. A word that
 //! is not known is an error, which a test finds. `cases.rs` makes of it what is measured.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use clap::Command;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde::Deserialize;
 
 use crate::bound::Bound;
@@ -229,6 +231,34 @@ impl Declared {
         let all = own.flatten().chain(&self.candidates);
         let chosen = all.filter(|one| !one.always && !one.name.contains('{'));
         chosen.map(|one| one.name.clone()).collect()
+    }
+
+    /// The command line, with the scenarios, candidates and defaults that are declared.
+    pub(crate) fn command(&self, program: &str, args: Command) -> Command {
+        let (extent, usual) = (&self.whole, self.usual.join(", "));
+        let (repeats, duration, clients) = (extent.repeats, extent.duration.0, self.clients);
+        let usual = if usual.is_empty() { "all" } else { &usual };
+        let defaults = format!(
+            "By default: scenarios {usual}; {repeats} repeats of {duration:?}; {clients} clients."
+        );
+        let mut scenarios: BTreeMap<&str, PossibleValue> = BTreeMap::new();
+        for section in &self.sections {
+            let clients = section.clients.unwrap_or(self.clients);
+            let help = section.help.as_ref().unwrap_or(&section.about);
+            let help = help.replace("{rate}", &section.rate.unwrap_or(RATE_USUAL).to_string());
+            let help = help.replace("{clients}", &clients.to_string());
+            let value = PossibleValue::new(section.name.clone()).help(help);
+            scenarios.entry(&section.name).or_insert(value);
+        }
+        let scenarios = PossibleValuesParser::new(scenarios.into_values());
+        let candidates = PossibleValuesParser::new(self.names());
+        let command = args.name(program.to_owned());
+        let about = command.get_about().cloned().unwrap_or_default();
+        command
+            .about(self.help.clone())
+            .long_about(format!("{}\n\n{about}.\n\n{defaults}", self.help))
+            .mut_arg("scenarios", |it| it.value_parser(scenarios))
+            .mut_arg("candidates", |it| it.value_parser(candidates))
     }
 }
 

@@ -32,7 +32,7 @@ struct Measurement {
 /// The program that is declared under this name.
 pub(crate) fn main(program: &'static str) -> ExitCode {
     let declared = Declared::of(program);
-    let args = match Args::read(program, &declared, std::env::args_os()) {
+    let args = match Args::read(|args| declared.command(program, args), std::env::args_os()) {
         Ok(args) => args,
         Err(error) => return cli::refuse(&error, "error", program),
     };
