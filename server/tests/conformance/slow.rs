@@ -56,6 +56,11 @@ fn one_that_skips_is_told_how_much_and_goes_on_with_what_is_new(setup: Setup) {
             let count: usize = count.unwrap().parse().unwrap();
             missed += count;
             number += count;
+            if number > MESSAGES {
+                // It was let go once more when the new one had come.
+                number -= 1;
+                break;
+            }
             continue;
         }
         assert_eq!(
