@@ -494,7 +494,8 @@ impl Hub {
             self.send_queue.remove(slot);
         }
         if session.in_flight.is_some() {
-            // It goes on when it has the answer to its request.
+            // It goes on when it has the answer to its request, for which it has as long as for any send.
+            self.note_deadline(slot, now);
         } else if history > 0 || is_answered {
             self.send_queue.wait(slot);
         } else {
