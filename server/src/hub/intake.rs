@@ -125,6 +125,11 @@ impl Hub {
                 }
                 continue;
             }
+            let wire = &self.sessions[slot as usize].input.wire;
+            if took.is_ok() && wire.may_be_message() && self.log.lags_now() {
+                // The rest of a message waits like one: what does not come at once is not little.
+                held_back = Some((0, Wait::Room));
+            }
             ending = took.err();
             break;
         }
