@@ -371,16 +371,28 @@ fn the_clients_of_the_guide_join() {
     let listener = events(server.address);
     let guide = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/web.md");
     let guide = std::fs::read_to_string(guide).unwrap();
-    let block = |language: &str| {
-        let (_, rest) = guide.split_once(&format!("```{language}\n")).unwrap();
+    let port = server.address.port().to_string();
+    let block = |heading: &str, language: &str| {
+        let (_, rest) = guide.split_once(&format!("## {heading}\n")).unwrap();
+        let (_, rest) = rest.split_once(&format!("```{language}\n")).unwrap();
         let (block, _) = rest.split_once("```").unwrap();
-        block.replace("127.0.0.1:9989", &server.address.to_string())
+        block.replace("9989", &port)
     };
-    let mut python = Command::new(programs.python);
-    let python = Web::start("guide", python.args(["-u", "-c", &*block("python")]));
+    let run = |heading| {
+        let mut python = Command::new(programs.python);
+        Web::start(
+            "guide",
+            python.args(["-u", "-c", &*block(heading, "python")]),
+        )
+    };
+    let frames = run("Frames");
+    assert_eq!(hear_event(&listener), said("ann", "hello"));
+    let python = run("Clients in ten lines");
     while !python.line().contains("accepted") {}
     assert_eq!(hear_event(&listener), said("ann", "hello"));
-    let script = format!("globalThis.WebSocket ??= require('ws');{}", block("js"));
+    assert!(frames.line().contains("hello"));
+    let script = block("Clients in ten lines", "js");
+    let script = format!("globalThis.WebSocket ??= require('ws');{script}");
     let mut node = Command::new("node");
     node.env("NODE_PATH", NODE_PATH).args(["-e", &*script]);
     let node = Web::start("guide", &mut node);
