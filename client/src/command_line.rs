@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     #[command(subcommand)]
     task: Option<Describe>,
 
-    /// Connect to HOST:PORT in the frames protocol, or to ws://HOST[:PORT][/PATH] over WebSocket (default:
+    /// Connect to HOST:PORT in the frames protocol, or to ws://HOST:PORT/PATH over WebSocket (default:
     /// port 80, path /ws)
     #[arg(long, env = "URINGCAST_ADDR", default_value = "127.0.0.1:9989", value_parser = Address::parse)]
     pub(crate) addr: Address,

@@ -178,7 +178,7 @@ impl Decoder {
     /// The next message, or `None` when `input` is used up. `input` is moved past what was taken.
     ///
     /// # Errors
-    /// When the peer breaks the protocol or sends too much: see [`Error`]. The stream is of no more use then.
+    /// When the peer breaks the protocol or sends too much: see [`enum@Error`]. The stream is of no more use then.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Message<'_>>, Error> {
         self.release();
         let opcode = loop {
