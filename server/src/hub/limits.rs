@@ -129,12 +129,12 @@ impl Limits {
     /// As good as no limit on a time, and far from what a clock cannot hold.
     pub const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-    /// The least bound of a log that works under these limits: one message of the largest size, and
-    /// as much again if half of it may be history.
+    /// The least bound of a log that works under these limits: one message of the largest size; four times
+    /// as much if half of it may be history, and a quarter what other wires are sent of that.
     #[must_use]
     pub fn log_bytes_min(&self) -> usize {
-        let halves = if self.history_messages > 0 { 2 } else { 1 };
-        halves * charge(self.frame_bytes_max())
+        let parts = if self.history_messages > 0 { 4 } else { 1 };
+        parts * charge(self.frame_bytes_max())
     }
 
     /// How far authors may be ahead, in a log of `log_bytes_max`: well below what a subscriber may be
