@@ -61,6 +61,8 @@ impl Metrics {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), http::WAKER)?);
         listener.set_nonblocking(true)?;
+        // Here, for the thread may run for the first time when it is confined and may duplicate none.
+        let reserve = listener.try_clone()?.into();
         let listener = mio::net::TcpListener::from_std(listener);
         let site = Site {
             hosts: Hosts::new(&subject.hosts),
@@ -70,7 +72,7 @@ impl Metrics {
         let ends = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ends);
         let serve = move || {
-            if let Err(error) = http::serve(listener, poll, site, &until) {
+            if let Err(error) = http::serve((listener, reserve), poll, site, &until) {
                 tracing::error!(target: "server::metrics", %error, "metrics are not served any more");
             }
         };

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use rustix::io::{DupFlags, dup3, fcntl_dupfd_cloexec};
+use rustix::io::{DupFlags, dup3};
 use slab::Slab;
 
 use super::clock::{Clock, TICK};
@@ -50,9 +50,9 @@ pub(super) trait Site {
 /// Serves until `ends` is set and the waker of [`WAKER`] woken.
 ///
 /// # Errors
-/// When the kernel refuses to watch the listener, or to wait, or has no descriptor for the reserve.
+/// When the kernel refuses to watch the listener, or to wait.
 pub(super) fn serve(
-    mut listener: TcpListener,
+    (mut listener, reserve): (TcpListener, OwnedFd),
     poll: Poll,
     site: impl Site,
     ends: &AtomicBool,
@@ -61,7 +61,7 @@ pub(super) fn serve(
         .register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut event_loop = EventLoop {
         poll,
-        reserve: Some(fcntl_dupfd_cloexec(&listener, 0)?),
+        reserve: Some(reserve),
         listener,
         accepting: Accepting::Waiting,
         more: false,
